@@ -1,0 +1,119 @@
+#include "app/assembly.h"
+
+namespace tributary {
+namespace {
+
+constexpr size_t parked_at_once = 1000;
+
+ClickHouseEndpoint engine_endpoint(const EngineProcess& engine) { return {.socket = engine.socket_path()}; }
+
+}  // namespace
+
+std::string control_socket_path(const std::string& data_directory) { return data_directory + "/run/control.sock"; }
+
+std::string analytics_directory(const std::string& data_directory) { return data_directory + "/analytics"; }
+
+std::vector<CaptureClient> capture_clients(const Pipeline& pipeline) {
+  std::vector<CaptureClient> clients;
+  for (const auto& [id, config] : pipeline.clients) {
+    CaptureClient client;
+    client.client = ClientId{id};
+    client.url = config.source.text;
+    client.password = config.password;
+    client.name = pipeline.source_name(ClientId{id});
+    for (const auto& [name, domain] : pipeline.domains) client.tables.push_back({domain.table, name});
+    client.snapshot_rows_per_second = config.limits.snapshot_rows_per_second;
+    client.retained_wal_bytes_max = config.limits.retained_wal_bytes_max;
+    clients.push_back(std::move(client));
+  }
+  return clients;
+}
+
+Result<std::unique_ptr<Assembly>> Assembly::open(const Pipeline& pipeline, LockFile lock, AssemblyParts parts,
+                                                 const LogLine& log_line) {
+  auto all = std::make_unique<Assembly>(pipeline);
+  ASSIGN_OR_RETURN(DataDirectory directory, DataDirectory::open(pipeline.data, pipeline.name));
+  all->directory = std::make_unique<DataDirectory>(std::move(directory));
+  ASSIGN_OR_RETURN(all->storage, Storage::open(all->directory->db(), {}));
+  Partitioning partitioning{pipeline.log.partitions, pipeline.log.partitions_per_client};
+  ASSIGN_OR_RETURN(all->log, EmbeddedLog::open(*all->storage, {.partitioning = partitioning}));
+  EmbeddedLog* log = all->log.get();
+  all->raw = std::make_unique<EmbeddedRaw>(
+      *all->storage, [log](const ClientId& client, const std::string& table, uint32_t version) {
+        return log->schema(client, table, version);
+      });
+  if (parts.engine) {
+    EngineProcessOptions options;
+    options.data_directory = analytics_directory(pipeline.data);
+    options.memory_bytes_max = pipeline.analytics.memory_bytes_max;
+    options.threads = pipeline.analytics.threads;
+    options.log = log_line;
+    ASSIGN_OR_RETURN(all->engine, EngineProcess::start(std::move(options)));
+    all->store = std::make_unique<ClickHouseStore>(engine_endpoint(*all->engine));
+    all->queries = std::make_unique<ClickHouseQueries>(engine_endpoint(*all->engine), QueryLimits{});
+    QueryLimits whole_tables{.execution_time_max = std::chrono::hours(1),
+                             .memory_bytes_max = uint64_t{3} << 30,
+                             .result_bytes_max = uint64_t{1} << 40,
+                             .result_rows_max = uint64_t{1} << 40};
+    all->validator_queries = std::make_unique<ClickHouseQueries>(engine_endpoint(*all->engine), whole_tables);
+  }
+  if (parts.process) RETURN_IF_ERROR(all->open_process(std::move(lock)));
+  if (parts.capture) all->open_capture();
+  return all;
+}
+
+Status Assembly::open_process(LockFile lock) {
+  ASSIGN_OR_RETURN(duckdb, DuckDbEngine::open());
+  planner = std::make_unique<RuntimePlanner>(pipeline, std::move(lock), *duckdb);
+  RoundPorts ports{
+      .storage = *storage,
+      .log = *log,
+      .expressions = *duckdb,
+      .analytics = *store,
+      .add_raw =
+          [this](StorageBatch& batch, std::span<const RawBlock> blocks) {
+            std::vector<RawAddition> additions;
+            for (const RawBlock& block : blocks) additions.push_back({block.block, block.events});
+            return raw->add_to(batch, additions);
+          },
+      .plan = [this](const std::vector<ClientTable>& tables) { return planner->plan(tables); }};
+  std::vector<RoundRunner::Table> tables;
+  RuntimeOptions options;
+  for (const auto& [id, client] : pipeline.clients) {
+    options.clients.emplace_back(id);
+    for (const auto& [name, domain] : pipeline.domains) tables.push_back({ClientId{id}, name, domain.table});
+  }
+  ASSIGN_OR_RETURN(auto runner, RoundRunner::open(std::move(ports), {}, std::move(tables), attribute_columns(pipeline)));
+  auto sender = std::make_unique<OutboxSender>(*storage, *store, SenderLimits{});
+  RETURN_IF_ERROR(sender->open());
+  options.round_interval = pipeline.process.checkpoint_interval;
+  options.parked_at_once = parked_at_once;
+  options.read_again = [this](const std::vector<ParkedRow>& rows) {
+    if (source == nullptr) return;
+    std::map<std::pair<ClientId, std::string>, std::vector<std::string>> keys;
+    for (const ParkedRow& row : rows) keys[{row.client, row.table}].push_back(row.key);
+    for (auto& [of, row_keys] : keys) source->read_again(of.first, of.second, std::move(row_keys));
+  };
+  runtime = std::make_unique<Runtime>(std::move(runner), std::move(sender), *log, *store, std::move(options));
+  return {};
+}
+
+void Assembly::open_capture() {
+  PostgresCaptureOptions options;
+  options.temp_directory = directory->spill();
+  source = make_postgres_source(capture_clients(pipeline), *log, std::move(options));
+}
+
+Status Assembly::start() {
+  if (runtime != nullptr) runtime->start();
+  if (source != nullptr) RETURN_IF_ERROR(source->start());
+  return {};
+}
+
+void Assembly::stop() {
+  if (source != nullptr) source->stop();
+  if (runtime != nullptr) runtime->stop();
+  if (engine != nullptr) engine->stop();
+}
+
+}  // namespace tributary

@@ -1,0 +1,70 @@
+// Assembly: the stages of one pipeline, opened and joined. The only place that knows which implementation a stage has.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/pipeline_plan.h"
+#include "capture/postgres/postgres_source.h"
+#include "config/pipeline.h"
+#include "contracts/change_source.h"
+#include "engine/engine_process.h"
+#include "log/embedded/embedded_log.h"
+#include "runtime/runtime.h"
+#include "storage/data_directory.h"
+#include "storage/storage.h"
+#include "store/clickhouse/clickhouse_query.h"
+#include "store/clickhouse/clickhouse_store.h"
+#include "store/raw/embedded_raw.h"
+
+namespace tributary {
+
+// What a command needs. Later entries need the earlier ones where they build on them.
+struct AssemblyParts {
+  bool engine = false;
+  bool process = false;
+  bool capture = false;
+};
+
+using LogLine = std::function<void(const std::string&)>;
+
+// Members in the order in which they are made; destroyed in reverse.
+struct Assembly {
+  const Pipeline& pipeline;
+  std::unique_ptr<DataDirectory> directory;
+  std::unique_ptr<Storage> storage;
+  std::unique_ptr<EmbeddedLog> log;
+  std::unique_ptr<EmbeddedRaw> raw;
+  std::unique_ptr<EngineProcess> engine;
+  std::unique_ptr<ClickHouseStore> store;
+  std::unique_ptr<ClickHouseQueries> queries;           // of clients, within limits
+  std::unique_ptr<ClickHouseQueries> validator_queries; // the same without, for `verify`
+  std::unique_ptr<DuckDbEngine> duckdb;
+  std::unique_ptr<RuntimePlanner> planner;
+  std::unique_ptr<Runtime> runtime;
+  std::unique_ptr<ChangeSource> source;
+
+  // Takes the data directory's lock. `pipeline` outlives the assembly. Threads do not run before start().
+  static Result<std::unique_ptr<Assembly>> open(const Pipeline& pipeline, LockFile lock, AssemblyParts parts,
+                                                const LogLine& log_line);
+  explicit Assembly(const Pipeline& of) : pipeline(of) {}
+  ~Assembly() { stop(); }
+
+  Status start();
+  // Ends capture first, then the round in flight, then the engine.
+  void stop();
+
+ private:
+  Status open_process(LockFile lock);
+  void open_capture();
+};
+
+// The capture's view of the pipeline file.
+std::vector<CaptureClient> capture_clients(const Pipeline& pipeline);
+
+std::string control_socket_path(const std::string& data_directory);
+std::string analytics_directory(const std::string& data_directory);
+
+}  // namespace tributary

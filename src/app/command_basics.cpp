@@ -1,0 +1,42 @@
+#include <cstdio>
+
+#include "app/commands.h"
+
+namespace tributary {
+
+void print_errors(const std::vector<FileError>& errors) {
+  for (const FileError& error : errors) std::fprintf(stderr, "%s\n", error.to_string().c_str());
+}
+
+int exit_code_of(const Error& error) {
+  switch (error.code) {
+    case ErrorCode::kInvalidInput:
+    case ErrorCode::kNotFound: return exit_data;
+    case ErrorCode::kAlreadyExists:
+    case ErrorCode::kTimeout:
+    case ErrorCode::kResourceExhausted:
+    case ErrorCode::kCancelled: return exit_try_again;
+    case ErrorCode::kPermissionDenied: return exit_no_permission;
+    case ErrorCode::kUnavailable:
+    case ErrorCode::kUnsupported: return exit_unavailable;
+    case ErrorCode::kCorrupt:
+    case ErrorCode::kInternal: return exit_internal;
+  }
+  return exit_internal;
+}
+
+int print_error(const Error& error) {
+  std::fprintf(stderr, "tributary: %s\n", error.message.c_str());
+  return exit_code_of(error);
+}
+
+std::variant<Pipeline, int> load_or_complain(const std::string& file) {
+  auto loaded = load_pipeline(file);
+  if (auto* errors = std::get_if<std::vector<FileError>>(&loaded)) {
+    print_errors(*errors);
+    return exit_config;
+  }
+  return std::get<Pipeline>(std::move(loaded));
+}
+
+}  // namespace tributary

@@ -1,0 +1,57 @@
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "app/commands.h"
+#include "app/pipeline_plan.h"
+#include "app/source_schemas.h"
+
+namespace tributary {
+namespace {
+
+nlohmann::json errors_json(const std::vector<FileError>& errors) {
+  auto list = nlohmann::json::array();
+  for (const FileError& error : errors) {
+    list.push_back({{"file", error.file}, {"line", error.place.line}, {"column", error.place.column}, {"message", error.message}});
+  }
+  return list;
+}
+
+}  // namespace
+
+int check_command(const CheckOptions& options) {
+  auto duckdb = DuckDbEngine::open();
+  if (!duckdb.ok()) return print_error(duckdb.error());
+  PlanFunctions functions = plan_functions(**duckdb);
+  CheckResult result = check_pipeline(options.file, functions);
+  std::vector<std::string> unreachable;
+  if (options.connect && result.pipeline && result.errors.empty()) {
+    SchemaReading reading = read_source_schemas(*result.pipeline, result.lock.value_or(LockFile{}));
+    unreachable = reading.unreachable;
+    CompileResult compiled = compile_pipeline(*result.pipeline, &reading.lock, functions);
+    result.errors = compiled.errors;
+    if (result.errors.empty()) {
+      if (Status written = write_lock(lock_path(options.file), reading.lock); !written.ok()) return print_error(written.error());
+      result = check_pipeline(options.file, functions);
+    }
+  }
+  if (options.json) {
+    nlohmann::json json{{"ok", result.errors.empty() && unreachable.empty()},
+                        {"errors", errors_json(result.errors)},
+                        {"notes", errors_json(result.notes)},
+                        {"unreachable", unreachable}};
+    std::printf("%s\n", json.dump().c_str());
+  } else {
+    print_errors(result.errors);
+    for (const FileError& note : result.notes) std::printf("%s\n", ("note: " + note.to_string()).c_str());
+    for (const std::string& client : unreachable) std::fprintf(stderr, "tributary: %s\n", client.c_str());
+    if (result.errors.empty() && result.pipeline) {
+      std::printf("%s: %zu clients, %zu domains, %zu views%s\n", options.file.c_str(), result.pipeline->clients.size(),
+                  result.pipeline->domains.size(), std::max(result.pipeline->views.size(), result.compiled.views.size()),
+                  result.complete ? ": good" : ": good as far as it can be seen without the tables' columns");
+    }
+  }
+  if (!result.errors.empty()) return exit_config;
+  return unreachable.empty() ? exit_ok : exit_unavailable;
+}
+
+}  // namespace tributary

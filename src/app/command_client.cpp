@@ -1,0 +1,29 @@
+#include <array>
+#include <cstdio>
+
+#include "app/commands.h"
+#include "app/control.h"
+
+namespace tributary {
+
+int client_reset_command(const std::string& file, const std::string& client) {
+  auto loaded = load_or_complain(file);
+  if (int* code = std::get_if<int>(&loaded)) return *code;
+  const auto& pipeline = std::get<Pipeline>(loaded);
+  if (!pipeline.clients.contains(client)) {
+    std::fprintf(stderr, "tributary: %s has no client %s\n", file.c_str(), client.c_str());
+    return exit_usage;
+  }
+  if (!DataDirectory::inspect(pipeline.data).ok()) {
+    std::fprintf(stderr, "tributary: nothing to reset: %s does not exist yet\n", pipeline.data.c_str());
+    return exit_data;
+  }
+  auto assembly = Assembly::open(pipeline, {}, {}, [](const std::string&) {});
+  if (!assembly.ok()) return print_error(assembly.error());
+  LogAppend mark{ClientId{client}, {}, {{"reset", "1"}}};
+  if (Status marked = (*assembly)->log->append(std::array{mark}); !marked.ok()) return print_error(marked.error());
+  std::printf("client %s: at the next start its slot is made again and all of its tables are read again\n", client.c_str());
+  return exit_ok;
+}
+
+}  // namespace tributary

@@ -1,0 +1,42 @@
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "app/commands.h"
+#include "app/control.h"
+#include "base/nearest_name.h"
+
+namespace tributary {
+namespace {
+
+void write_out(std::string_view part) { std::fwrite(part.data(), 1, part.size(), stdout); }
+
+// Of a pipeline that does not run: the engine is started for the one query.
+Status query_stopped(const Pipeline& pipeline, const ClientQuery& query) {
+  if (!DataDirectory::inspect(pipeline.data).ok()) {
+    return Error{ErrorCode::kNotFound,
+                 fmt::format("there is nothing to query: {} does not exist yet; `tributary run {}` makes it", pipeline.data,
+                             pipeline.file)};
+  }
+  ASSIGN_OR_RETURN(auto assembly, Assembly::open(pipeline, {}, {.engine = true}, [](const std::string&) {}));
+  return assembly->queries->query(query, write_out);
+}
+
+}  // namespace
+
+int query_command(const QueryOptions& options) {
+  auto loaded = load_or_complain(options.file);
+  if (int* code = std::get_if<int>(&loaded)) return *code;
+  const auto& pipeline = std::get<Pipeline>(loaded);
+  if (!pipeline.clients.contains(options.client)) {
+    std::fprintf(stderr, "tributary: %s has no client %s\n", options.file.c_str(), options.client.c_str());
+    return exit_usage;
+  }
+  std::string format = options.format;
+  if (format.empty()) format = ::isatty(STDOUT_FILENO) != 0 ? "PrettyCompact" : "TabSeparatedWithNames";
+  ClientQuery query{ClientId{options.client}, options.sql, format};
+  Status done = pipeline_is_running(pipeline) ? control_query(pipeline, query, false, write_out) : query_stopped(pipeline, query);
+  return done.ok() ? exit_ok : print_error(done.error());
+}
+
+}  // namespace tributary

@@ -1,0 +1,223 @@
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <map>
+#include <thread>
+
+#include "app/commands.h"
+#include "app/control.h"
+#include "app/source_schemas.h"
+#include "app/status_report.h"
+
+namespace tributary {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::chrono::milliseconds tick{100};
+constexpr std::chrono::seconds status_interval{1};
+constexpr std::chrono::seconds report_interval{10};
+constexpr std::chrono::hours retention_interval{1};
+
+int64_t now_micros() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+void say(const std::string& line) {
+  std::time_t now = std::time(nullptr);
+  char time[32];
+  std::strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&now));
+  std::fprintf(stderr, "%s %s\n", time, line.c_str());
+}
+
+// SIGTERM and SIGINT wait to be asked for; blocked in this and every later thread.
+class StopSignals {
+ public:
+  StopSignals() {
+    sigemptyset(&set_);
+    sigaddset(&set_, SIGTERM);
+    sigaddset(&set_, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+    ::signal(SIGPIPE, SIG_IGN);
+  }
+  // Waits up to `time`; true when one came.
+  bool wait(std::chrono::milliseconds time) {
+    timespec limit{time.count() / 1000, time.count() % 1000 * 1'000'000};
+    return sigtimedwait(&set_, nullptr, &limit) > 0;
+  }
+
+ private:
+  sigset_t set_;
+};
+
+// Says what changed since the last time, and rates now and then.
+class Reporter {
+ public:
+  void report(const json& status) {
+    for (const json& problem : status["problems"]) once(problem.get<std::string>());
+    for (const json& client : status["clients"]) {
+      auto id = client["client"].get<std::string>();
+      std::string state = client["state"].get<std::string>();
+      std::string reason = client["reason"].get<std::string>();
+      std::string& known = states_[id];
+      if (known != state + reason) {
+        known = state + reason;
+        std::string remedy = client["remedy"].get<std::string>();
+        say(fmt::format("{}: {}{}{}", id, state, reason.empty() ? "" : ": " + reason,
+                        remedy.empty() ? "" : "; what to do: " + remedy));
+      }
+      for (const json& warning : client["warnings"]) once(id + ": " + warning.get<std::string>());
+    }
+    auto now = std::chrono::steady_clock::now();
+    if (now - last_rates_ < report_interval) return;
+    rates(status, std::chrono::duration<double>(now - last_rates_).count());
+    last_rates_ = now;
+  }
+
+ private:
+  void once(const std::string& line) {
+    if (said_.size() < said_max && said_.insert(line).second) say(line);
+  }
+
+  void rates(const json& status, double seconds) {
+    uint64_t captured = 0;
+    uint64_t waiting = 0;
+    for (const json& client : status["clients"]) {
+      captured += client["captured_events"].get<uint64_t>();
+      if (client["lag"]["events"].is_number()) waiting += client["lag"]["events"].get<uint64_t>();
+      for (const json& snapshot : client["snapshots"]) {
+        if (snapshot["fraction"].get<double>() >= 1) continue;
+        say(fmt::format("{}: snapshot of {} at {:.0f} %", client["client"].get<std::string>(),
+                        snapshot["table"].get<std::string>(), snapshot["fraction"].get<double>() * 100));
+      }
+    }
+    if (captured != last_captured_) {
+      say(fmt::format("{:.0f} events/s captured, {} wait to be queryable",
+                      static_cast<double>(captured - last_captured_) / seconds, waiting));
+    }
+    last_captured_ = captured;
+  }
+
+  static constexpr size_t said_max = 10'000;
+  std::map<std::string, std::string> states_;
+  std::set<std::string> said_;
+  uint64_t last_captured_ = 0;
+  std::chrono::steady_clock::time_point last_rates_ = std::chrono::steady_clock::now();
+};
+
+// --until-caught-up: first capture reaches the marks, then everything in the log becomes queryable.
+class CaughtUp {
+ public:
+  explicit CaughtUp(const Assembly& assembly) : assembly_(assembly) {}
+
+  bool reached() {
+    if (!captured_) {
+      if (!assembly_.source->caught_up()) return false;
+      captured_ = true;
+      ends_ = assembly_.log->ends();
+    }
+    return assembly_.runtime == nullptr || assembly_.runtime->queryable(ends_);
+  }
+
+ private:
+  const Assembly& assembly_;
+  bool captured_ = false;
+  std::map<TopicPartition, Offset> ends_;
+};
+
+Status enforce_retention(Assembly& assembly) {
+  const LogConfig& config = assembly.pipeline.log;
+  RetentionLimits limits{std::chrono::duration_cast<std::chrono::seconds>(config.retention), config.retention_bytes_max};
+  auto processed = assembly.runtime->processed();
+  return assembly.log->enforce_retention(limits, now_micros(), [&](const TopicPartition& partition) {
+    auto at = processed.find(partition);
+    return at == processed.end() ? Offset{0} : at->second;
+  });
+}
+
+// Whether a source that needs a person kept --until-caught-up from its end.
+bool any_stopped(const json& status) {
+  for (const json& client : status["clients"]) {
+    if (client["state"] == "stopped") return true;
+  }
+  return false;
+}
+
+int drive(Assembly& assembly, StopSignals& signals, const RunOptions& options) {
+  Reporter reporter;
+  CaughtUp caught_up(assembly);
+  auto next_status = std::chrono::steady_clock::now();
+  auto next_retention = next_status;
+  bool done = false;
+  while (!done) {
+    bool told_to_stop = signals.wait(tick);
+    done = told_to_stop || (options.until_caught_up && caught_up.reached());
+    auto now = std::chrono::steady_clock::now();
+    if (!done && now < next_status) continue;
+    next_status = now + status_interval;
+    json status = running_status(assembly, now_micros());
+    reporter.report(status);
+    if (Status written = write_status(assembly.pipeline.data, status); !written.ok()) say(written.error().message);
+    if (now >= next_retention && assembly.runtime != nullptr) {
+      next_retention = now + retention_interval;
+      if (Status kept = enforce_retention(assembly); !kept.ok()) say(kept.error().message);
+    }
+    if (done && told_to_stop) say("stopping: the round in flight is committed");
+    if (done && !told_to_stop && any_stopped(status)) {
+      assembly.stop();
+      std::fprintf(stderr, "tributary: a client is stopped and not caught up; `tributary status` says why\n");
+      return exit_unavailable;
+    }
+  }
+  assembly.stop();
+  json last = running_status(assembly, now_micros());
+  for (json& client : last["clients"]) client["state"] = client["state"] == "stopped" ? "stopped" : "not_running";
+  if (Status written = write_status(assembly.pipeline.data, last); !written.ok()) say(written.error().message);
+  return exit_ok;
+}
+
+int refuse_later(const std::vector<FileError>& later) {
+  print_errors(later);
+  return exit_config;
+}
+
+}  // namespace
+
+int run_command(const RunOptions& options) {
+  if (!options.stages.empty() && options.stages != "all" && options.stages != "capture") {
+    std::fprintf(stderr, "tributary: --stages takes all or capture, not %s\n", options.stages.c_str());
+    return exit_usage;
+  }
+  auto loaded = load_or_complain(options.file);
+  if (int* code = std::get_if<int>(&loaded)) return *code;
+  const auto& pipeline = std::get<Pipeline>(loaded);
+  if (auto later = not_built_yet(pipeline); !later.empty()) return refuse_later(later);
+  if (auto holder = DataDirectory::holder(pipeline.data)) {
+    std::fprintf(stderr, "tributary: process %d is running this pipeline on %s; stop it first\n", *holder,
+                 pipeline.data.c_str());
+    return exit_try_again;
+  }
+  StopSignals signals;
+  auto lock = schemas_for_run(pipeline);
+  if (auto* errors = std::get_if<std::vector<FileError>>(&lock)) {
+    print_errors(*errors);
+    return exit_config;
+  }
+  bool capture_only = options.stages == "capture";
+  auto opened = Assembly::open(pipeline, std::get<LockFile>(std::move(lock)),
+                               {.engine = !capture_only, .process = !capture_only, .capture = true}, say);
+  if (!opened.ok()) return print_error(opened.error());
+  Assembly& assembly = **opened;
+  auto control = ControlServer::listen(control_socket_path(pipeline.data), control_handler(assembly));
+  if (!control.ok()) return print_error(control.error());
+  if (Status started = assembly.start(); !started.ok()) return print_error(started.error());
+  if (options.until_caught_up) assembly.source->mark_heads();
+  say(fmt::format("{} runs: {} clients, data in {}", pipeline.name, pipeline.clients.size(), pipeline.data));
+  int code = drive(assembly, signals, options);
+  (*control)->stop();
+  return code;
+}
+
+}  // namespace tributary

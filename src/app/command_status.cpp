@@ -1,0 +1,40 @@
+#include <cstdio>
+
+#include "app/commands.h"
+#include "app/control.h"
+#include "app/status_report.h"
+
+namespace tributary {
+
+int status_command(const std::string& file, bool as_json) {
+  auto loaded = load_or_complain(file);
+  if (int* code = std::get_if<int>(&loaded)) return *code;
+  const auto& pipeline = std::get<Pipeline>(loaded);
+  nlohmann::json status;
+  auto running = control_status(pipeline);
+  if (running.ok()) status = nlohmann::json::parse(*running, nullptr, false);
+  if (!status.is_object()) {
+    status = stopped_status(pipeline);
+    // It may just be starting or stopping.
+    if (auto holder = DataDirectory::holder(pipeline.data)) {
+      status["running"] = true;
+      status["pid"] = *holder;
+    }
+  }
+  std::string text = as_json ? status.dump() + "\n" : status_text(status);
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  return exit_ok;
+}
+
+int wait_command(const std::string& file, double seconds) {
+  auto loaded = load_or_complain(file);
+  if (int* code = std::get_if<int>(&loaded)) return *code;
+  const auto& pipeline = std::get<Pipeline>(loaded);
+  auto reached = control_wait(pipeline, {}, std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000)));
+  if (!reached.ok()) return print_error(reached.error());
+  if (*reached) return exit_ok;
+  std::fprintf(stderr, "tributary: not all of it was queryable within %g s; `tributary status` says what waits\n", seconds);
+  return exit_try_again;
+}
+
+}  // namespace tributary

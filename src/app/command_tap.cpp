@@ -1,0 +1,63 @@
+#include <cstdio>
+#include <ctime>
+
+#include "app/commands.h"
+#include "app/control.h"
+
+namespace tributary {
+namespace {
+
+bool write_line(std::string_view line) {
+  return std::fwrite(line.data(), 1, line.size(), stdout) == line.size() && std::fflush(stdout) == 0;
+}
+
+// "2026-01-31", "2026-01-31T23:59:59", with or without a Z: UTC.
+std::optional<int64_t> parse_time(const std::string& text) {
+  for (const char* format : {"%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d"}) {
+    std::tm time{};
+    const char* end = ::strptime(text.c_str(), format, &time);
+    if (end != nullptr && *end == '\0') return static_cast<int64_t>(::timegm(&time)) * 1'000'000;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+int tap_command(TapCommandOptions options) {
+  auto loaded = load_or_complain(options.file);
+  if (int* code = std::get_if<int>(&loaded)) return *code;
+  const auto& pipeline = std::get<Pipeline>(loaded);
+  if (!options.tap.client.empty() && !pipeline.clients.contains(options.tap.client)) {
+    std::fprintf(stderr, "tributary: %s has no client %s\n", options.file.c_str(), options.tap.client.c_str());
+    return exit_usage;
+  }
+  bool running = pipeline_is_running(pipeline);
+  options.tap.follow = running && !options.until_caught_up;
+  options.tap.from_start = options.from == "start" || (options.from.empty() && !running);
+  if (!options.from.empty() && options.from != "start" && options.from != "now") {
+    options.tap.from_micros = parse_time(options.from);
+    if (!options.tap.from_micros) {
+      std::fprintf(stderr, "tributary: --from takes start, now, or a time in UTC such as 2026-01-31T23:59:59, not %s\n",
+                   options.from.c_str());
+      return exit_usage;
+    }
+  }
+  if (running) {
+    std::string request = options.tap.to_json();
+    request.insert(1, R"("command":"tap",)");
+    Status done = control_call(control_socket_path(pipeline.data), request, write_line);
+    return done.ok() ? exit_ok : print_error(done.error());
+  }
+  if (!DataDirectory::inspect(pipeline.data).ok()) {
+    std::fprintf(stderr, "tributary: there are no events: %s does not exist yet; `tributary run %s` makes it\n",
+                 pipeline.data.c_str(), options.file.c_str());
+    return exit_data;
+  }
+  auto assembly = Assembly::open(pipeline, {}, {}, [](const std::string&) {});
+  if (!assembly.ok()) return print_error(assembly.error());
+  EventReader reader(pipeline, *(*assembly)->log, *(*assembly)->raw);
+  Status done = reader.read(options.tap, write_line, [] { return true; });
+  return done.ok() ? exit_ok : print_error(done.error());
+}
+
+}  // namespace tributary

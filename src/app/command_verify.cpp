@@ -1,0 +1,171 @@
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+
+#include "app/commands.h"
+#include "app/control.h"
+#include "app/source_schemas.h"
+#include "model/row_key.h"
+#include "verify/verify.h"
+
+namespace tributary {
+namespace {
+
+// What verify() may ask of the pipeline: running, or opened here for it.
+class Pipe {
+ public:
+  static Result<std::unique_ptr<Pipe>> open(const Pipeline& pipeline) {
+    auto pipe = std::make_unique<Pipe>(pipeline, pipeline_is_running(pipeline));
+    if (pipe->running_) return pipe;
+    if (!DataDirectory::inspect(pipeline.data).ok()) {
+      return Error{ErrorCode::kNotFound,
+                   fmt::format("there is nothing to verify: {} does not exist yet; `tributary run {}` makes it",
+                               pipeline.data, pipeline.file)};
+    }
+    ASSIGN_OR_RETURN(pipe->assembly_, Assembly::open(pipeline, {}, {.engine = true}, [](const std::string&) {}));
+    return pipe;
+  }
+  Pipe(const Pipeline& pipeline, bool running) : pipeline_(pipeline), running_(running) {}
+
+  bool running() const { return running_; }
+
+  Status query(const ClientQuery& query, const std::function<void(std::string_view)>& out) {
+    return running_ ? control_query(pipeline_, query, true, out) : assembly_->validator_queries->query(query, out);
+  }
+  Result<bool> wait(const ClientId& client, std::chrono::milliseconds limit) {
+    return control_wait(pipeline_, client, limit);
+  }
+  Result<std::vector<VerifyKey>> dead_letters(const ClientId& client, const std::string& view) {
+    std::vector<std::string> keys;
+    if (running_) {
+      ASSIGN_OR_RETURN(keys, control_dead_letters(pipeline_, client, view));
+    } else {
+      ASSIGN_OR_RETURN(keys, stored_dead_letter_keys(*assembly_->storage, client, view));
+    }
+    std::vector<VerifyKey> values;
+    for (const std::string& key : keys) {
+      VerifyKey& row = values.emplace_back();
+      for (auto& value : row_key_values(key)) row.push_back(value.value_or(""));
+    }
+    return values;
+  }
+
+ private:
+  const Pipeline& pipeline_;
+  bool running_;
+  std::unique_ptr<Assembly> assembly_;
+};
+
+std::vector<VerifyClient> clients_to_verify(const Pipeline& pipeline, const CompiledPipeline& compiled,
+                                            const std::string& only) {
+  std::vector<VerifyClient> clients;
+  auto types = pipeline.attribute_types();
+  for (const auto& [id, config] : pipeline.clients) {
+    if (!only.empty() && id != only) continue;
+    VerifyClient client;
+    client.client = ClientId{id};
+    client.url = config.verify_source ? config.verify_source->text : config.source.text;
+    client.password = config.password;
+    for (const auto& [name, domain] : pipeline.domains) {
+      auto relation = compiled.domains.find(name);
+      if (relation == compiled.domains.end()) continue;
+      const auto& fitting = relation->second.clients;
+      if (std::find(fitting.begin(), fitting.end(), id) != fitting.end()) client.tables[name] = domain.table;
+    }
+    for (const auto& [name, type] : types) {
+      auto value = config.attributes.find(name);
+      client.attributes.push_back(
+          {name, type, value == config.attributes.end() ? std::nullopt : std::optional(value->second.text)});
+    }
+    clients.push_back(std::move(client));
+  }
+  return clients;
+}
+
+VerifyRequest request_of(const Pipeline& pipeline, const CompiledPipeline& compiled, const VerifyOptions& options) {
+  VerifyRequest request;
+  request.clients = clients_to_verify(pipeline, compiled, options.client);
+  for (const auto& [name, domain] : compiled.domains) {
+    request.domains.push_back({name, domain.relation.columns, domain.relation.key});
+  }
+  for (const ViewPlan& plan : compiled.views) {
+    if (!options.view.empty() && plan.name != options.view) continue;
+    VerifyView view{plan.name, "SELECT * FROM \"" + plan.relation + "\"", plan.table().columns};
+    for (const ViewConfig& config : pipeline.views) {
+      if (config.name == plan.name) view.sql = config.sql;
+    }
+    request.views.push_back(std::move(view));
+  }
+  return request;
+}
+
+class ScratchFolder {
+ public:
+  ScratchFolder() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "tributary-verify-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) != nullptr) path_ = pattern;
+  }
+  ~ScratchFolder() {
+    std::error_code ignored;
+    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+}  // namespace
+
+int verify_command(const VerifyOptions& options) {
+  auto loaded = load_or_complain(options.file);
+  if (int* code = std::get_if<int>(&loaded)) return *code;
+  const auto& pipeline = std::get<Pipeline>(loaded);
+  if (!options.client.empty() && !pipeline.clients.contains(options.client)) {
+    std::fprintf(stderr, "tributary: %s has no client %s\n", options.file.c_str(), options.client.c_str());
+    return exit_usage;
+  }
+  auto duckdb = DuckDbEngine::open();
+  if (!duckdb.ok()) return print_error(duckdb.error());
+  CheckResult checked = check_pipeline(options.file, plan_functions(**duckdb));
+  if (!checked.errors.empty()) {
+    print_errors(checked.errors);
+    return exit_config;
+  }
+  VerifyRequest request = request_of(pipeline, checked.compiled, options);
+  if (request.views.empty()) {
+    std::fprintf(stderr, "tributary: %s\n",
+                 options.view.empty() ? "there is no view to verify: the lock file knows no table yet; run the pipeline first"
+                                      : ("there is no view " + options.view).c_str());
+    return exit_usage;
+  }
+  auto pipe = Pipe::open(pipeline);
+  if (!pipe.ok()) return print_error(pipe.error());
+  ScratchFolder scratch;
+  request.scratch_directory = scratch.path();
+  request.live = (*pipe)->running();
+  VerifyPorts ports{
+      .analytics = [&](const ClientId& client, std::string_view sql, std::string_view format,
+                       const std::function<void(std::string_view)>& out) {
+        return (*pipe)->query({client, std::string(sql), std::string(format)}, out);
+      },
+      .wait_until_queryable = [&](const ClientId& client, uint64_t,
+                                  std::chrono::milliseconds limit) { return (*pipe)->wait(client, limit); },
+      .dead_letters = [&](const ClientId& client, const std::string& view) { return (*pipe)->dead_letters(client, view); },
+      .progress = {}};
+  if (::isatty(STDERR_FILENO) != 0) {
+    ports.progress = [](const VerifyProgress& progress) {
+      std::fprintf(stderr, "\r\033[K%s %s: %lu rows", progress.client.value.c_str(), progress.what.c_str(), progress.rows);
+    };
+  }
+  auto report = verify(request, ports);
+  if (ports.progress) std::fprintf(stderr, "\r\033[K");
+  if (!report.ok()) return print_error(report.error());
+  std::string text = options.json ? report_json(*report) + "\n" : report_text(*report);
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  if (report->different()) return exit_difference;
+  return report->clean() ? exit_ok : exit_unavailable;
+}
+
+}  // namespace tributary

@@ -1,0 +1,70 @@
+// The commands of `tributary`. Each returns the program's exit code; errors are printed to stderr.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "app/event_reader.h"
+#include "base/exit_codes.h"
+#include "config/compile.h"
+
+namespace tributary {
+
+struct RunOptions {
+  std::string file;
+  bool until_caught_up = false;
+  std::string stages;  // "": all; "capture"
+};
+int run_command(const RunOptions& options);
+
+struct CheckOptions {
+  std::string file;
+  bool connect = false;
+  bool json = false;
+};
+int check_command(const CheckOptions& options);
+
+int status_command(const std::string& file, bool json);
+
+// Waits until all that the sources had committed when asked is queryable.
+int wait_command(const std::string& file, double seconds);
+
+// `tributary client FILE reset CLIENT`: the client starts a new epoch at the next start.
+int client_reset_command(const std::string& file, const std::string& client);
+
+struct QueryOptions {
+  std::string file;
+  std::string client;
+  std::string sql;
+  std::string format;
+};
+int query_command(const QueryOptions& options);
+
+struct TapCommandOptions {
+  std::string file;
+  TapOptions tap;
+  std::string from;  // "", "start", "now", or a time
+  bool until_caught_up = false;
+};
+int tap_command(TapCommandOptions options);
+
+struct VerifyOptions {
+  std::string file;
+  std::string client;
+  std::string view;
+  bool json = false;
+};
+int verify_command(const VerifyOptions& options);
+
+int init_command(const std::string& url, const std::string& password_environment);
+
+// The pipeline file, or its errors printed and the exit code.
+std::variant<Pipeline, int> load_or_complain(const std::string& file);
+void print_errors(const std::vector<FileError>& errors);
+int print_error(const Error& error);
+int exit_code_of(const Error& error);
+
+}  // namespace tributary

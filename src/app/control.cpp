@@ -1,0 +1,125 @@
+#include "app/control.h"
+
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "app/event_reader.h"
+#include "app/status_report.h"
+
+namespace tributary {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::chrono::milliseconds wait_poll{10};
+
+int64_t now_micros() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+// Marks the sources' heads, and waits until everything before them is in the log and then queryable.
+// `client` empty: all of them; else that one's, whatever the others do.
+Status wait_queryable(const Assembly& assembly, const std::string& client, std::chrono::milliseconds limit,
+                      ControlStream& out) {
+  if (assembly.source == nullptr || assembly.runtime == nullptr) {
+    return Error{ErrorCode::kUnsupported, "the running pipeline has not all its stages"};
+  }
+  auto deadline = std::chrono::steady_clock::now() + limit;
+  auto until = [&](const std::function<bool()>& condition) {
+    while (!condition()) {
+      if (std::chrono::steady_clock::now() > deadline || !out.wanted()) return false;
+      std::this_thread::sleep_for(wait_poll);
+    }
+    return true;
+  };
+  assembly.source->mark_heads();
+  bool reached = until([&] {
+    return client.empty() ? assembly.source->caught_up() : assembly.source->caught_up(ClientId{client});
+  });
+  auto ends = assembly.log->ends();
+  reached = reached && until([&] { return assembly.runtime->queryable(ends); });
+  out.send(reached ? "1" : "0");
+  return {};
+}
+
+Status handle(const Assembly& assembly, std::string_view request, ControlStream& out) {
+  json parsed = json::parse(request, nullptr, false);
+  if (!parsed.is_object()) return Error{ErrorCode::kInvalidInput, "the request is no JSON object"};
+  std::string command = parsed.value("command", "");
+  if (command == "status") {
+    out.send(running_status(assembly, now_micros()).dump());
+    return {};
+  }
+  if (command == "query") {
+    if (assembly.queries == nullptr) return Error{ErrorCode::kUnsupported, "the running pipeline has no analytics"};
+    ClientQuery query{ClientId{parsed.value("client", "")}, parsed.value("sql", ""), parsed.value("format", "")};
+    auto& queries = parsed.value("whole_tables", false) ? assembly.validator_queries : assembly.queries;
+    return queries->query(query, [&](std::string_view part) { out.send(part); });
+  }
+  if (command == "tap") {
+    ASSIGN_OR_RETURN(TapOptions options, TapOptions::from_json(request));
+    EventReader reader(assembly.pipeline, *assembly.log, *assembly.raw);
+    return reader.read(options, [&](std::string_view line) { return out.send(line); }, [&] { return out.wanted(); });
+  }
+  if (command == "wait") {
+    return wait_queryable(assembly, parsed.value("client", ""), std::chrono::milliseconds(parsed.value("milliseconds", 0)), out);
+  }
+  if (command == "dead_letters") {
+    if (assembly.runtime == nullptr) return {};
+    ASSIGN_OR_RETURN(auto keys, assembly.runtime->dead_letter_keys(ClientId{parsed.value("client", "")},
+                                                                   parsed.value("view", "")));
+    for (const std::string& key : keys) out.send(key);
+    return {};
+  }
+  return Error{ErrorCode::kUnsupported, fmt::format("the running pipeline knows no command {}", command)};
+}
+
+}  // namespace
+
+ControlHandler control_handler(const Assembly& assembly) {
+  return [&assembly](std::string_view request, ControlStream& out) { return handle(assembly, request, out); };
+}
+
+bool pipeline_is_running(const Pipeline& pipeline) { return DataDirectory::holder(pipeline.data).has_value(); }
+
+Status control_query(const Pipeline& pipeline, const ClientQuery& query, bool whole_tables,
+                     const std::function<void(std::string_view)>& out) {
+  json request{{"command", "query"}, {"client", query.client.value}, {"sql", query.sql}, {"format", query.format},
+               {"whole_tables", whole_tables}};
+  return control_call(control_socket_path(pipeline.data), request.dump(), [&](std::string_view part) {
+    out(part);
+    return true;
+  });
+}
+
+Result<std::string> control_status(const Pipeline& pipeline) {
+  std::string answer;
+  RETURN_IF_ERROR(control_call(control_socket_path(pipeline.data), R"({"command":"status"})", [&](std::string_view part) {
+    answer.append(part);
+    return true;
+  }));
+  return answer;
+}
+
+Result<bool> control_wait(const Pipeline& pipeline, const ClientId& client, std::chrono::milliseconds limit) {
+  std::string answer;
+  json request{{"command", "wait"}, {"client", client.value}, {"milliseconds", limit.count()}};
+  RETURN_IF_ERROR(control_call(control_socket_path(pipeline.data), request.dump(), [&](std::string_view part) {
+    answer.append(part);
+    return true;
+  }));
+  return answer == "1";
+}
+
+Result<std::vector<std::string>> control_dead_letters(const Pipeline& pipeline, const ClientId& client,
+                                                      const std::string& view) {
+  std::vector<std::string> keys;
+  json request{{"command", "dead_letters"}, {"client", client.value}, {"view", view}};
+  RETURN_IF_ERROR(control_call(control_socket_path(pipeline.data), request.dump(), [&](std::string_view key) {
+    keys.emplace_back(key);
+    return true;
+  }));
+  return keys;
+}
+
+}  // namespace tributary

@@ -1,0 +1,147 @@
+// tributary COMMAND FILE …
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <string_view>
+
+#include "app/commands.h"
+#include "engine/engine_child.h"
+
+namespace {
+
+using namespace tributary;  // NOLINT: main's file joins everything
+
+// Commands of later versions: known by name, and refused by name.
+constexpr std::string_view later_commands[] = {"explain", "dead-letters", "replay", "release", "preview",
+                                               "trace",   "token",        "top"};
+
+std::string examples(const char* text) { return std::string("Examples:\n") + text; }
+
+int parse_and_run(int argc, char** argv) {
+  CLI::App app("Tributary: changes of many clients' databases, kept ready as analytics, each client apart.");
+  app.name("tributary");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", "tributary 0.1.0");
+  app.footer(examples("  tributary init postgresql://tributary@db.example/shop > shop.yaml\n"
+                      "  tributary check shop.yaml\n"
+                      "  tributary run shop.yaml\n"
+                      "  tributary status shop.yaml\n"
+                      "  tributary query shop.yaml --client acme 'SELECT count() FROM orders'\n"
+                      "Exit codes are sysexits' (docs/formats/exit-codes.md); 1 is a difference that verify found."));
+  int code = exit_ok;
+
+  std::string url;
+  std::string password_environment = "PGPASSWORD";
+  auto* init = app.add_subcommand("init", "look at a database and write a pipeline file for it to stdout");
+  init->add_option("URL", url, "postgresql://user@host:port/database, without a password")->required();
+  init->add_option("--password-env", password_environment, "environment variable that holds the password")
+      ->capture_default_str();
+  init->footer(examples("  PGPASSWORD=… tributary init postgresql://tributary@db.example/shop > shop.yaml"));
+  init->callback([&] { code = init_command(url, password_environment); });
+
+  CheckOptions check_options;
+  auto* check = app.add_subcommand("check", "check a pipeline file, without connecting to anything");
+  check->add_option("FILE", check_options.file, "the pipeline file")->required();
+  check->add_flag("--connect", check_options.connect, "read the tables' columns from the databases and write the lock file");
+  check->add_flag("--json", check_options.json, "the answer as JSON");
+  check->footer(examples("  tributary check shop.yaml\n  tributary check shop.yaml --connect"));
+  check->callback([&] { code = check_command(check_options); });
+
+  RunOptions run_options;
+  auto* run = app.add_subcommand("run", "run the pipeline in the foreground, until SIGTERM or Ctrl-C");
+  run->add_option("FILE", run_options.file, "the pipeline file")->required();
+  run->add_flag("--until-caught-up", run_options.until_caught_up,
+                "end when all that the sources had committed at the start is queryable");
+  run->add_option("--stages", run_options.stages, "all (default), or capture: into the log alone");
+  run->footer(examples("  tributary run shop.yaml\n  tributary run shop.yaml --until-caught-up"));
+  run->callback([&] { code = run_command(run_options); });
+
+  std::string status_file;
+  bool status_json = false;
+  auto* status = app.add_subcommand("status", "state, lag and problems of each client, running or not");
+  status->add_option("FILE", status_file, "the pipeline file")->required();
+  status->add_flag("--json", status_json, "the answer as JSON");
+  status->footer(examples("  tributary status shop.yaml\n  watch tributary status shop.yaml"));
+  status->callback([&] { code = status_command(status_file, status_json); });
+
+  std::string wait_file;
+  double wait_seconds = 60;
+  auto* wait = app.add_subcommand("wait", "wait until all that is committed now is queryable");
+  wait->add_option("FILE", wait_file, "the pipeline file of a running pipeline")->required();
+  wait->add_option("--seconds", wait_seconds, "how long at most")->capture_default_str()->check(CLI::PositiveNumber);
+  wait->footer(examples("  tributary wait shop.yaml --seconds 10 && tributary query shop.yaml --client acme '…'"));
+  wait->callback([&] { code = wait_command(wait_file, wait_seconds); });
+
+  std::string client_file;
+  std::string reset_client;
+  auto* client = app.add_subcommand("client", "change one client's state");
+  client->add_option("FILE", client_file, "the pipeline file")->required();
+  client->require_subcommand(1);
+  auto* reset = client->add_subcommand(
+      "reset", "read all of a client's tables again, after its slot was lost or its database was restored");
+  reset->add_option("CLIENT", reset_client, "the client's id")->required();
+  reset->footer(examples("  tributary client shop.yaml reset acme\n"
+                         "The pipeline must not run. At its next start the slot is made again and every table is read again;\n"
+                         "rows that vanished meanwhile disappear. Queries see the old rows until then."));
+  reset->callback([&] { code = client_reset_command(client_file, reset_client); });
+
+  QueryOptions query_options;
+  auto* query = app.add_subcommand("query", "ask a client's analytics in ClickHouse's SQL");
+  query->add_option("FILE", query_options.file, "the pipeline file")->required();
+  query->add_option("SQL", query_options.sql, "one SELECT")->required();
+  query->add_option("--client", query_options.client, "whose rows")->required();
+  query->add_option("--format", query_options.format, "ClickHouse's name of an output format: JSONEachRow, CSV, …");
+  query->footer(examples("  tributary query shop.yaml --client acme 'SELECT status, count() FROM orders GROUP BY status'\n"
+                         "  tributary query shop.yaml --client acme 'SELECT * FROM users LIMIT 3' --format JSONEachRow"));
+  query->callback([&] { code = query_command(query_options); });
+
+  TapCommandOptions tap_options;
+  auto* tap = app.add_subcommand("tap", "events as lines of Debezium JSON");
+  tap->add_option("FILE", tap_options.file, "the pipeline file")->required();
+  tap->add_option("PATTERN", tap_options.tap.pattern, "event names, with * and ?: 'order.*', '*.deleted'")
+      ->capture_default_str();
+  tap->add_option("--client", tap_options.tap.client, "of this client alone");
+  tap->add_option("--from", tap_options.from, "start, now, or a time in UTC (default: now; start where nothing runs)");
+  tap->add_flag("--until-caught-up", tap_options.until_caught_up, "end at the newest event instead of waiting for more");
+  std::string store = "log";
+  tap->add_option("--store", store, "log, or raw: everything that the raw store keeps")
+      ->check(CLI::IsMember({"log", "raw"}));
+  tap->footer(examples("  tributary tap shop.yaml 'order.*' --client acme\n"
+                       "  tributary tap shop.yaml --from start --until-caught-up | jq .value.op"));
+  tap->callback([&] {
+    tap_options.tap.raw = store == "raw";
+    code = tap_command(tap_options);
+  });
+
+  VerifyOptions verify_options;
+  auto* verify = app.add_subcommand("verify", "compare the analytics with the sources' own tables, row by row");
+  verify->add_option("FILE", verify_options.file, "the pipeline file")->required();
+  verify->add_option("--client", verify_options.client, "this client alone");
+  verify->add_option("--view", verify_options.view, "this view alone");
+  verify->add_flag("--json", verify_options.json, "the report as JSON");
+  verify->footer(examples("  tributary verify shop.yaml\n  tributary verify shop.yaml --client acme --view orders\n"
+                          "Exit code 1: there is a difference. While the pipeline runs, writers may go on."));
+  verify->callback([&] { code = verify_command(verify_options); });
+
+  for (std::string_view name : later_commands) {
+    auto* later = app.add_subcommand(std::string(name), "not built yet")->allow_extras();
+    later->callback([&code, name] {
+      std::fprintf(stderr, "tributary: %s is not built yet\n", std::string(name).c_str());
+      code = exit_unavailable;
+    });
+  }
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    int shown = app.exit(error);
+    return shown == 0 ? exit_ok : exit_usage;
+  }
+  return code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == engine_command) return run_engine_child(argc, argv);
+  return parse_and_run(argc, argv);
+}

@@ -1,0 +1,61 @@
+#include "app/pipeline_plan.h"
+
+#include "sql/view_planner.h"
+
+namespace tributary {
+namespace {
+
+ViewRequest view_request(const PlanRequest& request) {
+  return {.name = request.name,
+          .sql = request.sql,
+          .relations = request.relations,
+          .attributes = request.attributes,
+          .other_views = request.other_views};
+}
+
+}  // namespace
+
+PlanFunctions plan_functions(DuckDbEngine& engine) {
+  return {.plan = [&engine](const PlanRequest& request) { return plan_view(engine, view_request(request)); },
+          .identity = [](const std::string& name, const Relation& relation) { return identity_view(name, relation); }};
+}
+
+RuntimePlanner::RuntimePlanner(const Pipeline& pipeline, LockFile lock, DuckDbEngine& engine)
+    : pipeline_(pipeline), lock_(std::move(lock)), functions_(plan_functions(engine)) {
+  lock_.pipeline = pipeline.name;
+}
+
+Result<PlannedPipeline> RuntimePlanner::plan(const std::vector<ClientTable>& tables) {
+  for (const ClientTable& table : tables) {
+    TableSchema schema = *table.schema;
+    schema.version = 0;
+    lock_.domains[table.domain][table.client.value] = std::move(schema);
+  }
+  RETURN_IF_ERROR(write_lock(lock_path(pipeline_.file), lock_));
+  CompileResult result = compile_pipeline(pipeline_, &lock_, functions_);
+  PlannedPipeline planned;
+  for (auto& [name, domain] : result.compiled.domains) {
+    for (const SetAside& client : domain.set_aside) {
+      planned.set_aside.push_back({ClientId{client.client}, name, client.reason});
+    }
+    planned.relations[name] = std::move(domain.relation);
+  }
+  planned.views = std::move(result.compiled.views);
+  for (const FileError& error : result.errors) planned.set_aside.push_back({ClientId{}, "", error.to_string()});
+  return planned;
+}
+
+std::map<ClientId, std::map<std::string, Column>> attribute_columns(const Pipeline& pipeline) {
+  std::map<ClientId, std::map<std::string, Column>> all;
+  auto types = pipeline.attribute_types();
+  for (const auto& [id, client] : pipeline.clients) {
+    auto& columns = all[ClientId{id}];
+    for (const auto& [name, type] : types) {
+      Column& column = columns.try_emplace(name, type).first->second;
+      append_attribute(column, client.attributes, name);
+    }
+  }
+  return all;
+}
+
+}  // namespace tributary

@@ -1,0 +1,74 @@
+#include "app/source_schemas.h"
+
+#include <thread>
+
+#include "app/assembly.h"
+#include "app/pipeline_plan.h"
+#include "capture/postgres/describe_tables.h"
+
+namespace tributary {
+namespace {
+
+constexpr std::chrono::seconds look_limit{10};
+constexpr size_t looks_at_once = 8;
+
+struct Look {
+  CaptureClient client;
+  Result<std::vector<TableLook>> tables = Error{ErrorCode::kUnavailable, "not looked at"};
+};
+
+void look_at_all(std::vector<Look>& looks) {
+  std::atomic<size_t> next = 0;
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < std::min(looks_at_once, looks.size()); ++i) {
+    threads.emplace_back([&] {
+      for (size_t at = next++; at < looks.size(); at = next++) {
+        looks[at].tables = describe_tables(looks[at].client, look_limit);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+}  // namespace
+
+SchemaReading read_source_schemas(const Pipeline& pipeline, LockFile lock) {
+  SchemaReading reading{std::move(lock), {}};
+  reading.lock.pipeline = pipeline.name;
+  std::vector<Look> looks;
+  for (CaptureClient& client : capture_clients(pipeline)) looks.push_back({std::move(client)});
+  look_at_all(looks);
+  for (Look& look : looks) {
+    if (!look.tables.ok()) {
+      reading.unreachable.push_back(fmt::format("client {}: {}", look.client.client, look.tables.error().message));
+      continue;
+    }
+    for (TableLook& table : *look.tables) {
+      if (table.schema) {
+        reading.lock.domains[table.table.domain][look.client.client.value] = *std::move(table.schema);
+      } else {
+        reading.unreachable.push_back(
+            fmt::format("client {}: table {}: {}", look.client.client, table.table.table, table.refusal));
+      }
+    }
+  }
+  return reading;
+}
+
+std::variant<LockFile, std::vector<FileError>> schemas_for_run(const Pipeline& pipeline) {
+  auto stored = read_lock(lock_path(pipeline.file));
+  if (auto* errors = std::get_if<std::vector<FileError>>(&stored)) return std::move(*errors);
+  LockFile known = std::get<std::optional<LockFile>>(std::move(stored)).value_or(LockFile{});
+  auto duckdb = DuckDbEngine::open();
+  if (!duckdb.ok()) return std::vector<FileError>{{pipeline.file, {}, duckdb.error().message}};
+  PlanFunctions functions = plan_functions(**duckdb);
+  // What is wrong without any database is told without asking one.
+  CompileResult offline = compile_pipeline(pipeline, nullptr, functions);
+  if (!offline.errors.empty()) return std::move(offline.errors);
+  SchemaReading reading = read_source_schemas(pipeline, std::move(known));
+  CompileResult compiled = compile_pipeline(pipeline, &reading.lock, functions);
+  if (!compiled.errors.empty()) return std::move(compiled.errors);
+  return std::move(reading.lock);
+}
+
+}  // namespace tributary

@@ -1,0 +1,23 @@
+// The columns of the clients' tables, read from their databases: what the lock file holds.
+#pragma once
+
+#include <variant>
+#include <vector>
+
+#include "config/compile.h"
+
+namespace tributary {
+
+// Connects to every client and renews what `lock` says of its tables. A client that cannot be reached keeps what the lock
+// file has; its name and the reason are in `unreachable`.
+struct SchemaReading {
+  LockFile lock;
+  std::vector<std::string> unreachable;
+};
+SchemaReading read_source_schemas(const Pipeline& pipeline, LockFile lock);
+
+// What `run` starts with: the lock file renewed from the databases, and every view compiled against it. Errors: nothing
+// was written.
+std::variant<LockFile, std::vector<FileError>> schemas_for_run(const Pipeline& pipeline);
+
+}  // namespace tributary

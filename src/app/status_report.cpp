@@ -1,0 +1,236 @@
+#include "app/status_report.h"
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+
+#include "codec/block.h"
+
+namespace tributary {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t lag_bytes_read_max = 16 << 20;  // of blocks looked at for counting events that wait
+
+std::string_view mode_name(SourceMode mode) {
+  switch (mode) {
+    case SourceMode::kConnecting: return "connecting";
+    case SourceMode::kSnapshot: return "snapshot";
+    case SourceMode::kBulk: return "bulk";
+    case SourceMode::kStreaming: return "streaming";
+    case SourceMode::kBackingOff: return "backing_off";
+    case SourceMode::kStopped: return "stopped";
+  }
+  return "unknown";
+}
+
+// Events in the log that are not queryable yet, by client. Beyond lag_bytes_read_max blocks are not looked into.
+std::map<ClientId, uint64_t> waiting_events(const Assembly& assembly) {
+  std::map<ClientId, uint64_t> waiting;
+  if (assembly.runtime == nullptr) return waiting;
+  auto acknowledged = assembly.runtime->acknowledged();
+  size_t read_bytes = 0;
+  for (const auto& [partition, end] : assembly.log->ends()) {
+    auto at = acknowledged.find(partition);
+    Offset next = at == acknowledged.end() ? Offset{0} : at->second;
+    while (next < end && read_bytes < lag_bytes_read_max) {
+      auto blocks = assembly.log->read(partition, next, 1 << 20);
+      if (!blocks.ok() || blocks->empty()) break;
+      for (const LogBlock& block : *blocks) {
+        next = Offset{block.first.value + block.events};
+        read_bytes += block.bytes.size();
+        auto header = read_block_header(block.bytes);
+        if (header.ok()) waiting[header->client] += block.events;
+      }
+    }
+  }
+  return waiting;
+}
+
+json snapshots_json(const SourceStatus& source) {
+  json snapshots = json::array();
+  for (const SnapshotProgress& progress : source.snapshots) {
+    json entry{{"table", progress.table},
+               {"rows", progress.rows_read},
+               {"rows_estimated", progress.rows_estimated},
+               {"fraction", progress.fraction}};
+    entry["seconds_left"] = progress.seconds_left ? json(*progress.seconds_left) : json(nullptr);
+    snapshots.push_back(std::move(entry));
+  }
+  return snapshots;
+}
+
+json empty_client(const std::string& id) {
+  return {{"client", id},
+          {"state", "not_running"},
+          {"reason", ""},
+          {"remedy", ""},
+          {"warnings", json::array()},
+          {"lag", {{"events", nullptr}, {"bytes", nullptr}, {"seconds", nullptr}}},
+          {"captured_events", 0},
+          {"captured_bytes", 0},
+          {"queryable_events", 0},
+          {"retained_wal_bytes", nullptr},
+          {"snapshots", json::array()},
+          {"dead_letters", 0},
+          {"durable_position", Position{}.to_string()}};
+}
+
+void add_source(json& client, const SourceStatus& source) {
+  client["state"] = mode_name(source.mode);
+  client["reason"] = source.reason;
+  client["remedy"] = source.remedy;
+  client["warnings"] = source.warnings;
+  if (source.lag_bytes) client["lag"]["bytes"] = *source.lag_bytes;
+  client["captured_events"] = source.events_captured;
+  client["captured_bytes"] = source.bytes_captured;
+  if (source.retained_wal_bytes) client["retained_wal_bytes"] = *source.retained_wal_bytes;
+  client["snapshots"] = snapshots_json(source);
+  client["durable_position"] = source.durable.to_string();
+}
+
+void add_runtime(json& client, const ClientId& id, const RuntimeStatus& runtime, uint64_t waiting,
+                 int64_t newest_commit, int64_t now_micros) {
+  auto progress = runtime.queryable.find(id);
+  int64_t queryable = progress == runtime.queryable.end() ? 0 : progress->second.commit_micros;
+  client["queryable_events"] = progress == runtime.queryable.end() ? 0 : progress->second.events;
+  client["lag"]["events"] = waiting;
+  double seconds = 0;
+  if (newest_commit > queryable) seconds = static_cast<double>(now_micros - newest_commit) / 1e6;
+  client["lag"]["seconds"] = std::max(0.0, seconds);
+  uint64_t dead = 0;
+  for (const auto& [of, count] : runtime.dead_letters) {
+    if (of.first == id) dead += count;
+  }
+  client["dead_letters"] = dead;
+  for (const PlanProblem& problem : runtime.set_aside) {
+    if (problem.client == id) client["warnings"].push_back("domain " + problem.domain + " is set aside: " + problem.reason);
+  }
+}
+
+std::string bytes_text(const json& bytes) {
+  if (!bytes.is_number()) return "?";
+  auto value = bytes.get<double>();
+  for (const char* unit : {"B", "KiB", "MiB", "GiB"}) {
+    if (value < 1024 || std::string_view(unit) == "GiB") return fmt::format("{:.{}f} {}", value, *unit == 'B' ? 0 : 1, unit);
+    value /= 1024;
+  }
+  return "?";
+}
+
+std::string number_text(const json& value) {
+  if (!value.is_number()) return "?";
+  return value.is_number_float() ? fmt::format("{:.2f}", value.get<double>()) : value.dump();
+}
+
+}  // namespace
+
+json running_status(const Assembly& assembly, int64_t now_micros) {
+  json status{{"pipeline", assembly.pipeline.name}, {"running", true}, {"pid", ::getpid()}};
+  RuntimeStatus runtime;
+  if (assembly.runtime != nullptr) runtime = assembly.runtime->status();
+  status["checkpoint"] = runtime.checkpoint.value;
+  status["processed_events"] = runtime.events_processed;
+  status["outbox_bytes"] = runtime.outbox_bytes;
+  status["engine_pid"] = assembly.engine == nullptr ? 0 : assembly.engine->pid();
+  status["written_micros"] = now_micros;
+  json problems = json::array();
+  if (!runtime.process_problem.empty()) problems.push_back("processing: " + runtime.process_problem);
+  if (!runtime.store_problem.empty()) problems.push_back("analytics: " + runtime.store_problem);
+  for (const PlanProblem& problem : runtime.set_aside) {
+    if (problem.client.value.empty()) problems.push_back(problem.reason);
+  }
+  for (const auto& [table, reason] : runtime.tables_set_aside) problems.push_back("table " + table + " is set aside: " + reason);
+  status["problems"] = std::move(problems);
+
+  // Sources first: what they call durable is then in the log when the waiting events are counted.
+  std::map<ClientId, SourceStatus> sources;
+  if (assembly.source != nullptr) {
+    for (SourceStatus& source : assembly.source->status()) sources[source.client] = std::move(source);
+  }
+  auto waiting = waiting_events(assembly);
+  status["clients"] = json::array();
+  for (const auto& [name, config] : assembly.pipeline.clients) {
+    ClientId id{name};
+    json client = empty_client(name);
+    auto source = sources.find(id);
+    if (source != sources.end()) add_source(client, source->second);
+    if (assembly.runtime != nullptr) {
+      int64_t newest = source == sources.end() ? 0 : source->second.last_commit_micros;
+      add_runtime(client, id, runtime, waiting[id], newest, now_micros);
+    }
+    status["clients"].push_back(std::move(client));
+  }
+  return status;
+}
+
+std::string status_path(const std::string& data_directory) { return data_directory + "/run/status.json"; }
+
+Status write_status(const std::string& data_directory, const json& status) {
+  std::string path = status_path(data_directory);
+  std::string part = path + ".new";
+  std::ofstream file(part, std::ios::trunc);
+  file << status.dump() << '\n';
+  file.close();
+  if (!file || std::rename(part.c_str(), path.c_str()) != 0) {
+    return Error{ErrorCode::kResourceExhausted, fmt::format("cannot write {}", path)};
+  }
+  return {};
+}
+
+json stopped_status(const Pipeline& pipeline) {
+  json status{{"pipeline", pipeline.name}, {"checkpoint", 0}, {"problems", json::array()}};
+  std::ifstream file(status_path(pipeline.data));
+  json last = json::parse(file, nullptr, false);
+  if (last.is_object() && last.value("pipeline", "") == pipeline.name) status = last;
+  std::map<std::string, json> known;
+  if (status.contains("clients")) {
+    for (json& client : status["clients"]) known[client.value("client", "")] = client;
+  }
+  status["clients"] = json::array();
+  for (const auto& [id, config] : pipeline.clients) {
+    json client = known.contains(id) ? known[id] : empty_client(id);
+    // What stopped a client before is still worth telling.
+    if (client.value("state", "") != "stopped") client["reason"] = client["remedy"] = "";
+    client["state"] = "not_running";
+    status["clients"].push_back(std::move(client));
+  }
+  status["running"] = false;
+  status["pid"] = nullptr;
+  status["engine_pid"] = 0;
+  return status;
+}
+
+std::string status_text(const json& status) {
+  std::string out;
+  if (status.value("running", false)) {
+    out = fmt::format("{} is running (process {}), checkpoint {}\n", status["pipeline"].get<std::string>(),
+                      status["pid"].dump(), status["checkpoint"].dump());
+  } else {
+    out = fmt::format("{} is stopped, checkpoint {}\n", status["pipeline"].get<std::string>(), status["checkpoint"].dump());
+  }
+  for (const json& problem : status["problems"]) out += fmt::format("  ! {}\n", problem.get<std::string>());
+  out += fmt::format("\n{:<20} {:<12} {:>10} {:>10} {:>8} {:>12} {:>10} {:>6}\n", "client", "state", "lag events",
+                     "lag bytes", "lag s", "retained WAL", "captured", "dead");
+  for (const json& client : status["clients"]) {
+    const json& lag = client["lag"];
+    out += fmt::format("{:<20} {:<12} {:>10} {:>10} {:>8} {:>12} {:>10} {:>6}\n", client["client"].get<std::string>(),
+                       client["state"].get<std::string>(), number_text(lag["events"]), bytes_text(lag["bytes"]),
+                       number_text(lag["seconds"]), bytes_text(client["retained_wal_bytes"]),
+                       number_text(client["captured_events"]), number_text(client["dead_letters"]));
+    if (!client["reason"].get<std::string>().empty()) out += fmt::format("    reason: {}\n", client["reason"].get<std::string>());
+    if (!client["remedy"].get<std::string>().empty()) out += fmt::format("    remedy: {}\n", client["remedy"].get<std::string>());
+    for (const json& warning : client["warnings"]) out += fmt::format("    warning: {}\n", warning.get<std::string>());
+    for (const json& snapshot : client["snapshots"]) {
+      out += fmt::format("    snapshot of {}: {} of about {} rows, {:.0f} %{}\n", snapshot["table"].get<std::string>(),
+                         snapshot["rows"].dump(), snapshot["rows_estimated"].dump(), snapshot["fraction"].get<double>() * 100,
+                         snapshot["seconds_left"].is_number()
+                             ? fmt::format(", {:.0f} s left", snapshot["seconds_left"].get<double>())
+                             : "");
+    }
+  }
+  return out;
+}
+
+}  // namespace tributary

@@ -1,0 +1,180 @@
+#include "capture/postgres/change_assembler.h"
+
+#include "base/bytes.h"
+
+namespace tributary {
+namespace {
+
+// Messages of a large transaction that one replay() takes, so that other clients have their turn.
+constexpr int replay_messages = 2000;
+
+Error out_of_order(std::string_view what) {
+  return {ErrorCode::kCorrupt, fmt::format("the replication stream is out of order: {}", what)};
+}
+
+}  // namespace
+
+ChangeAssembler::ChangeAssembler(ClientId client, Start start, TransactionSpill& spill, Visibility& visibility)
+    : epoch_(start.epoch),
+      spill_(spill),
+      visibility_(visibility),
+      facts_(std::move(client)),
+      covered_(start.appended),
+      delivered_lsn_(start.delivered_lsn) {}
+
+Status ChangeAssembler::begin(uint32_t id, uint64_t commit_lsn, int64_t commit_micros) {
+  if (in_transaction()) return out_of_order("a transaction inside a transaction");
+  transaction_ = Transaction{.id = id, .commit_lsn = commit_lsn, .commit_micros = commit_micros};
+  transaction_->skipped = Position::end_of_commit(epoch_, commit_lsn) <= covered_;
+  return {};
+}
+
+void ChangeAssembler::end(uint64_t end_lsn) {
+  covered_ = std::max(covered_, Position::end_of_commit(epoch_, transaction_->commit_lsn));
+  delivered_lsn_ = std::max(delivered_lsn_, end_lsn);
+  last_commit_micros_ = transaction_->commit_micros;
+  visibility_.delivered(transaction_->id, transaction_->commit_lsn);
+  transaction_.reset();
+}
+
+// Inside a stream only what is needed to keep the message is looked at: it is decoded at its commit.
+Status ChangeAssembler::keep_for_commit(uint64_t lsn, std::string_view bytes) {
+  if (bytes.size() < 5) return out_of_order("a message of a stream without its transaction");
+  return spill_.add(*streamed_, {load_u32_big(bytes.data() + 1), lsn, bytes});
+}
+
+Result<ChangeAssembler::Step> ChangeAssembler::apply(uint64_t lsn, std::string_view bytes) {
+  CHECK(!replaying(), "a committed transaction is read back first");
+  if (streamed_ && !bytes.empty() && bytes[0] != static_cast<char>(PgMessageKind::kStreamStop)) {
+    RETURN_IF_ERROR(keep_for_commit(lsn, bytes));
+    return Step::kDone;
+  }
+  RETURN_IF_ERROR(decode_pgoutput(bytes, false, message_));
+  switch (message_.kind) {
+    case PgMessageKind::kBegin:
+      RETURN_IF_ERROR(begin(message_.transaction, message_.commit_lsn, message_.commit_micros));
+      return Step::kDone;
+    case PgMessageKind::kCommit:
+      if (!in_transaction() || transaction_->commit_lsn != message_.commit_lsn)
+        return out_of_order("a commit of another");
+      end(message_.end_lsn);
+      return Step::kDone;
+    case PgMessageKind::kStreamStart: streamed_ = message_.transaction; return Step::kDone;
+    case PgMessageKind::kStreamStop:
+      if (!streamed_) return out_of_order("the end of a stream that did not begin");
+      streamed_.reset();
+      return Step::kDone;
+    case PgMessageKind::kStreamAbort: spill_.abort(message_.transaction, message_.subtransaction); return Step::kDone;
+    case PgMessageKind::kStreamCommit: {
+      RETURN_IF_ERROR(begin(message_.transaction, message_.commit_lsn, message_.commit_micros));
+      transaction_->end_lsn = message_.end_lsn;
+      ASSIGN_OR_RETURN(replay_, spill_.commit(message_.transaction));
+      return Step::kDone;
+    }
+    default: return apply_decoded(lsn);
+  }
+}
+
+Result<ChangeAssembler::Step> ChangeAssembler::replay() {
+  for (int i = 0; i < replay_messages; ++i) {
+    if (!std::exchange(replay_again_, false)) {
+      ASSIGN_OR_RETURN(bool more, replay_->next(replayed_));
+      if (!more) {
+        replay_.reset();
+        end(transaction_->end_lsn);
+        return Step::kDone;
+      }
+    }
+    char type = replayed_.bytes.empty() ? '\0' : replayed_.bytes[0];
+    // Relation messages count whoever sent them: the server does not repeat them after a rollback.
+    if (replay_->aborted(replayed_) && type != static_cast<char>(PgMessageKind::kRelation)) continue;
+    RETURN_IF_ERROR(decode_pgoutput(replayed_.bytes, true, message_));
+    ASSIGN_OR_RETURN(Step step, apply_decoded(replayed_.lsn));
+    if (step == Step::kNeedsTable) {
+      replay_again_ = true;
+      return step;
+    }
+  }
+  return Step::kDone;
+}
+
+void ChangeAssembler::learn_table() {
+  // Told again means that something about it may have changed: it is looked up afresh.
+  Table& table = tables_[message_.table.oid];
+  table.relation = message_.table;
+  table.resolved = false;
+}
+
+Result<ChangeAssembler::Step> ChangeAssembler::apply_decoded(uint64_t lsn) {
+  switch (message_.kind) {
+    case PgMessageKind::kRelation: learn_table(); return Step::kDone;
+    case PgMessageKind::kInsert: message_.truncated.assign(1, message_.relation); return apply_change(lsn);
+    case PgMessageKind::kUpdate:
+    case PgMessageKind::kDelete: message_.truncated.assign(1, message_.relation); return apply_change(lsn);
+    case PgMessageKind::kTruncate: return apply_change(lsn);
+    case PgMessageKind::kMessage:
+      // A message outside a transaction stands for itself: everything before it has been sent.
+      if (!message_.transactional) sent_until(message_.message_lsn);
+      return Step::kDone;
+    default: return Step::kDone;  // Type, Origin
+  }
+}
+
+// The tables that the change is about, in message_.truncated. `wanted`: at least one of them is captured.
+Result<ChangeAssembler::Step> ChangeAssembler::find_tables(bool& wanted) {
+  wanted = false;
+  for (uint32_t oid : message_.truncated) {
+    auto at = tables_.find(oid);
+    if (at == tables_.end()) return out_of_order(fmt::format("a change of relation {}, which was not announced", oid));
+    if (!at->second.resolved) {
+      needed_ = &at->second;
+      return Step::kNeedsTable;
+    }
+    wanted = wanted || at->second.target.has_value();
+  }
+  return Step::kDone;
+}
+
+Result<ChangeAssembler::Step> ChangeAssembler::apply_change(uint64_t lsn) {
+  if (!in_transaction()) return out_of_order("a change outside a transaction");
+  Transaction& transaction = *transaction_;
+  if (transaction.skipped) return Step::kDone;
+  uint32_t ordinal = lsn == transaction.last_change_lsn ? transaction.ordinal + 1 : 0;
+  Position position{epoch_, transaction.commit_lsn, lsn, ordinal};
+  if (position > covered_) {
+    bool wanted = false;
+    ASSIGN_OR_RETURN(Step step, find_tables(wanted));
+    if (step == Step::kNeedsTable) return step;
+    if (wanted) {
+      RETURN_IF_ERROR(add_fact({position, transaction.commit_micros, transaction.id}));
+      ++changes_;
+    }
+    covered_ = position;
+  }
+  transaction.last_change_lsn = lsn;
+  transaction.ordinal = ordinal;
+  return Step::kDone;
+}
+
+Status ChangeAssembler::add_fact(const FactOrigin& origin) {
+  if (message_.kind == PgMessageKind::kTruncate) {
+    for (uint32_t oid : message_.truncated) {
+      const Table& table = tables_.at(oid);
+      if (!table.target) continue;
+      facts_.add_range(*table.target, {.kind = RangeKind::kTruncate,
+                                       .position = origin.position,
+                                       .commit_micros = origin.commit_micros,
+                                       .transaction = origin.transaction});
+    }
+    return {};
+  }
+  const TableTarget& target = *tables_.at(message_.relation).target;
+  switch (message_.kind) {
+    case PgMessageKind::kInsert: return facts_.add_insert(target, origin, message_.new_cells);
+    case PgMessageKind::kUpdate:
+      return facts_.add_update(target, origin, message_.old_image, message_.old_cells, message_.new_cells);
+    default: return facts_.add_delete(target, origin, message_.old_image, message_.old_cells);
+  }
+}
+
+}  // namespace tributary

@@ -1,0 +1,110 @@
+// Messages of the stream or of a peek → facts with positions, for one client. Pure but for the spill's files.
+//
+// A change's position needs its transaction's commit LSN. Whole transactions bring it with Begin; transactions that are
+// streamed while in progress wait in the spill until Stream Commit, and are then read back by replay(). Changes of
+// rolled-back subtransactions are gone by then, so both protocols number the same changes (docs/formats/position.md).
+//
+// The driver's loop, for every message:
+//   apply() or replay()
+//     → kNeedsTable: find out what needed() is, call resolve(), and repeat the same call
+//     → kDone: flush when facts() are many, or when a commit was seen and nothing more is at hand
+//
+// What is at or below `appended` is in the log already and is skipped.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <unordered_map>
+
+#include "capture/postgres/transaction_spill.h"
+#include "capture/postgres/visibility.h"
+#include "codec/postgres/row_facts.h"
+
+namespace tributary {
+
+class ChangeAssembler {
+ public:
+  enum class Step { kDone, kNeedsTable };
+
+  struct Start {
+    uint32_t epoch = 1;
+    Position appended;
+    uint64_t delivered_lsn = 0;
+  };
+  ChangeAssembler(ClientId client, Start start, TransactionSpill& spill, Visibility& visibility);
+
+  // One message; `lsn` is its place in the log. `bytes` need to live only during the call. After an error nothing of
+  // the message was taken, and the connection must be given up.
+  Result<Step> apply(uint64_t lsn, std::string_view bytes);
+
+  // After a Stream Commit: some thousand messages of it a call, while replaying().
+  bool replaying() const { return replay_ != nullptr; }
+  Result<Step> replay();
+
+  const PgRelation& needed() const { return needed_->relation; }
+  // No target: the table's changes are left out.
+  void resolve(std::optional<TableTarget> target) {
+    needed_->target = std::move(target);
+    needed_->resolved = true;
+  }
+
+  // The transport says that everything before `lsn` has been sent.
+  void sent_until(uint64_t lsn) {
+    if (!in_transaction() && lsn > delivered_lsn_) delivered_lsn_ = lsn;
+  }
+
+  RowFacts& facts() { return facts_; }
+  bool in_transaction() const { return transaction_.has_value(); }
+  // Every fact at or below it was given to facts().
+  const Position& covered() const { return covered_; }
+  // Every transaction whose commit record begins before it was given to facts().
+  uint64_t delivered_lsn() const { return delivered_lsn_; }
+  int64_t last_commit_micros() const { return last_commit_micros_; }
+  uint64_t changes() const { return changes_; }
+
+ private:
+  struct Table {
+    PgRelation relation;
+    bool resolved = false;
+    std::optional<TableTarget> target;
+  };
+  struct Transaction {
+    uint32_t id = 0;
+    uint64_t commit_lsn = 0;
+    uint64_t end_lsn = 0;
+    int64_t commit_micros = 0;
+    bool skipped = false;  // all of it is in the log
+    uint64_t last_change_lsn = 0;
+    uint32_t ordinal = 0;
+  };
+
+  Status begin(uint32_t id, uint64_t commit_lsn, int64_t commit_micros);
+  void end(uint64_t end_lsn);
+  Status keep_for_commit(uint64_t lsn, std::string_view bytes);
+  Result<Step> apply_decoded(uint64_t lsn);
+  Result<Step> apply_change(uint64_t lsn);
+  Result<Step> find_tables(bool& wanted);
+  Status add_fact(const FactOrigin& origin);
+  void learn_table();
+
+  uint32_t epoch_;
+  TransactionSpill& spill_;
+  Visibility& visibility_;
+  RowFacts facts_;
+  PgMessage message_;  // reused
+  std::unordered_map<uint32_t, Table> tables_;
+  Table* needed_ = nullptr;
+
+  std::optional<Transaction> transaction_;
+  std::optional<uint32_t> streamed_;  // between Stream Start and Stream Stop
+  std::unique_ptr<TransactionSpill::Reader> replay_;
+  TransactionSpill::Message replayed_;
+  bool replay_again_ = false;  // replayed_ waits for its table
+
+  Position covered_;
+  uint64_t delivered_lsn_;
+  int64_t last_commit_micros_ = 0;
+  uint64_t changes_ = 0;
+};
+
+}  // namespace tributary

@@ -1,0 +1,277 @@
+#include "capture/postgres/client_context.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+namespace tributary {
+
+void Signal::notify() {
+  for (asio::steady_timer* timer : waiting_) timer->cancel();
+}
+
+asio::awaitable<void> Signal::wait(std::chrono::milliseconds limit) {
+  asio::steady_timer timer(executor_, limit);
+  struct Registration {
+    std::set<asio::steady_timer*>& waiting;
+    asio::steady_timer* timer;
+    ~Registration() { waiting.erase(timer); }
+  } registration{waiting_, &timer};
+  waiting_.insert(&timer);
+  co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+}
+
+asio::awaitable<AsyncLock::Held> AsyncLock::hold() {
+  while (locked_) co_await freed_.wait(std::chrono::seconds(60));
+  locked_ = true;
+  co_return Held(*this);
+}
+
+Trouble trouble_of(const Error& error, const std::string& sqlstate, const std::string& name) {
+  const std::string& text = error.message;
+  auto has = [&](std::string_view part) { return text.find(part) != std::string::npos; };
+  auto stop = [&](std::string remedy) { return Trouble{Trouble::Kind::kStop, text, std::move(remedy)}; };
+  std::string reset =
+      fmt::format("Start the client afresh (its tables are read again): tributary client reset {}", name);
+  if (has("max_wal_senders"))
+    return stop("Raise max_wal_senders: ALTER SYSTEM SET max_wal_senders = 20; then restart the server.");
+  if (sqlstate == "53400" || has("max_replication_slots")) {
+    return stop(
+        "Raise max_replication_slots, or drop a slot that is not used: ALTER SYSTEM SET max_replication_slots = 20; "
+        "then restart the server.");
+  }
+  if (has("must be superuser or replication role") || has("REPLICATION")) {
+    return stop("Let our user replicate: ALTER ROLE … REPLICATION;");
+  }
+  // Before a password is asked for there is no SQLSTATE to be had from libpq: the text has it.
+  if (sqlstate.starts_with("28") || has("password authentication failed") || has("no password supplied") ||
+      has("no pg_hba.conf entry") || (has("role \"") && has("does not exist"))) {
+    return stop("Check user and password of the source, and pg_hba.conf on the server.");
+  }
+  if (sqlstate == "3D000" || (has("database \"") && has("does not exist")))
+    return stop("Check the database's name in the source's URL.");
+  if (has("certificate") || has("SSL")) {
+    return {Trouble::Kind::kRetry, text,
+            "Check the server's certificate, or say sslmode and sslrootcert in the source's URL."};
+  }
+  if (sqlstate == "42501") return stop("Grant what the message names to our user.");
+  if (sqlstate == "58P01" || has("can no longer get changes from replication slot") || has("requested WAL segment")) {
+    return stop(reset);
+  }
+  if (sqlstate == "42704")
+    return stop(fmt::format("Something that capture made is gone, and changes may be missing. {}", reset));
+  if (error.code == ErrorCode::kCorrupt) return {Trouble::Kind::kRetry, text, ""};
+  return {Trouble::Kind::kRetry, text, ""};
+}
+
+ClientContext::ClientContext(asio::any_io_executor loop, CaptureClient client, PostgresCaptureOptions capture_options,
+                             EventLog& event_log, AppendQueue& append_queue)
+    : executor(loop),
+      config(std::move(client)),
+      options(std::move(capture_options)),
+      log(event_log),
+      queue(append_queue),
+      control_lock(loop),
+      changed(loop),
+      delivered(loop),
+      work(loop) {
+  for (const CapturedTable& table : config.tables) domains[split_table_name(table.table).plain()] = table.domain;
+  board.status.client = config.client;
+}
+
+bool ClientContext::should_flush(PgConnection::Clock::time_point now) {
+  if (assembler->facts().empty()) return false;
+  if (!oldest_fact_) oldest_fact_ = now;
+  if (assembler->facts().bytes() >= options.batch_bytes_max || assembler->facts().facts() >= options.batch_facts_max)
+    return true;
+  return !assembler->in_transaction() && now - *oldest_fact_ >= options.flush_interval;
+}
+
+void ClientContext::flush() {
+  LogAppend append{config.client, assembler->facts().take(), {}};
+  oldest_fact_.reset();
+  size_t bytes = 0;
+  size_t events = 0;
+  for (const EventBatch& batch : append.batches) {
+    bytes += batch.value_bytes();
+    events += batch.rows() + batch.ranges.size();
+  }
+  state.appended = assembler->covered();
+  if (!assembler->in_transaction()) state.confirmed_lsn = std::max(state.confirmed_lsn, assembler->delivered_lsn());
+  append.state_changes[std::string(stream_state_key)] = state.encode();
+  {
+    std::lock_guard lock(board.mutex);
+    board.status.events_captured += events;
+    board.status.bytes_captured += bytes;
+    if (assembler->last_commit_micros() != 0) board.status.last_commit_micros = assembler->last_commit_micros();
+  }
+  queue_append(std::move(append), bytes, &stream_bytes_in_flight, state);
+}
+
+void ClientContext::append_rows(std::vector<EventBatch> batches, size_t bytes, const std::string& table,
+                                const SnapshotState& progress) {
+  LogAppend append{config.client, std::move(batches), {}};
+  append.state_changes[snapshot_state_key(table)] = progress.encode();
+  snapshots[table] = progress;
+  {
+    std::lock_guard lock(board.mutex);
+    for (const EventBatch& batch : append.batches) board.status.events_captured += batch.rows() + batch.ranges.size();
+    board.status.bytes_captured += bytes;
+  }
+  queue_append(std::move(append), bytes, &table_bytes_in_flight, std::nullopt);
+}
+
+void ClientContext::queue_append(LogAppend append, size_t bytes, size_t* budget, std::optional<StreamState> reached) {
+  *budget += bytes;
+  ++jobs_in_flight;
+  if (reached) ++stream_jobs_in_flight;
+  auto settled = [self = shared_from_this(), bytes, budget, reached](const Status& status) {
+    asio::post(self->executor, [self, bytes, budget, reached, status] {
+      *budget -= bytes;
+      --self->jobs_in_flight;
+      if (reached) --self->stream_jobs_in_flight;
+      if (!status.ok() && !self->append_error) self->append_error = status.error();
+      if (status.ok() && reached) {
+        self->durable_confirmed_lsn = std::max(self->durable_confirmed_lsn, reached->confirmed_lsn);
+        std::lock_guard lock(self->board.mutex);
+        self->board.status.durable = std::max(self->board.status.durable, reached->appended);
+      }
+      self->changed.notify();
+    });
+  };
+  queue.add({std::move(append), bytes, std::move(settled)});
+}
+
+uint64_t ClientContext::durable_lsn() const {
+  bool idle = jobs_in_flight == 0 && assembler != nullptr && assembler->facts().empty() && !assembler->in_transaction();
+  return idle ? std::max(delivered_lsn, durable_confirmed_lsn) : durable_confirmed_lsn;
+}
+
+asio::awaitable<Result<SchemaPtr>> ClientContext::register_schema(TableSchema schema) {
+  std::function<Result<SchemaPtr>()> work = [this, schema = std::move(schema)] {
+    return log.register_schema(config.client, schema);
+  };
+  co_return co_await on_queue<Result<SchemaPtr>>(std::move(work));
+}
+
+void ClientContext::forget_snapshot(const std::string& table) {
+  if (snapshots.erase(table) == 0) return;
+  LogAppend append{config.client, {}, {}};
+  append.state_changes[snapshot_state_key(table)] = "";
+  queue_append(std::move(append), 0, &table_bytes_in_flight, std::nullopt);
+}
+
+asio::awaitable<Result<std::optional<TableTarget>>> ClientContext::resolve(PgRelation relation) {
+  std::string table = TableName{relation.schema, relation.name}.plain();
+  auto domain = domains.find(table);
+  if (domain == domains.end()) co_return std::optional<TableTarget>();
+  std::optional<CatalogTable> now;
+  std::map<TypeKey, CatalogType> types;
+  {
+    AsyncLock::Held held = co_await control_lock.hold();
+    Result<std::optional<CatalogTable>> found = co_await find_table(*control, relation.oid);
+    if (!found.ok()) co_return found.error();
+    now = std::move(*found);
+    Result<std::map<TypeKey, CatalogType>> described =
+        co_await find_types(*control, unknown_types(relation, now ? &*now : nullptr));
+    if (!described.ok()) co_return described.error();
+    types = std::move(*described);
+  }
+  std::function<Result<std::vector<SchemaPtr>>()> ask = [this] { return log.newest_schemas(config.client); };
+  Result<std::vector<SchemaPtr>> known = co_await on_queue<Result<std::vector<SchemaPtr>>>(std::move(ask));
+  if (!known.ok()) co_return known.error();
+  const TableSchema* before = nullptr;
+  for (const SchemaPtr& schema : *known) {
+    if (schema->table == table) before = schema.get();
+  }
+  TableSchema schema = schema_of(relation, now ? &*now : nullptr, before, types);
+  if (schema.key_columns.empty() || relation.replica_identity == 'n') {
+    // As of these changes it had no key. If it has one by now, it is read afresh.
+    forget_snapshot(table);
+    std::string why = now ? now->refusal() : std::string();
+    if (why.empty()) {
+      tables_to_read.insert(table);
+      work.notify();
+    } else {
+      set_aside[table] = why;
+      show_tables();
+    }
+    co_return std::optional<TableTarget>();
+  }
+  if (now && now->name.plain() == table) {
+    auto read = snapshots.find(table);
+    if (read != snapshots.end() && !reread_reason(read->second, *now).empty()) {
+      tables_to_read.insert(table);
+      work.notify();
+    }
+  }
+  if (before != nullptr && before->same_content(schema)) {
+    for (const SchemaPtr& newest : *known) {
+      if (newest.get() == before) co_return TableTarget{newest, domain->second};
+    }
+  }
+  Result<SchemaPtr> registered = co_await register_schema(std::move(schema));
+  if (!registered.ok()) co_return registered.error();
+  co_return TableTarget{*registered, domain->second};
+}
+
+Result<bool> take_message(ClientContext& context, uint64_t lsn, std::string_view bytes) {
+  ChangeAssembler& assembler = *context.assembler;
+  ASSIGN_OR_RETURN(ChangeAssembler::Step step, assembler.apply(lsn, bytes));
+  context.message_applied = step == ChangeAssembler::Step::kDone;
+  context.delivered_lsn = std::max(context.delivered_lsn, assembler.delivered_lsn());
+  return context.message_applied && !assembler.replaying();
+}
+
+asio::awaitable<Status> settle_message(ClientContext& context, uint64_t lsn, std::string_view bytes) {
+  ChangeAssembler& assembler = *context.assembler;
+  while (!context.message_applied || assembler.replaying()) {
+    Result<ChangeAssembler::Step> step = context.message_applied ? assembler.replay() : assembler.apply(lsn, bytes);
+    if (!step.ok()) co_return step.error();
+    if (*step == ChangeAssembler::Step::kNeedsTable) {
+      Result<std::optional<TableTarget>> target = co_await context.resolve(assembler.needed());
+      if (!target.ok()) co_return target.error();
+      assembler.resolve(std::move(*target));
+      continue;
+    }
+    context.message_applied = true;
+    if (!assembler.replaying()) break;
+    // Large transactions go on in pieces, as fast as the log takes them, and other clients have their turn between.
+    if (context.should_flush(PgConnection::Clock::now())) context.flush();
+    while (context.stream_bytes_in_flight > context.options.in_flight_bytes_max && !context.append_error) {
+      co_await context.changed.wait(std::chrono::seconds(1));
+    }
+    if (context.append_error) co_return *context.append_error;
+    co_await asio::post(context.executor, asio::use_awaitable);
+  }
+  context.delivered_lsn = std::max(context.delivered_lsn, assembler.delivered_lsn());
+  co_return Status();
+}
+
+asio::awaitable<std::string> oldest_transaction(PgConnection& connection) {
+  Result<PgRows> rows = co_await connection.query(
+      "SELECT format('process %s (user %s, application %s, state %s, since %s)', pid, usename, "
+      "coalesce(nullif(application_name, ''), '?'), coalesce(state, '?'), coalesce(xact_start::text, '?')) "
+      "FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid() "
+      "UNION ALL SELECT format('prepared transaction %L (user %s, since %s)', gid, owner, prepared) FROM "
+      "pg_prepared_xacts "
+      "LIMIT 1");
+  if (!rows.ok() || rows->rows() == 0) co_return "an open transaction";
+  co_return rows->text(0, 0);
+}
+
+void ClientContext::set_mode(SourceMode mode, std::string reason, std::string remedy) {
+  std::lock_guard lock(board.mutex);
+  board.status.mode = mode;
+  board.status.reason = settings ? settings->scrubbed(std::move(reason)) : std::move(reason);
+  board.status.remedy = std::move(remedy);
+  board.stopped = mode == SourceMode::kStopped;
+}
+
+void ClientContext::show_tables() {
+  std::lock_guard lock(board.mutex);
+  board.status.warnings.clear();
+  for (const auto& [table, why] : set_aside) board.status.warnings.push_back(why);
+}
+
+}  // namespace tributary

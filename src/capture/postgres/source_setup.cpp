@@ -1,0 +1,308 @@
+// From a connection to a source that may be read: what the server is, whose lease it is, publication, slot, epoch.
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "capture/postgres/client_context.h"
+
+namespace tributary {
+namespace {
+
+using Kind = Trouble::Kind;
+constexpr std::chrono::milliseconds connect_limit{20'000};
+// A slot is made once every transaction that was running has ended.
+constexpr std::chrono::hours slot_limit{24 * 7};
+constexpr int server_version_min = 140000;
+
+Trouble stop(std::string reason, std::string remedy) { return {Kind::kStop, std::move(reason), std::move(remedy)}; }
+
+std::string reset_remedy(const ClientContext& context) {
+  return fmt::format(
+      "If that is right, start the client afresh (its tables are read again): tributary client FILE reset {}",
+      context.config.client.value);
+}
+
+Trouble failed(const ClientContext& context, const Error& error, const PgConnection& connection) {
+  return trouble_of(error, connection.sqlstate(), context.config.client.value);
+}
+
+asio::awaitable<Trouble> check_server(ClientContext& context) {
+  PgConnection& control = *context.control;
+  if (control.server_version() < server_version_min) {
+    co_return stop(fmt::format("the server is PostgreSQL {}, which is older than 14", control.server_version() / 10000),
+                   "Upgrade it: tables are read by ranges of ctid, which older servers read in full for every range.");
+  }
+  Result<PgRows> rows = co_await control.query(
+      "SELECT pg_is_in_recovery(), current_setting('wal_level'), "
+      "(SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user), quote_ident(current_user)");
+  if (!rows.ok()) co_return failed(context, rows.error(), control);
+  if (rows->is_true(0, 0)) {
+    co_return Trouble{Kind::kRetry, "the server is a standby, and a logical slot needs the primary",
+                      "Name the primary in the source's URL, or promote this server."};
+  }
+  if (rows->text(0, 1) != "logical") {
+    co_return stop(fmt::format("wal_level is {}, and must be logical", rows->text(0, 1)),
+                   "ALTER SYSTEM SET wal_level = 'logical'; then restart the server.");
+  }
+  if (!rows->is_true(0, 2)) {
+    co_return stop(fmt::format("our user {} may not replicate", rows->text(0, 3)),
+                   fmt::format("ALTER ROLE {} REPLICATION;", rows->text(0, 3)));
+  }
+  rows = co_await control.query(fmt::format("SELECT pg_try_advisory_lock(hashtextextended({}, 0))",
+                                            quote_pg_literal("tributary:" + context.config.name)));
+  if (!rows.ok()) co_return failed(context, rows.error(), control);
+  if (!rows->is_true(0, 0)) {
+    co_return Trouble{Kind::kRetry, "another process holds the lease on this source (an advisory lock)",
+                      "Stop the other one, or wait until its connection has ended."};
+  }
+  co_return Trouble{};
+}
+
+struct Identity {
+  std::string system;
+  uint32_t timeline = 0;
+};
+
+asio::awaitable<Trouble> identify(ClientContext& context, Identity& identity) {
+  PgConnection connection(context.executor, *context.settings);
+  Status connected = co_await connection.connect(true, connect_limit);
+  if (!connected.ok()) co_return failed(context, connected.error(), connection);
+  Result<PgRows> rows = co_await connection.query("IDENTIFY_SYSTEM");
+  if (!rows.ok()) co_return failed(context, rows.error(), connection);
+  identity = {rows->text(0, 0), static_cast<uint32_t>(rows->number(0, 1))};
+  co_return Trouble{};
+}
+
+asio::awaitable<Trouble> load_state(ClientContext& context, bool& known) {
+  std::function<Result<SourceState>()> ask = [&context] { return context.log.source_state(context.config.client); };
+  Result<SourceState> stored = co_await context.on_queue<Result<SourceState>>(std::move(ask));
+  if (!stored.ok()) co_return Trouble{Kind::kRetry, stored.error().to_string(), ""};
+  context.snapshots.clear();
+  known = false;
+  for (const auto& [key, value] : *stored) {
+    if (key == reset_state_key) context.reset_wanted = true;
+    if (key == stream_state_key) {
+      Result<StreamState> state = StreamState::decode(value);
+      if (!state.ok()) co_return stop(state.error().message, reset_remedy(context));
+      context.state = *state;
+      known = true;
+    }
+    if (key.starts_with("snapshot/")) {
+      Result<SnapshotState> state = SnapshotState::decode(value);
+      if (!state.ok()) co_return stop(state.error().message, reset_remedy(context));
+      context.snapshots[key.substr(9)] = *state;
+    }
+  }
+  co_return Trouble{};
+}
+
+asio::awaitable<Trouble> ensure_publication(ClientContext& context, bool known) {
+  PgConnection& control = *context.control;
+  std::string name = quote_pg_literal(context.config.name);
+  Result<PgRows> rows = co_await control.query(
+      "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate, pubviaroot FROM pg_publication WHERE pubname = " +
+      name);
+  if (!rows.ok()) co_return failed(context, rows.error(), control);
+  std::string quoted = quote_pg_identifier(context.config.name);
+  if (rows->rows() == 0) {
+    if (known && !context.reset_wanted) {
+      co_return stop(
+          fmt::format("publication {} is gone, and changes made since are not to be had", context.config.name),
+          reset_remedy(context));
+    }
+    Status made =
+        co_await control.execute(fmt::format("CREATE PUBLICATION {} WITH (publish_via_partition_root = true)", quoted));
+    if (!made.ok()) {
+      Trouble trouble = failed(context, made.error(), control);
+      if (trouble.kind == Kind::kStop) {
+        std::string tables;
+        for (const auto& [table, domain] : context.domains)
+          tables += (tables.empty() ? "" : ", ") + split_table_name(table).quoted();
+        trouble.remedy = fmt::format(
+            "Let a user who may do so run: CREATE PUBLICATION {} FOR TABLE {} WITH "
+            "(publish_via_partition_root = true);",
+            quoted, tables);
+      }
+      co_return trouble;
+    }
+    context.state.publication_ours = true;
+    co_return Trouble{};
+  }
+  if (!rows->is_true(0, 0) || !rows->is_true(0, 1)) {
+    co_return stop(fmt::format("publication {} leaves out kinds of changes, or names partitions instead of their table",
+                               context.config.name),
+                   fmt::format("ALTER PUBLICATION {} SET (publish = 'insert, update, delete, truncate', "
+                               "publish_via_partition_root = true);",
+                               quoted));
+  }
+  co_return Trouble{};
+}
+
+asio::awaitable<Trouble> report_slot_wait(ClientContext& context) {
+  while (true) {
+    asio::steady_timer timer(context.executor, std::chrono::seconds(2));
+    co_await timer.async_wait(asio::use_awaitable);
+    std::string blocker = co_await oldest_transaction(*context.control);
+    context.set_mode(SourceMode::kConnecting, fmt::format("making the replication slot waits for {}", blocker),
+                     "End that transaction, or wait until it ends.");
+  }
+}
+
+asio::awaitable<Trouble> make_slot(ClientContext& context) {
+  PgConnection connection(context.executor, *context.settings);
+  Status connected = co_await connection.connect(false, connect_limit);
+  if (!connected.ok()) co_return failed(context, connected.error(), connection);
+  Result<PgRows> rows =
+      co_await connection.query(fmt::format("SELECT lsn FROM pg_create_logical_replication_slot({}, 'pgoutput')",
+                                            quote_pg_literal(context.config.name)),
+                                slot_limit);
+  if (!rows.ok()) co_return failed(context, rows.error(), connection);
+  co_return Trouble{};
+}
+
+struct Slot {
+  bool exists = false;
+  std::string plugin;
+  bool other_database = false;
+  bool active = false;
+  std::string wal_status;
+  uint64_t confirmed_lsn = 0;
+};
+
+asio::awaitable<Trouble> find_slot(ClientContext& context, Slot& slot) {
+  Result<PgRows> rows = co_await context.control->query(
+      "SELECT plugin, database IS DISTINCT FROM current_database(), active, coalesce(wal_status, ''), "
+      "confirmed_flush_lsn "
+      "FROM pg_replication_slots WHERE slot_name = " +
+      quote_pg_literal(context.config.name));
+  if (!rows.ok()) co_return failed(context, rows.error(), *context.control);
+  slot = {};
+  if (rows->rows() == 0) co_return Trouble{};
+  slot = {true, rows->text(0, 0), rows->is_true(0, 1), rows->is_true(0, 2), rows->text(0, 3), rows->lsn(0, 4)};
+  co_return Trouble{};
+}
+
+asio::awaitable<Trouble> make_slot_and_report(ClientContext& context, Slot& slot) {
+  using asio::experimental::awaitable_operators::operator||;
+  auto made = co_await (make_slot(context) || report_slot_wait(context));
+  Trouble trouble = made.index() == 0 ? std::get<0>(made) : std::get<1>(made);
+  if (trouble.kind != Kind::kNone) co_return trouble;
+  context.set_mode(SourceMode::kConnecting);
+  co_return co_await find_slot(context, slot);
+}
+
+// A source that was read before is the same one, and nothing is missing: nullopt.
+std::optional<Trouble> why_not_resume(const ClientContext& context, const Identity& identity, const Slot& slot) {
+  const StreamState& state = context.state;
+  if (state.system_identifier != identity.system) {
+    return stop(fmt::format("the database is another one: its system identifier is {}, and was {}", identity.system,
+                            state.system_identifier),
+                reset_remedy(context));
+  }
+  if (state.timeline != identity.timeline) {
+    return stop(
+        fmt::format(
+            "the server's timeline is {}, and was {}: it failed over or was restored, and changes may be missing",
+            identity.timeline, state.timeline),
+        reset_remedy(context));
+  }
+  if (!slot.exists) {
+    return stop(fmt::format("replication slot {} is missing: changes since {} are not to be had", state.slot,
+                            lsn_to_string(state.confirmed_lsn)),
+                reset_remedy(context));
+  }
+  if (slot.confirmed_lsn > state.confirmed_lsn) {
+    return stop(
+        fmt::format("replication slot {} is at {}, ahead of what is in the log ({}): somebody else moved it, or "
+                    "the data directory is an older copy",
+                    state.slot, lsn_to_string(slot.confirmed_lsn), lsn_to_string(state.confirmed_lsn)),
+        reset_remedy(context));
+  }
+  return std::nullopt;
+}
+
+std::optional<Trouble> why_not_this_slot(const ClientContext& context, const Slot& slot) {
+  if (!slot.exists) return std::nullopt;
+  if (slot.plugin != "pgoutput" || slot.other_database) {
+    return stop(fmt::format("replication slot {} is of another plugin or database", context.config.name),
+                "Drop it, or choose another pipeline or client name.");
+  }
+  if (slot.wal_status == "lost") {
+    return stop(fmt::format("replication slot {} was invalidated: the server removed the log that it needs",
+                            context.config.name),
+                fmt::format("Raise max_slot_wal_keep_size. {}", reset_remedy(context)));
+  }
+  return std::nullopt;
+}
+
+asio::awaitable<Trouble> begin_epoch(ClientContext& context, const Identity& identity, Slot& slot) {
+  if (slot.exists && context.reset_wanted) {
+    Status dropped = co_await context.control->execute(
+        fmt::format("SELECT pg_drop_replication_slot({})", quote_pg_literal(context.config.name)));
+    if (!dropped.ok()) co_return failed(context, dropped.error(), *context.control);
+    slot.exists = false;
+  }
+  if (!slot.exists) {
+    Trouble made = co_await make_slot_and_report(context, slot);
+    if (made.kind != Kind::kNone) co_return made;
+    if (!slot.exists) co_return Trouble{Kind::kRetry, "the replication slot vanished while it was made", ""};
+  }
+  LogAppend append{context.config.client, {}, {}};
+  for (const auto& [table, snapshot] : context.snapshots) append.state_changes[snapshot_state_key(table)] = "";
+  append.state_changes[std::string(reset_state_key)] = "";
+  context.snapshots.clear();
+  StreamState& state = context.state;
+  state.epoch += 1;
+  state.system_identifier = identity.system;
+  state.timeline = identity.timeline;
+  state.slot = context.config.name;
+  state.confirmed_lsn = slot.confirmed_lsn;
+  state.appended = Position::before_commit(state.epoch, slot.confirmed_lsn);
+  append.state_changes[std::string(stream_state_key)] = state.encode();
+  context.queue_append(std::move(append), 0, &context.stream_bytes_in_flight, state);
+  while (context.jobs_in_flight > 0 && !context.append_error) co_await context.changed.wait(std::chrono::seconds(60));
+  if (context.append_error) co_return Trouble{Kind::kStop, context.append_error->to_string(), ""};
+  context.reset_wanted = false;
+  co_return Trouble{};
+}
+
+}  // namespace
+
+asio::awaitable<Trouble> prepare_source(ClientContext& context) {
+  context.control = std::make_unique<PgConnection>(context.executor, *context.settings);
+  Status connected = co_await context.control->connect(false, connect_limit);
+  if (!connected.ok()) co_return failed(context, connected.error(), *context.control);
+  bool known = false;
+  Identity identity;
+  Slot slot;
+  Trouble trouble = co_await check_server(context);
+  if (trouble.kind == Kind::kNone) trouble = co_await identify(context, identity);
+  if (trouble.kind == Kind::kNone) trouble = co_await load_state(context, known);
+  if (trouble.kind == Kind::kNone) trouble = co_await find_slot(context, slot);
+  if (trouble.kind != Kind::kNone) co_return trouble;
+  if (known && !context.reset_wanted) {
+    if (auto refused = why_not_this_slot(context, slot)) co_return *refused;
+    if (auto refused = why_not_resume(context, identity, slot)) co_return *refused;
+  }
+  trouble = co_await ensure_publication(context, known);
+  if (trouble.kind != Kind::kNone) co_return trouble;
+  if (!known || context.reset_wanted) {
+    // The publication gets its tables first: one that is added later does not exist for changes decoded before.
+    trouble = co_await context.refresh_tables();
+    if (trouble.kind != Kind::kNone) co_return trouble;
+    if (!context.reset_wanted) {
+      if (auto refused = why_not_this_slot(context, slot)) co_return *refused;
+    }
+    trouble = co_await begin_epoch(context, identity, slot);
+    if (trouble.kind != Kind::kNone) co_return trouble;
+  }
+  context.durable_confirmed_lsn = context.state.confirmed_lsn;
+  context.delivered_lsn = std::max(context.delivered_lsn, context.state.confirmed_lsn);
+  {
+    std::lock_guard lock(context.board.mutex);
+    context.board.status.durable = context.state.appended;
+  }
+  context.visibility = Visibility();
+  co_return co_await context.refresh_tables();
+}
+
+}  // namespace tributary

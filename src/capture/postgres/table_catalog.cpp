@@ -1,0 +1,264 @@
+#include "capture/postgres/table_catalog.h"
+
+#include <algorithm>
+
+#include "codec/postgres/text_values.h"
+
+namespace tributary {
+namespace {
+
+constexpr uint32_t varchar_oid = 1043;
+
+// Follows a domain to the type it is made of, with the modifier that the domain sets.
+constexpr std::string_view base_type_sql = R"(
+  LATERAL (WITH RECURSIVE step(type, modifier, depth) AS (
+             SELECT {0}, {1}, 0
+             UNION ALL
+             SELECT t.typbasetype, CASE WHEN s.modifier <> -1 THEN s.modifier ELSE t.typtypmod END, s.depth + 1
+             FROM step s JOIN pg_type t ON t.oid = s.type WHERE t.typtype = 'd')
+           SELECT type, modifier FROM step ORDER BY depth DESC LIMIT 1) base)";
+
+std::string table_sql(std::string_view condition) {
+  return fmt::format(R"(
+SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident,
+       has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'),
+       coalesce(NOT x.indimmediate, false), a.attnum, a.attname, a.atttypid, a.atttypmod, a.attstorage <> 'p',
+       format_type(a.atttypid, a.atttypmod), base.type, base.modifier,
+       (SELECT k.n FROM unnest(x.indkey) WITH ORDINALITY k(number, n)
+        WHERE k.number = a.attnum AND k.n <= x.indnkeyatts)
+FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN LATERAL (SELECT i.* FROM pg_index i
+                   WHERE i.indrelid = c.oid AND i.indisvalid
+                     AND CASE c.relreplident WHEN 'i' THEN i.indisreplident WHEN 'n' THEN false
+                         ELSE i.indisprimary END LIMIT 1) x ON true
+LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+LEFT JOIN {} ON true
+WHERE {} ORDER BY a.attnum)",
+                     fmt::format(base_type_sql, "a.atttypid", "a.atttypmod"), condition);
+}
+
+std::optional<CatalogTable> table_of(const PgRows& rows) {
+  if (rows.rows() == 0) return std::nullopt;
+  CatalogTable table;
+  table.oid = static_cast<uint32_t>(rows.number(0, 0));
+  table.name = {rows.text(0, 1), rows.text(0, 2)};
+  table.kind = rows.text(0, 3)[0];
+  table.persistence = rows.text(0, 4)[0];
+  table.replica_identity = rows.text(0, 5)[0];
+  table.readable = rows.is_true(0, 6);
+  table.key_deferrable = rows.is_true(0, 7);
+  std::map<uint64_t, std::string> key;
+  for (int row = 0; row < rows.rows(); ++row) {
+    if (rows.null(row, 8)) continue;  // a table without columns
+    CatalogColumn column;
+    column.column = {static_cast<int16_t>(rows.number(row, 8)), rows.text(row, 9),
+                     static_cast<uint32_t>(rows.number(row, 10)), std::stoi(rows.text(row, 11))};
+    column.may_be_absent = rows.is_true(row, 12);
+    column.type = {static_cast<uint32_t>(rows.number(row, 14)), std::stoi(rows.text(row, 15)), rows.text(row, 13)};
+    if (!rows.null(row, 16)) key[rows.number(row, 16)] = column.column.name;
+    table.columns.push_back(std::move(column));
+  }
+  for (auto& [ordinal, name] : key) table.key.push_back(std::move(name));
+  return table;
+}
+
+ColumnSchema column_of(const std::string& name, const CatalogType& type, bool may_be_absent, bool key) {
+  return {name, postgres_logical_type(type.base, type.base_modifier), type.name, key, may_be_absent};
+}
+
+// `names` in the order of the first of the known orders that has exactly these names.
+std::vector<std::string> in_key_order(std::vector<std::string> names, const CatalogTable* now,
+                                      const TableSchema* before) {
+  auto same_names = [&](std::vector<std::string> other) {
+    auto sorted = names;
+    std::sort(sorted.begin(), sorted.end());
+    std::sort(other.begin(), other.end());
+    return sorted == other;
+  };
+  if (now != nullptr && same_names(now->key)) return now->key;
+  if (before != nullptr) {
+    std::vector<std::string> older;
+    for (uint32_t index : before->key_columns) older.push_back(before->columns[index].name);
+    if (same_names(older)) return older;
+  }
+  return names;
+}
+
+void set_key(TableSchema& schema, const std::vector<std::string>& key) {
+  schema.key_columns.clear();
+  for (const std::string& name : key) {
+    if (auto index = schema.find(name)) {
+      schema.key_columns.push_back(*index);
+      schema.columns[*index].key = true;
+    }
+  }
+}
+
+const CatalogColumn* find_column(const CatalogTable* table, const PgRelationColumn& wanted) {
+  if (table == nullptr) return nullptr;
+  for (const CatalogColumn& column : table->columns) {
+    if (column.column.name == wanted.name && column.column.type == wanted.type &&
+        column.column.type_modifier == wanted.type_modifier) {
+      return &column;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+std::string CatalogTable::refusal() const {
+  std::string plain = name.plain();
+  if (kind == 'f')
+    return fmt::format("{} is a foreign table: its changes are not in this database's log; capture it where it lives",
+                       plain);
+  if (kind == 'v' || kind == 'm') return fmt::format("{} is a view: name the tables that it reads", plain);
+  if (kind != 'r' && kind != 'p') return fmt::format("{} is not a table", plain);
+  if (persistence == 'u') return fmt::format("{} is unlogged: run ALTER TABLE {} SET LOGGED;", plain, name.quoted());
+  if (persistence == 't') return fmt::format("{} is a temporary table", plain);
+  if (!readable)
+    return fmt::format("{} may not be read by us: run GRANT USAGE ON SCHEMA {}, SELECT ON {} TO our user;", plain,
+                       quote_pg_identifier(name.schema), name.quoted());
+  if (replica_identity == 'n') {
+    return fmt::format("{} has REPLICA IDENTITY NOTHING: run ALTER TABLE {} REPLICA IDENTITY DEFAULT;", plain,
+                       name.quoted());
+  }
+  if (!key.empty() && key_deferrable) {
+    return fmt::format(
+        "{} has a deferrable primary key: two rows may share it inside a transaction; make it NOT DEFERRABLE, "
+        "or make a unique index on NOT NULL columns and run ALTER TABLE {} REPLICA IDENTITY USING INDEX …;",
+        plain, name.quoted());
+  }
+  if (key.empty()) {
+    return fmt::format(
+        "{} has no primary key: run ALTER TABLE {} ADD PRIMARY KEY (…); or, with a unique index on NOT NULL "
+        "columns, ALTER TABLE {} REPLICA IDENTITY USING INDEX …;",
+        plain, name.quoted(), name.quoted());
+  }
+  return {};
+}
+
+asio::awaitable<Result<std::optional<CatalogTable>>> find_table(PgConnection& connection, TableName name) {
+  Result<PgRows> rows = co_await connection.query(table_sql(
+      fmt::format("n.nspname = {} AND c.relname = {}", quote_pg_literal(name.schema), quote_pg_literal(name.name))));
+  if (!rows.ok()) co_return rows.error();
+  co_return table_of(*rows);
+}
+
+asio::awaitable<Result<std::optional<CatalogTable>>> find_table(PgConnection& connection, uint32_t oid) {
+  Result<PgRows> rows = co_await connection.query(table_sql(fmt::format("c.oid = {}", oid)));
+  if (!rows.ok()) co_return rows.error();
+  co_return table_of(*rows);
+}
+
+asio::awaitable<Result<std::vector<CatalogRelation>>> find_relations(PgConnection& connection, uint32_t table_oid) {
+  Result<PgRows> rows = co_await connection.query(fmt::format(R"(
+SELECT c.oid, coalesce(pg_relation_filenode(c.oid), 0), n.nspname, c.relname, coalesce(pg_relation_size(c.oid), 0),
+       c.reltuples::bigint, c.relkind, c.relpersistence
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.oid = {0} AND c.relkind <> 'p'
+   OR c.oid IN (SELECT relid FROM pg_partition_tree({0}) WHERE isleaf AND relid <> {0})
+ORDER BY c.oid)",
+                                                              table_oid));
+  if (!rows.ok()) co_return rows.error();
+  std::vector<CatalogRelation> relations;
+  for (int row = 0; row < rows->rows(); ++row) {
+    CatalogRelation relation;
+    relation.relation = {static_cast<uint32_t>(rows->number(row, 0)), static_cast<uint32_t>(rows->number(row, 1))};
+    relation.quoted = TableName{rows->text(row, 2), rows->text(row, 3)}.quoted();
+    relation.bytes = rows->number(row, 4);
+    relation.rows = std::stod(rows->text(row, 5));
+    relation.kind = rows->text(row, 6)[0];
+    relation.persistence = rows->text(row, 7)[0];
+    relations.push_back(std::move(relation));
+  }
+  co_return relations;
+}
+
+asio::awaitable<Result<std::map<TypeKey, CatalogType>>> find_types(PgConnection& connection,
+                                                                   std::vector<TypeKey> types) {
+  std::map<TypeKey, CatalogType> found;
+  if (types.empty()) co_return found;
+  std::string values;
+  for (const auto& [type, modifier] : types) {
+    values += fmt::format("{}({}::oid, {}::int)", values.empty() ? "" : ", ", type, modifier);
+  }
+  Result<PgRows> rows = co_await connection.query(
+      fmt::format("SELECT w.type, w.modifier, format_type(w.type, w.modifier), base.type, base.modifier "
+                  "FROM (VALUES {}) w(type, modifier), {}",
+                  values, fmt::format(base_type_sql, "w.type", "w.modifier")));
+  if (!rows.ok()) co_return rows.error();
+  for (int row = 0; row < rows->rows(); ++row) {
+    TypeKey key{static_cast<uint32_t>(rows->number(row, 0)), std::stoi(rows->text(row, 1))};
+    found[key] = {static_cast<uint32_t>(rows->number(row, 3)), std::stoi(rows->text(row, 4)), rows->text(row, 2)};
+  }
+  co_return found;
+}
+
+TableSchema schema_of(const CatalogTable& table) {
+  TableSchema schema;
+  schema.table = table.name.plain();
+  schema.old_image = table.replica_identity == 'f' ? OldImage::kFull : OldImage::kKey;
+  for (const CatalogColumn& column : table.columns) {
+    schema.columns.push_back(column_of(column.column.name, column.type, column.may_be_absent, false));
+  }
+  set_key(schema, table.key);
+  return schema;
+}
+
+std::vector<TypeKey> unknown_types(const PgRelation& relation, const CatalogTable* now) {
+  std::vector<TypeKey> types;
+  for (const PgRelationColumn& column : relation.columns) {
+    if (find_column(now, column) == nullptr) types.emplace_back(column.type, column.type_modifier);
+  }
+  return types;
+}
+
+TableSchema schema_of(const PgRelation& relation, const CatalogTable* now, const TableSchema* before,
+                      const std::map<TypeKey, CatalogType>& types) {
+  TableSchema schema;
+  schema.table = TableName{relation.schema, relation.name}.plain();
+  bool full = relation.replica_identity == 'f';
+  schema.old_image = full ? OldImage::kFull : OldImage::kKey;
+  std::vector<std::string> key;
+  for (const PgRelationColumn& column : relation.columns) {
+    if (column.key && !full) key.push_back(column.name);
+    if (const CatalogColumn* known = find_column(now, column)) {
+      schema.columns.push_back(column_of(column.name, known->type, known->may_be_absent, false));
+      continue;
+    }
+    auto type = types.find({column.type, column.type_modifier});
+    CatalogType described = type != types.end()
+                                ? type->second
+                                : CatalogType{column.type, column.type_modifier, fmt::format("type {}", column.type)};
+    ColumnSchema made = column_of(column.name, described, false, false);
+    made.may_be_absent = made.type.is_variable() || made.type.id == TypeId::kDecimal;
+    schema.columns.push_back(std::move(made));
+  }
+  // Under FULL the message flags every column: the key is the primary key's, which only the catalog knows.
+  if (full && now != nullptr) key = now->key;
+  if (full && key.empty() && before != nullptr) {
+    for (uint32_t index : before->key_columns) key.push_back(before->columns[index].name);
+  }
+  set_key(schema, in_key_order(std::move(key), now, before));
+  return schema;
+}
+
+std::string reread_reason(const SnapshotState& snapshot, const CatalogTable& now) {
+  if (snapshot.table_oid != now.oid) return "it is another table under the same name";
+  if (snapshot.key != now.key) return "its row key changed";
+  for (const CatalogColumn& column : now.columns) {
+    auto same = [&](const SnapshotColumn& read) {
+      bool same_type = read.type == column.column.type &&
+                       (read.type == varchar_oid || read.type_modifier == column.column.type_modifier);
+      return read.number == column.column.number && read.name == column.column.name && same_type;
+    };
+    if (std::none_of(snapshot.columns.begin(), snapshot.columns.end(), same)) {
+      return fmt::format("its column {} appeared or changed", column.column.name);
+    }
+  }
+  return {};
+}
+
+}  // namespace tributary

@@ -1,0 +1,78 @@
+// What the database's catalog says of the tables that are captured, and schemas made of it and of relation messages.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "capture/postgres/connection.h"
+#include "capture/postgres/source_state.h"
+#include "codec/postgres/pgoutput.h"
+#include "model/schema.h"
+
+namespace tributary {
+
+// A type as a column has it, with domains followed to their base.
+struct CatalogType {
+  uint32_t base = 0;
+  int32_t base_modifier = -1;
+  std::string name;  // format_type: "numeric(12,2)", "public.citext"
+};
+
+struct CatalogColumn {
+  SnapshotColumn column;
+  CatalogType type;
+  bool may_be_absent = false;  // its storage lets an update leave it out
+};
+
+// A table as the catalog has it now.
+struct CatalogTable {
+  uint32_t oid = 0;
+  TableName name;
+  char kind = 'r';            // pg_class.relkind
+  char persistence = 'p';     // pg_class.relpersistence
+  char replica_identity = 'd';
+  bool readable = true;       // we may SELECT from it
+  bool key_deferrable = false;
+  std::vector<CatalogColumn> columns;
+  std::vector<std::string> key;  // the row key's columns, in its index's order; empty: none
+
+  // Why its changes cannot be captured, with what to do, or empty.
+  std::string refusal() const;
+};
+
+// A table or leaf partition that holds rows.
+struct CatalogRelation {
+  SnapshotRelation relation;
+  std::string quoted;
+  uint64_t bytes = 0;
+  double rows = -1;  // the planner's estimate
+  char kind = 'r';
+  char persistence = 'p';
+};
+
+// nullopt: there is no such table.
+asio::awaitable<Result<std::optional<CatalogTable>>> find_table(PgConnection& connection, TableName name);
+asio::awaitable<Result<std::optional<CatalogTable>>> find_table(PgConnection& connection, uint32_t oid);
+asio::awaitable<Result<std::vector<CatalogRelation>>> find_relations(PgConnection& connection, uint32_t table_oid);
+using TypeKey = std::pair<uint32_t, int32_t>;  // type, modifier
+asio::awaitable<Result<std::map<TypeKey, CatalogType>>> find_types(PgConnection& connection,
+                                                                   std::vector<TypeKey> types);
+
+TableSchema schema_of(const CatalogTable& table);
+
+// What a relation message says, and of `now` (the catalog, which may be newer or have lost the table) and `before` (the
+// newest registered schema) only what the message cannot say: the names of types, the key's order, storage.
+TableSchema schema_of(const PgRelation& relation, const CatalogTable* now, const TableSchema* before,
+                      const std::map<TypeKey, CatalogType>& types);
+
+// The types that schema_of() needs beyond `now`.
+std::vector<TypeKey> unknown_types(const PgRelation& relation, const CatalogTable* now);
+
+// Whether a table that was read as `snapshot` says must be read again, since values of `now` were in no event; the
+// reason, or empty.
+std::string reread_reason(const SnapshotState& snapshot, const CatalogTable& now);
+
+}  // namespace tributary

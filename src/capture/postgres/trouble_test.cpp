@@ -1,0 +1,187 @@
+#include <signal.h>
+
+#include "capture/postgres/capture_fixture_for_test.h"
+#include "capture/postgres/connection.h"
+#include "capture/postgres/source_state.h"
+
+namespace tributary {
+namespace {
+
+class TroubleTest : public CaptureFixture {
+ public:
+  void expect_stopped(const std::string& reason, const std::string& remedy) {
+    EXPECT_TRUE(wait_for([&] { return status().mode == SourceMode::kStopped; }))
+        << static_cast<int>(status().mode) << status().reason;
+    EXPECT_NE(status().reason.find(reason), std::string::npos) << status().reason;
+    EXPECT_NE(status().remedy.find(remedy), std::string::npos) << status().remedy;
+  }
+  void change_state(const std::function<void(StreamState&)>& change) {
+    StreamState state = StreamState::decode(log.states["acme"]["stream"]).value();
+    change(state);
+    log.states["acme"]["stream"] = state.encode();
+  }
+};
+
+TEST_F(TroubleTest, AnotherSystemTimelineOrSlotPositionIsNeverResumed) {
+  sql->run("CREATE TABLE orders (id int PRIMARY KEY)");
+  start({"public.orders"});
+  catch_up();
+  stop();
+  StreamState good = StreamState::decode(log.states["acme"]["stream"]).value();
+  change_state([](StreamState& state) { state.system_identifier = "42"; });
+  start({"public.orders"});
+  expect_stopped("system identifier", "reset acme");
+  stop();
+  change_state([&](StreamState& state) {
+    state = good;
+    state.timeline = 7;
+  });
+  start({"public.orders"});
+  expect_stopped("timeline", "reset acme");
+  stop();
+  change_state([&](StreamState& state) {
+    state = good;
+    state.confirmed_lsn = 1;
+  });
+  start({"public.orders"});
+  expect_stopped("ahead of what is in the log", "reset acme");
+}
+
+TEST_F(TroubleTest, OneClientStopsAndTheOtherGoesOn) {
+  sql->run("CREATE TABLE orders (id int PRIMARY KEY)");
+  std::string other_database = TestPostgres::shared().make_database();
+  TestConnection other(TestPostgres::shared().url(other_database));
+  other.run("CREATE TABLE orders (id int PRIMARY KEY)");
+  CaptureClient missing = client("missing", database, {"public.orders"});
+  missing.url = TestPostgres::shared().url("no_such_database");
+  CaptureClient away = client("away", database, {"public.orders"});
+  away.url = "postgresql://postgres@127.0.0.1:1/shop";
+  source = make_postgres_source(
+      {client("acme", database, {"public.orders"}), client("globex", other_database, {"public.orders"}), missing, away},
+      log, defaults());
+  ASSERT_TRUE(source->start().ok());
+  ASSERT_TRUE(wait_for([&] {
+    return source->status()[1].mode == SourceMode::kStreaming && source->status()[0].mode == SourceMode::kStreaming;
+  }));
+  EXPECT_EQ(source->status()[2].mode, SourceMode::kStopped);
+  EXPECT_NE(source->status()[2].remedy, "");
+  EXPECT_TRUE(wait_for([&] { return source->status()[3].mode == SourceMode::kBackingOff; }));
+  // Publication dropped under a running client.
+  sql->run(fmt::format("DROP PUBLICATION tributary_{}_acme; INSERT INTO orders VALUES (1)", database));
+  ASSERT_TRUE(wait_for([&] { return source->status()[0].mode == SourceMode::kStopped; })) << source->status()[0].reason;
+  EXPECT_NE(source->status()[0].reason.find("publication"), std::string::npos) << source->status()[0].reason;
+  other.run("INSERT INTO orders SELECT generate_series(1, 100)");
+  EXPECT_TRUE(wait_for([&] { return merged("public.orders", "globex").size() == 100; }));
+}
+
+TEST_F(TroubleTest, WrongSettingsAndRightsAreNamedWithTheirRemedy) {
+  TestPostgres server("wal_level = replica\nmax_wal_senders = 0\n");
+  std::string name = server.make_database();
+  TestConnection own(server.url(name));
+  own.run("CREATE TABLE orders (id int PRIMARY KEY); CREATE ROLE reader LOGIN");
+  CaptureClient made = client("acme", name, {"public.orders"});
+  made.url = server.url(name);
+  source = make_postgres_source({made}, log, defaults());
+  ASSERT_TRUE(source->start().ok());
+  expect_stopped("wal_level is replica", "ALTER SYSTEM SET wal_level");
+  stop();
+  sql->run("CREATE TABLE orders (id int PRIMARY KEY)");
+  sql->run("DO $$ BEGIN CREATE ROLE reader LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$");
+  made = client("acme", database, {"public.orders"});
+  made.url = TestPostgres::shared().tcp_url("reader", database);
+  source = make_postgres_source({made}, log, defaults());
+  ASSERT_TRUE(source->start().ok());
+  expect_stopped("may not replicate", "ALTER ROLE reader REPLICATION");
+  stop();
+  sql->run("ALTER ROLE reader REPLICATION");
+  source = make_postgres_source({made}, log, defaults());
+  ASSERT_TRUE(source->start().ok());
+  expect_stopped("permission denied", "CREATE PUBLICATION");
+}
+
+TEST_F(TroubleTest, AServerThatRestartsIsTriedAgain) {
+  TestPostgres server("");
+  std::string name = server.make_database();
+  auto own = std::make_unique<TestConnection>(server.url(name));
+  own->run("CREATE TABLE orders (id int PRIMARY KEY); INSERT INTO orders VALUES (1)");
+  CaptureClient made = client("acme", name, {"public.orders"});
+  made.url = server.url(name);
+  source = make_postgres_source({made}, log, defaults());
+  ASSERT_TRUE(source->start().ok());
+  catch_up();
+  own.reset();
+  server.stop();
+  ASSERT_TRUE(wait_for([&] { return status().mode == SourceMode::kBackingOff; }));
+  server.start();
+  own = std::make_unique<TestConnection>(server.url(name));
+  own->run("INSERT INTO orders VALUES (2)");
+  catch_up();
+  EXPECT_EQ(merged("public.orders").size(), 2u);
+  stop();
+}
+
+TEST_F(TroubleTest, AServerThatFallsSilentIsGivenUp) {
+  sql->run("CREATE TABLE orders (id int PRIMARY KEY)");
+  PostgresCaptureOptions options = defaults();
+  options.silence_max = std::chrono::milliseconds(2000);
+  options.bulk = false;
+  source = make_postgres_source({client("acme", database, {"public.orders"})}, log, options);
+  ASSERT_TRUE(source->start().ok());
+  catch_up();
+  // A stopped process is like a half-open connection: bytes go in, nothing comes out.
+  int sender = std::stoi(
+      sql->one("SELECT active_pid FROM pg_replication_slots WHERE slot_name = 'tributary_" + database + "_acme'"));
+  ASSERT_EQ(kill(sender, SIGSTOP), 0);
+  bool noticed = wait_for([&] { return status().reason.find("silent") != std::string::npos; }, 10);
+  kill(sender, SIGCONT);
+  EXPECT_TRUE(noticed);
+  sql->run("INSERT INTO orders VALUES (1)");
+  catch_up();
+  EXPECT_EQ(merged("public.orders").size(), 1u);
+}
+
+TEST_F(TroubleTest, TwoProcessesDoNotReadOneSource) {
+  sql->run("CREATE TABLE orders (id int PRIMARY KEY)");
+  start({"public.orders"});
+  catch_up();
+  MemoryLog other_log;
+  auto second = make_postgres_source({client("acme", database, {"public.orders"})}, other_log, defaults());
+  ASSERT_TRUE(second->start().ok());
+  EXPECT_TRUE(wait_for([&] { return second->status()[0].reason.find("lease") != std::string::npos; }));
+}
+
+TEST_F(TroubleTest, AHundredClientsOnOneLoop) {
+  constexpr int count = 100;
+  sql->run("CREATE TABLE orders (id int PRIMARY KEY, v int)");
+  std::vector<CaptureClient> clients;
+  for (int i = 0; i < count; ++i) clients.push_back(client(fmt::format("c{}", i), database, {"public.orders"}));
+  source = make_postgres_source(clients, log, defaults());
+  ASSERT_TRUE(source->start().ok());
+  for (int i = 0; i < 50; ++i) sql->run(fmt::format("INSERT INTO orders VALUES ({}, {})", i, i));
+  catch_up(120);
+  for (int i = 0; i < count; ++i) ASSERT_EQ(merged("public.orders", fmt::format("c{}", i)).size(), 50u) << i;
+  auto before = std::chrono::steady_clock::now();
+  stop();
+  EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(10));
+}
+
+TEST(ConnectionSettingsTest, PasswordsAreNeverShownAndRemoteHostsAreVerified) {
+  auto mode = [](const ConnectionSettings& settings) {
+    for (auto& [key, value] : settings.parameters(false)) {
+      if (key == "sslmode") return value;
+    }
+    return std::string("(default)");
+  };
+  auto remote = ConnectionSettings::parse("postgresql://u@db.example/shop", "hunter2canary");
+  ASSERT_TRUE(remote.ok());
+  EXPECT_EQ(mode(*remote), "verify-full");
+  EXPECT_EQ(remote->scrubbed("bad hunter2canary!"), "bad ***!");
+  EXPECT_EQ(mode(*ConnectionSettings::parse("postgresql://u@127.0.0.1/shop", "")), "(default)");
+  EXPECT_EQ(mode(*ConnectionSettings::parse("postgresql://u@db.example/shop?sslmode=disable", "")), "disable");
+  auto broken = ConnectionSettings::parse("postgresql://u:hunter2canary@[::1/shop", "hunter2canary");
+  ASSERT_FALSE(broken.ok());
+  EXPECT_EQ(broken.error().message.find("hunter2canary"), std::string::npos) << broken.error().message;
+}
+
+}  // namespace
+}  // namespace tributary

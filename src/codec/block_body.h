@@ -1,0 +1,20 @@
+// The body of a block: a batch column by column (docs/formats/log-block.md, "Body"). Internal to block.cpp.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "codec/block.h"
+
+namespace tributary {
+
+// OR of op_mask_bit() over the rows, and block_has_range.
+uint8_t op_mask_of(const EventBatch& batch);
+
+// Positions are written as differences, the first one to `min_position`.
+std::string encode_block_body(const EventBatch& batch, const Position& min_position);
+
+// `header` is trusted to be within the limits, `body` is not trusted.
+Result<EventBatch> decode_block_body(std::string_view body, const BlockHeader& header, const SchemaPtr& schema);
+
+}  // namespace tributary

@@ -1,0 +1,67 @@
+// From the pipeline file and the lock file to what runs: relations and view plans. And `check`, offline.
+//
+//   CheckResult result = check_pipeline("shop.yaml", planner);
+//   for (const FileError& error : result.errors) … ;   // any: exit 78
+//   for (const FileError& note : result.notes) … ;
+//
+// What SQL means is injected, since config/ knows no SQL engine; app/ binds it to sql/view_planner.h.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "config/lock_file.h"
+#include "config/pipeline.h"
+#include "contracts/view_plan.h"
+
+namespace tributary {
+
+// One view's SQL and what it may name. As sql/view_planner.h's ViewRequest.
+struct PlanRequest {
+  std::string name;
+  std::string_view sql;
+  std::vector<Relation> relations;
+  std::vector<InputColumn> attributes;
+  std::vector<std::string> other_views;
+};
+
+struct PlanFunctions {
+  // A relation without columns is one whose columns are not known: a view over it gives a plan without outputs.
+  std::function<std::variant<ViewPlan, std::vector<PlanError>>(const PlanRequest&)> plan;
+  std::function<ViewPlan(const std::string& name, const Relation&)> identity;
+};
+
+struct CompiledPipeline {
+  std::map<std::string, DomainRelation> domains;
+  std::vector<ViewPlan>
+      views;  // in the file's order; without `views:` one a domain, by name. Not: those over domains whose
+                                // columns are not known
+};
+
+struct CompileResult {
+  CompiledPipeline compiled;      // whole only where there are no errors and `complete`
+  bool complete = false;          // every domain's columns are known
+  std::vector<FileError> errors;
+  std::vector<FileError> notes;   // clients set aside, columns renamed, domains without known columns
+};
+
+// `lock` may be null: then only what needs no columns is checked.
+CompileResult compile_pipeline(const Pipeline& pipeline, const LockFile* lock, const PlanFunctions& functions);
+
+struct CheckResult {
+  std::optional<Pipeline> pipeline;  // where the file has no errors of its own
+  std::optional<LockFile> lock;
+  CompiledPipeline compiled;
+  bool complete = false;
+  std::vector<FileError> errors;     // sorted
+  std::vector<FileError> notes;      // sorted; what is not built yet is among them
+};
+
+// Reads the files and connects to nothing.
+CheckResult check_pipeline(const std::string& path, const PlanFunctions& functions, const LoadOptions& options = {});
+
+}  // namespace tributary

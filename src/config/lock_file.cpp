@@ -1,0 +1,186 @@
+#include "config/lock_file.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "contracts/text_place.h"
+
+namespace tributary {
+namespace {
+
+using nlohmann::json;
+
+constexpr int lock_format = 1;
+
+std::string quoted(const std::string& text) { return json(text).dump(-1, ' ', false, json::error_handler_t::replace); }
+
+// A member that is missing or of another kind: caught in lock_from_text.
+struct Malformed {
+  std::string message;
+};
+
+const json& member(const json& object, const char* name, json::value_t kind, const std::string& where) {
+  auto found = object.find(name);
+  bool fits = found != object.end() &&
+              (found->type() == kind || (kind == json::value_t::number_unsigned && found->is_number_integer()));
+  if (!fits) throw Malformed{fmt::format("{}: \"{}\" is missing or of the wrong kind", where, name)};
+  return *found;
+}
+
+std::string text_member(const json& object, const char* name, const std::string& where) {
+  return member(object, name, json::value_t::string, where).get<std::string>();
+}
+
+TableSchema table_from(const json& object, const std::string& where) {
+  if (!object.is_object()) throw Malformed{where + ": is no object"};
+  TableSchema schema;
+  schema.table = text_member(object, "table", where);
+  std::string image = text_member(object, "old_image", where);
+  if (image != "key" && image != "full") throw Malformed{where + ": \"old_image\" is key or full"};
+  schema.old_image = image == "full" ? OldImage::kFull : OldImage::kKey;
+  for (const json& item : member(object, "columns", json::value_t::array, where)) {
+    if (!item.is_object()) throw Malformed{where + ": a column is no object"};
+    ColumnSchema column;
+    column.name = text_member(item, "name", where);
+    std::string type = text_member(item, "type", where);
+    auto parsed = LogicalType::parse(type);
+    if (!parsed)
+      throw Malformed{fmt::format("{}: column {} has the type {}, which there is not", where, column.name, type)};
+    column.type = *parsed;
+    column.source_type = text_member(item, "source_type", where);
+    column.may_be_absent = item.value("may_be_absent", json(false)) == json(true);
+    schema.columns.push_back(std::move(column));
+  }
+  for (const json& name : member(object, "key", json::value_t::array, where)) {
+    auto index = name.is_string() ? schema.find(name.get<std::string>()) : std::nullopt;
+    if (!index) throw Malformed{where + ": \"key\" names no column"};
+    schema.columns[*index].key = true;
+    schema.key_columns.push_back(*index);
+  }
+  if (schema.key_columns.empty()) throw Malformed{where + ": \"key\" is empty"};
+  return schema;
+}
+
+LockFile lock_from(const json& document) {
+  LockFile lock;
+  if (!document.is_object()) throw Malformed{"the file is no JSON object"};
+  const json& format = member(document, "format", json::value_t::number_unsigned, "the file");
+  if (format != json(lock_format)) {
+    throw Malformed{fmt::format("format {} was written by another version of tributary; this one reads {}",
+                                format.dump(), lock_format)};
+  }
+  lock.pipeline = text_member(document, "pipeline", "the file");
+  for (const auto& [domain, clients] : member(document, "domains", json::value_t::object, "the file").items()) {
+    if (!clients.is_object()) throw Malformed{domain + ": is no object"};
+    auto& tables = lock.domains[domain];
+    for (const auto& [client, table] : clients.items())
+      tables.emplace(client, table_from(table, domain + "/" + client));
+  }
+  return lock;
+}
+
+void append_table(std::string& out, const TableSchema& schema) {
+  out += fmt::format("        \"table\": {},\n        \"old_image\": \"{}\",\n        \"key\": [", quoted(schema.table),
+                     schema.old_image == OldImage::kFull ? "full" : "key");
+  for (size_t i = 0; i < schema.key_columns.size(); ++i) {
+    out += (i == 0 ? "" : ", ") + quoted(schema.columns[schema.key_columns[i]].name);
+  }
+  out += "],\n        \"columns\": [\n";
+  for (size_t i = 0; i < schema.columns.size(); ++i) {
+    const ColumnSchema& column = schema.columns[i];
+    out +=
+        fmt::format("          {{ \"name\": {}, \"type\": \"{}\", \"source_type\": {}{} }}{}\n", quoted(column.name),
+                    column.type.to_string(), quoted(column.source_type),
+                    column.may_be_absent ? ", \"may_be_absent\": true" : "", i + 1 < schema.columns.size() ? "," : "");
+  }
+  out += "        ]\n";
+}
+
+}  // namespace
+
+std::string lock_path(const std::string& pipeline_path) {
+  return std::filesystem::path(pipeline_path).replace_extension(".lock").string();
+}
+
+std::string lock_to_text(const LockFile& lock) {
+  std::string out = fmt::format("{{\n  \"format\": {},\n  \"pipeline\": {},\n  \"domains\": {{\n", lock_format,
+                                quoted(lock.pipeline));
+  size_t domains_left = lock.domains.size();
+  for (const auto& [domain, clients] : lock.domains) {
+    out += fmt::format("    {}: {{\n", quoted(domain));
+    size_t clients_left = clients.size();
+    for (const auto& [client, schema] : clients) {
+      out += fmt::format("      {}: {{\n", quoted(client));
+      append_table(out, schema);
+      out += --clients_left > 0 ? "      },\n" : "      }\n";
+    }
+    out += --domains_left > 0 ? "    },\n" : "    }\n";
+  }
+  return out + "  }\n}\n";
+}
+
+std::variant<LockFile, std::vector<FileError>> lock_from_text(const std::string& path, std::string_view text) {
+  auto fail = [&](TextPlace place, std::string message) {
+    return std::vector<FileError>{
+        {path, place, message + "; `tributary check --connect` writes the file anew, once it is moved away"}};
+  };
+  if (text.size() > lock_bytes_max) return fail({}, fmt::format("larger than {} bytes", lock_bytes_max));
+  try {
+    return lock_from(json::parse(text));
+  } catch (const Malformed& malformed) {
+    return fail({}, malformed.message);
+  } catch (const json::parse_error& error) {
+    return fail(place_at(text, error.byte == 0 ? 0 : error.byte - 1), "not JSON");
+  } catch (const json::exception& error) {
+    return fail({}, error.what());
+  }
+}
+
+std::variant<std::optional<LockFile>, std::vector<FileError>> read_lock(const std::string& path) {
+  std::error_code status;
+  if (!std::filesystem::exists(path, status)) return std::optional<LockFile>();
+  std::ifstream file(path, std::ios::binary);
+  size_t bytes =
+      static_cast<size_t>(std::min<std::uintmax_t>(std::filesystem::file_size(path, status), lock_bytes_max));
+  std::string text(status ? 0 : bytes + 1, '\0');  // one more than is expected, to see a file that is too large
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(std::max<std::streamsize>(0, file.gcount())));
+  if (!file.is_open() || file.bad() || status) {
+    return std::vector<FileError>{{path, {}, "the lock file cannot be read; make it readable for this user"}};
+  }
+  auto lock = lock_from_text(path, text);
+  if (auto* errors = std::get_if<std::vector<FileError>>(&lock)) return std::move(*errors);
+  return std::optional<LockFile>(std::move(std::get<LockFile>(lock)));
+}
+
+Status write_lock(const std::string& path, const LockFile& lock) {
+  std::string text = lock_to_text(lock);
+  {
+    std::ifstream old(path, std::ios::binary);
+    std::string content((std::istreambuf_iterator<char>(old)), std::istreambuf_iterator<char>());
+    if (old.is_open() && content == text) return {};
+  }
+  std::string temporary = path + ".new";
+  std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
+  file << text;
+  file.close();
+  if (!file) {
+    std::remove(temporary.c_str());
+    return Error{ErrorCode::kPermissionDenied,
+                 fmt::format("{} cannot be written; is its folder writable, and the disk not full?", path)};
+  }
+  std::error_code error;
+  std::filesystem::rename(temporary, path, error);
+  if (error) {
+    std::remove(temporary.c_str());
+    return Error{ErrorCode::kPermissionDenied, fmt::format("{} cannot be replaced: {}", path, error.message())};
+  }
+  return {};
+}
+
+}  // namespace tributary

@@ -1,0 +1,53 @@
+// The lock file: the tables' columns as they were found, beside the pipeline file (shop.yaml → shop.lock), so that
+// `check` runs without databases. Text in a stable order, one line a column (docs/formats/lock-file.md). Written by `run`
+// and `check --connect`, meant for version control.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "config/pipeline.h"
+#include "contracts/view_plan.h"
+#include "model/schema.h"
+
+namespace tributary {
+
+inline constexpr size_t lock_bytes_max = 64 * 1024 * 1024;
+
+struct LockFile {
+  std::string pipeline;
+  std::map<std::string, std::map<std::string, TableSchema>> domains;  // domain → client → its table; versions are 0
+};
+
+std::string lock_path(const std::string& pipeline_path);  // "a/shop.yaml" → "a/shop.lock"
+
+std::string lock_to_text(const LockFile& lock);
+std::variant<LockFile, std::vector<FileError>> lock_from_text(const std::string& path, std::string_view text);
+
+// nullopt where there is no such file.
+std::variant<std::optional<LockFile>, std::vector<FileError>> read_lock(const std::string& path);
+// Replaces the file in one step: readers see the old or the new one. Does nothing where the content is the same.
+Status write_lock(const std::string& path, const LockFile& lock);
+
+// A client whose table does not fit its domain. Its rows of that domain are not captured.
+struct SetAside {
+  std::string client;
+  std::string reason;  // "column total is text, which does not fit decimal(12,2) of the other clients; …"
+};
+
+struct DomainRelation {
+  Relation relation;  // columns in the order of the first client that has them; key columns are not nullable
+  std::vector<SetAside> set_aside;
+  std::vector<std::string> clients;  // those that fit
+};
+
+// The union of the clients' columns by name, widened (model/type.h, widen). What most clients have is what the others must
+// fit; among as many, the first client by id. nullopt where the lock file knows no client's table of this domain.
+std::optional<DomainRelation> domain_relation(const Pipeline& pipeline, const LockFile& lock,
+                                              const std::string& domain);
+
+}  // namespace tributary

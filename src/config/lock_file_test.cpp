@@ -1,0 +1,219 @@
+#include "config/lock_file.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <random>
+
+#include "config/compile.h"
+
+namespace tributary {
+namespace {
+
+// name, type, source type, key
+struct Shape {
+  const char* name;
+  const char* type;
+  bool key = false;
+};
+
+TableSchema table(const std::string& name, std::vector<Shape> shapes) {
+  TableSchema schema;
+  schema.table = name;
+  for (const Shape& shape : shapes) {
+    if (shape.key) schema.key_columns.push_back(static_cast<uint32_t>(schema.columns.size()));
+    schema.columns.push_back({shape.name, *LogicalType::parse(shape.type), fmt::format("source {}", shape.type),
+                              shape.key, std::string(shape.type) == "text"});
+  }
+  return schema;
+}
+
+Pipeline pipeline_of(const std::string& views) {
+  auto loaded =
+      parse_pipeline("shop.yaml",
+                     "pipeline: shop\nclients:\n  acme: { source: 'postgresql://h/acme' }\n"
+                     "  globex: { source: 'postgresql://h/globex' }\n  initech: { source: 'postgresql://h/initech' }\n"
+                     "domains:\n  orders: { table: public.orders }\n" +
+                         views);
+  EXPECT_TRUE(std::holds_alternative<Pipeline>(loaded));
+  return std::get<Pipeline>(loaded);
+}
+
+LockFile example() {
+  LockFile lock;
+  lock.pipeline = "shop";
+  lock.domains["orders"]["acme"] =
+      table("public.orders", {{"id", "int32", true}, {"total", "decimal(12,2)"}, {"note", "text"}});
+  lock.domains["orders"]["globex"] =
+      table("public.orders", {{"id", "int64", true}, {"total", "decimal(10,4)"}, {"client_id", "text"}});
+  lock.domains["orders"]["globex"].old_image = OldImage::kFull;
+  return lock;
+}
+
+std::string show(const DomainRelation& domain) {
+  std::string out;
+  for (const OutputColumn& column : domain.relation.columns) {
+    out += fmt::format("{} {}{}\n", column.name, column.type.to_string(), column.nullable ? "" : " not null");
+  }
+  for (const SetAside& client : domain.set_aside) out += fmt::format("- {}: {}\n", client.client, client.reason);
+  return out;
+}
+
+TEST(LockFile, StoredBytes) {
+  std::string path = std::string(TRIBUTARY_SOURCE_DIR) + "/tests/config/stored.lock";
+  std::ifstream file(path);
+  std::string stored((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  EXPECT_EQ(lock_to_text(example()), stored);
+  auto read = read_lock(path);
+  ASSERT_TRUE(std::holds_alternative<std::optional<LockFile>>(read));
+  ASSERT_TRUE(std::get<std::optional<LockFile>>(read).has_value());
+  const LockFile& lock = *std::get<std::optional<LockFile>>(read);
+  EXPECT_EQ(lock.pipeline, "shop");
+  LockFile expected = example();
+  for (const auto& [client, schema] : expected.domains["orders"]) {
+    EXPECT_TRUE(schema.same_content(lock.domains.at("orders").at(client))) << client;
+  }
+}
+
+TEST(LockFile, IsReplacedInOneStep) {
+  std::string path = testing::TempDir() + "tributary_lock_test.lock";
+  std::remove(path.c_str());
+  auto none = read_lock(path);
+  EXPECT_FALSE(std::get<std::optional<LockFile>>(none).has_value());
+  ASSERT_TRUE(write_lock(path, example()).ok());
+  auto stamp = std::filesystem::last_write_time(path);
+  ASSERT_TRUE(write_lock(path, example()).ok());
+  EXPECT_EQ(std::filesystem::last_write_time(path), stamp);  // the same content is left alone
+  EXPECT_FALSE(std::filesystem::exists(path + ".new"));
+  EXPECT_FALSE(write_lock("/nonexistent-folder/x.lock", example()).ok());
+  std::remove(path.c_str());
+  EXPECT_EQ(lock_path("a/shop.yaml"), "a/shop.lock");
+  EXPECT_EQ(lock_path("shop"), "shop.lock");
+}
+
+TEST(LockFile, GarbageIsAnErrorWithItsPlace) {
+  auto error = [](std::string_view text) {
+    auto lock = lock_from_text("shop.lock", text);
+    return std::holds_alternative<LockFile>(lock) ? "none" : std::get<std::vector<FileError>>(lock)[0].to_string();
+  };
+  EXPECT_EQ(error("{\n  \"format\" 1}").substr(0, 24), "shop.lock:2:12: not JSON");
+  EXPECT_EQ(error("[]").substr(0, 44), "shop.lock:1:1: the file is no JSON object; `");
+  EXPECT_NE(error("{\"format\": 2}").find("format 2 was written by another version"), std::string::npos);
+  std::string good = lock_to_text(example());
+  std::mt19937 random(7);
+  for (int i = 0; i < 3000; ++i) {
+    std::string text = good;
+    for (int k = 0; k < 2; ++k) {
+      size_t at = random() % text.size();
+      if (random() % 2 == 0) {
+        text[at] = static_cast<char>(random());
+      } else {
+        text.erase(at, random() % 30);
+      }
+      if (text.empty()) text = "x";
+    }
+    auto lock = lock_from_text("shop.lock", text);  // an answer, whatever it is
+    if (auto* read = std::get_if<LockFile>(&lock)) lock_to_text(*read);
+  }
+}
+
+TEST(DomainRelation, UnionByNameWidened) {
+  auto relation = domain_relation(pipeline_of(""), example(), "orders");
+  ASSERT_TRUE(relation.has_value());
+  EXPECT_EQ(show(*relation), "id int64 not null\ntotal decimal(14,4)\nnote text\nclient_id text\n");
+  EXPECT_EQ(relation->relation.key, std::vector<std::string>{"id"});
+  EXPECT_EQ(relation->clients, (std::vector<std::string>{"acme", "globex"}));
+  EXPECT_FALSE(domain_relation(pipeline_of(""), example(), "users").has_value());
+}
+
+TEST(DomainRelation, WhoDoesNotFitIsSetAsideAlone) {
+  LockFile lock = example();
+  // The first client by id differs from what the two others have.
+  lock.domains["orders"]["acme"] =
+      table("public.orders", {{"id", "int32", true}, {"total", "text"}, {"extra", "json"}});
+  lock.domains["orders"]["initech"] = table("public.orders", {{"id", "int32", true}, {"total", "decimal(10,4)"}});
+  EXPECT_EQ(show(*domain_relation(pipeline_of(""), lock, "orders")),
+            "id int64 not null\ntotal decimal(10,4)\nclient_id text\n"
+            "- acme: column \"total\" is text (source text), which does not fit decimal(10,4) of the other clients; "
+            "change its "
+            "type, or give the table a domain of its own\n");
+  lock = example();
+  lock.domains["orders"]["initech"] = table("public.orders", {{"id", "int32"}, {"number", "text", true}});
+  EXPECT_EQ(show(*domain_relation(pipeline_of(""), lock, "orders")),
+            "id int64 not null\ntotal decimal(14,4)\nnote text\nclient_id text\n"
+            "- initech: its key is (number), that of the other clients (id); give the table the same key\n");
+}
+
+TEST(DomainRelation, StaleEntriesDoNotCount) {
+  LockFile lock = example();
+  lock.domains["orders"]["gone"] = table("public.orders", {{"other", "text", true}});
+  lock.domains["orders"]["initech"] = table("public.renamed", {{"other", "text", true}});
+  EXPECT_EQ(domain_relation(pipeline_of(""), lock, "orders")->clients, (std::vector<std::string>{"acme", "globex"}));
+}
+
+// A planner that knows one kind of view and one error.
+PlanFunctions fake_planner() {
+  PlanFunctions functions;
+  functions.identity = [](const std::string& name, const Relation& relation) {
+    ViewPlan plan{.name = name, .relation = relation.name};
+    for (uint32_t i = 0; i < relation.columns.size(); ++i) {
+      plan.inputs.push_back({relation.columns[i].name, relation.columns[i].type});
+      OutputColumn column = relation.columns[i];
+      if (column.name == "client_id") column.name += "_";
+      plan.outputs.push_back({column, i, std::nullopt});
+    }
+    plan.order_by = relation.key;
+    return plan;
+  };
+  functions.plan =
+      [identity = functions.identity](const PlanRequest& request) -> std::variant<ViewPlan, std::vector<PlanError>> {
+    if (request.sql.find("BAD") != std::string_view::npos) return std::vector<PlanError>{{{2, 1}, "bad syntax"}};
+    if (request.relations.at(0).columns.empty()) return ViewPlan{.name = request.name, .relation = "orders"};
+    if (request.sql.find("WRONG") != std::string_view::npos) return std::vector<PlanError>{{{1, 8}, "no such column"}};
+    return identity(request.name, request.relations.at(0));
+  };
+  return functions;
+}
+
+std::string show(const std::vector<FileError>& errors) {
+  std::string out;
+  for (const FileError& error : errors) out += error.to_string() + "\n";
+  return out;
+}
+
+TEST(Compile, EachDomainIsItsOwnViewByDefault) {
+  LockFile lock = example();
+  CompileResult result = compile_pipeline(pipeline_of(""), &lock, fake_planner());
+  EXPECT_TRUE(result.complete);
+  EXPECT_EQ(show(result.errors), "");
+  EXPECT_EQ(
+      show(result.notes),
+      "shop.yaml:7:3: domain orders: the source's column \"client_id\" is called \"client_id_\", since the name is the "
+      "pipeline's own\n");
+  ASSERT_EQ(result.compiled.views.size(), 1u);
+  EXPECT_EQ(result.compiled.views[0].name, "orders");
+}
+
+TEST(Compile, ErrorsStandInTheFile) {
+  LockFile lock = example();
+  Pipeline pipeline = pipeline_of(
+      "views:\n  one: { sql: SELECT WRONG FROM orders }\n  two:\n    sql: |\n      SELECT\n      BAD\n  three:\n"
+      "    sql: SELECT id FROM orders\n    order_by: total\n  four: { sql: SELECT id, order_by: [id] }\n");
+  CompileResult result = compile_pipeline(pipeline, &lock, fake_planner());
+  EXPECT_EQ(show(result.errors),
+            "shop.yaml:9:22: view one: no such column\nshop.yaml:13:7: view two: bad syntax\n"
+            "shop.yaml:14:3: view three: order_by: \"total\" is no key column; there are: id\n");
+  EXPECT_EQ(result.compiled.views.size(), 1u);
+}
+
+TEST(Compile, WithoutLockFileOnlySyntaxIsChecked) {
+  Pipeline pipeline = pipeline_of("views:\n  one: { sql: SELECT WRONG FROM orders }\n  two: { sql: 'BAD' }\n");
+  CompileResult result = compile_pipeline(pipeline, nullptr, fake_planner());
+  EXPECT_FALSE(result.complete);
+  EXPECT_EQ(show(result.errors), "shop.yaml:10:19: view two: bad syntax\n");
+}
+
+}  // namespace
+}  // namespace tributary

@@ -1,0 +1,34 @@
+// RawStore: every event nearly as it came, for replay, trace and debugging. Embedded on RocksDB, or MongoDB.
+//
+// A set keyed by (client, source position, kind, row key): writing an event twice changes nothing.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "contracts/event_log.h"
+
+namespace tributary {
+
+struct RawQuery {
+  ClientId client;
+  std::string domain;                       // empty: all
+  std::optional<std::string> key;           // row key bytes
+  std::optional<int64_t> from_micros;       // commit time, inclusive
+  std::optional<int64_t> to_micros;         // exclusive
+};
+
+class RawStore {
+ public:
+  virtual ~RawStore() = default;
+
+  // Adds the events of these log blocks; durable when it returns.
+  virtual Status write(std::span<const LogBlock> blocks) = 0;
+
+  // Gives matching events to `visit` in the order of their blocks, until it returns false.
+  virtual Status read(const RawQuery& query, const std::function<bool(const EventBatch&)>& visit) = 0;
+};
+
+}  // namespace tributary

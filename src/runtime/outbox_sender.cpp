@@ -1,0 +1,175 @@
+#include "runtime/outbox_sender.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "base/bytes.h"
+
+namespace tributary {
+namespace {
+
+constexpr std::string_view acknowledged_prefix = "runtime/acknowledged/";
+
+std::string acknowledged_key(const TopicPartition& partition) {
+  std::string key(acknowledged_prefix);
+  put_string(key, partition.topic);
+  put_u32_big(key, partition.partition.value);
+  return key;
+}
+
+const std::string* table_of(const OutboxEntry& entry) {
+  if (const auto* rows = std::get_if<OutboxRows>(&entry)) return &rows->table;
+  if (const auto* withdrawal = std::get_if<OutboxWithdrawal>(&entry)) return &withdrawal->withdrawal.view;
+  return nullptr;
+}
+
+}  // namespace
+
+bool retryable(ErrorCode code) {
+  return code == ErrorCode::kUnavailable || code == ErrorCode::kTimeout || code == ErrorCode::kResourceExhausted ||
+         code == ErrorCode::kCancelled;
+}
+
+Status OutboxSender::open() {
+  StorageIterator it = storage_.iterate(Family::kMeta, acknowledged_prefix);
+  for (; it.valid(); it.next()) {
+    ByteReader key(it.key().substr(acknowledged_prefix.size()));
+    TopicPartition partition;
+    partition.topic = key.string();
+    partition.partition = PartitionId{key.u32_big()};
+    ByteReader value(it.value());
+    acknowledged_[partition] = Offset{value.u64()};
+    if (!key.ok() || !value.ok()) return Error{ErrorCode::kCorrupt, "a stored acknowledged offset does not decode"};
+  }
+  RETURN_IF_ERROR(it.status());
+  StorageIterator waiting = storage_.iterate(Family::kOutbox, {});
+  for (; waiting.valid(); waiting.next()) waiting_bytes_ += waiting.value().size();
+  return waiting.status();
+}
+
+bool OutboxSender::aside(const OutboxEntry& entry) const {
+  const std::string* table = table_of(entry);
+  return table != nullptr && set_aside_.contains(*table);
+}
+
+Result<std::vector<OutboxSender::Loaded>> OutboxSender::load() {
+  std::vector<Loaded> entries;
+  size_t bytes = 0;
+  StorageIterator it = storage_.iterate(Family::kOutbox, {});
+  if (!resume_key_.empty()) it.seek(resume_key_);
+  for (; it.valid() && bytes < limits_.batch_bytes_max; it.next()) {
+    ASSIGN_OR_RETURN(OutboxEntry entry, decode_outbox_entry(it.value()));
+    bytes += it.value().size();
+    entries.push_back({std::string(it.key()), std::move(entry), it.value().size()});
+  }
+  RETURN_IF_ERROR(it.status());
+  return entries;
+}
+
+Result<bool> OutboxSender::send() {
+  ASSIGN_OR_RETURN(std::vector<Loaded> entries, load());
+  if (entries.empty()) return false;
+  // Withdrawals act on the rows before them: rows between two withdrawals go together.
+  size_t begin = 0;
+  for (size_t i = 0; i <= entries.size(); ++i) {
+    const auto* withdrawal = i < entries.size() ? std::get_if<OutboxWithdrawal>(&entries[i].entry) : nullptr;
+    if (i < entries.size() && withdrawal == nullptr) continue;
+    RETURN_IF_ERROR(insert_rows(entries, begin, i));
+    begin = i + 1;
+    if (withdrawal == nullptr || aside(entries[i].entry)) continue;
+    Status done = store_.withdraw(withdrawal->withdrawal);
+    if (done.ok()) continue;
+    if (retryable(done.error().code)) return std::move(done).error();
+    std::lock_guard lock(mutex_);
+    set_aside_[withdrawal->withdrawal.view] = done.error().to_string();
+  }
+
+  StorageBatch write;
+  uint64_t removed = 0;
+  for (const Loaded& loaded : entries) {
+    if (aside(loaded.entry)) continue;
+    write.remove(Family::kOutbox, loaded.key);
+    removed += loaded.bytes;
+    const auto* progress = std::get_if<OutboxProgress>(&loaded.entry);
+    if (progress == nullptr) continue;
+    for (const auto& consumed : progress->consumed) {
+      std::string value;
+      put_u64(value, consumed.next.value);
+      write.put(Family::kMeta, acknowledged_key({consumed.topic, consumed.partition}), value);
+    }
+  }
+  RETURN_IF_ERROR(storage_.write(write, {.sync = false}));  // lost with the machine: sent again
+  waiting_bytes_ -= removed;
+  resume_key_ = entries.back().key + '\0';
+  for (const Loaded& loaded : entries) {
+    if (const auto* progress = std::get_if<OutboxProgress>(&loaded.entry)) note_progress(*progress);
+  }
+  return true;
+}
+
+Status OutboxSender::insert_rows(const std::vector<Loaded>& entries, size_t begin, size_t end) {
+  std::map<std::string, std::vector<std::string_view>> by_table;
+  for (size_t i = begin; i < end; ++i) {
+    const auto* rows = std::get_if<OutboxRows>(&entries[i].entry);
+    if (rows != nullptr && !aside(entries[i].entry)) by_table[rows->table].push_back(rows->encoded);
+  }
+  // An insert mostly waits for the store's disk: several tables at once.
+  std::vector<std::pair<std::string, Status>> done;
+  for (const auto& [table, encoded] : by_table) done.emplace_back(table, Status());
+  std::atomic<size_t> next = 0;
+  auto work = [&] {
+    for (size_t at = next++; at < done.size(); at = next++) {
+      done[at].second = store_.insert(done[at].first, by_table.at(done[at].first));
+    }
+  };
+  std::vector<std::thread> threads;
+  for (size_t i = 1; i < std::min(limits_.inserts_at_once, done.size()); ++i) threads.emplace_back(work);
+  work();
+  for (std::thread& thread : threads) thread.join();
+
+  Status failed;
+  for (auto& [table, inserted] : done) {
+    if (inserted.ok()) continue;
+    if (retryable(inserted.error().code)) {
+      failed = std::move(inserted);
+      continue;
+    }
+    std::lock_guard lock(mutex_);
+    set_aside_[table] = inserted.error().to_string();
+  }
+  return failed;
+}
+
+void OutboxSender::note_progress(const OutboxProgress& progress) {
+  std::lock_guard lock(mutex_);
+  for (const auto& client : progress.clients) {
+    ClientProgress& known = progress_[client.client];
+    known.events += client.events;
+    known.commit_micros = std::max(known.commit_micros, client.commit_micros);
+    known.position = std::max(known.position, client.position);
+  }
+  for (const auto& consumed : progress.consumed) acknowledged_[{consumed.topic, consumed.partition}] = consumed.next;
+}
+
+std::map<ClientId, ClientProgress> OutboxSender::progress() const {
+  std::lock_guard lock(mutex_);
+  return progress_;
+}
+
+std::map<TopicPartition, Offset> OutboxSender::acknowledged() const {
+  std::lock_guard lock(mutex_);
+  return acknowledged_;
+}
+
+std::map<std::string, std::string> OutboxSender::set_aside() const {
+  std::lock_guard lock(mutex_);
+  return set_aside_;
+}
+
+void OutboxSender::offer_again() {
+  std::lock_guard lock(mutex_);
+  set_aside_.clear();
+  resume_key_.clear();
+}
+
+}  // namespace tributary

@@ -1,0 +1,81 @@
+// OutboxSender: brings the outbox to the analytics store, in order, again until it is acknowledged, and removes what was.
+// Rows of one table are sent together, across rounds and clients. Writing twice changes nothing there, so a crash at any
+// moment is followed by simply sending again.
+//
+// A table that refuses its rows for good (its columns do not fit, say) is set aside by name: its entries stay in the
+// outbox, all others flow. One thread drives send(); status methods are thread-safe.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "contracts/analytics.h"
+#include "contracts/event_log.h"
+#include "runtime/outbox.h"
+#include "storage/storage.h"
+
+namespace tributary {
+
+struct SenderLimits {
+  size_t batch_bytes_max = 16 << 20;  // of outbox entries read at a time
+  size_t inserts_at_once = 4;         // tables
+};
+
+struct ClientProgress {
+  uint64_t events = 0;         // queryable since the program started
+  int64_t commit_micros = 0;   // newest queryable commit
+  Position position;
+};
+
+// Whether the store may take later what it did not take now.
+bool retryable(ErrorCode code);
+
+class OutboxSender {
+ public:
+  OutboxSender(Storage& storage, AnalyticsStore& store, SenderLimits limits)
+      : storage_(storage), store_(store), limits_(limits) {}
+
+  // Reads where earlier runs ended.
+  Status open();
+
+  // Sends the next batch. False: there was nothing. Errors: try again later, with back-off.
+  Result<bool> send();
+
+  // Bytes that wait: what back-pressure looks at. note_added() after each round's commit. Thread-safe.
+  uint64_t waiting_bytes() const { return waiting_bytes_; }
+  void note_added(uint64_t bytes) { waiting_bytes_ += bytes; }
+  std::map<ClientId, ClientProgress> progress() const;
+  std::map<TopicPartition, Offset> acknowledged() const;  // consumed and queryable
+  std::map<std::string, std::string> set_aside() const;   // table → reason
+  // Offers the tables set aside again, after they may have been mended.
+  void offer_again();
+
+ private:
+  struct Loaded {
+    std::string key;
+    OutboxEntry entry;
+    size_t bytes;
+  };
+
+  Result<std::vector<Loaded>> load();
+  Status insert_rows(const std::vector<Loaded>& entries, size_t begin, size_t end);
+  void note_progress(const OutboxProgress& progress);
+  bool aside(const OutboxEntry& entry) const;
+
+  Storage& storage_;
+  AnalyticsStore& store_;
+  SenderLimits limits_;
+  std::atomic<uint64_t> waiting_bytes_ = 0;
+  std::string resume_key_;  // what is before it is sent or belongs to a table set aside
+
+  mutable std::mutex mutex_;
+  std::map<ClientId, ClientProgress> progress_;
+  std::map<TopicPartition, Offset> acknowledged_;
+  std::map<std::string, std::string> set_aside_;
+};
+
+}  // namespace tributary

@@ -1,0 +1,38 @@
+// What the pipeline file and the clients' schemas mean together: made by app/, driven by the runtime.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "contracts/view_plan.h"
+#include "model/schema.h"
+#include "base/strong.h"
+
+namespace tributary {
+
+// The newest known schema of one client's table that feeds a domain.
+struct ClientTable {
+  ClientId client;
+  std::string domain;
+  SchemaPtr schema;
+};
+
+struct PlanProblem {
+  ClientId client;     // empty: all clients
+  std::string domain;  // or a view's name where client is empty
+  std::string reason;
+};
+
+struct PlannedPipeline {
+  std::map<std::string, Relation> relations;  // by domain; a domain without any schema yet is missing
+  std::vector<ViewPlan> views;
+  std::vector<PlanProblem> set_aside;            // clients whose table does not fit, views that do not compile now
+};
+
+// Called with all known tables at the start and whenever one gets a new schema. Must not fail for one client's or one
+// view's sake: those are set aside.
+using Planner = std::function<Result<PlannedPipeline>(const std::vector<ClientTable>& tables)>;
+
+}  // namespace tributary

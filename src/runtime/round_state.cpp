@@ -1,0 +1,61 @@
+#include "runtime/round_state.h"
+
+namespace tributary {
+
+Result<std::vector<std::optional<std::string>>> RoundState::get(std::span<const std::string> keys) {
+  if (changes_.empty()) return storage_.multi_get(Family::kState, keys);
+  std::vector<std::optional<std::string>> values(keys.size());
+  std::vector<std::string> missing;
+  std::vector<size_t> missing_at;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    auto at = changes_.find(keys[i]);
+    if (at != changes_.end()) {
+      values[i] = at->second;
+    } else {
+      missing.push_back(keys[i]);
+      missing_at.push_back(i);
+    }
+  }
+  if (missing.empty()) return values;
+  ASSIGN_OR_RETURN(auto stored, storage_.multi_get(Family::kState, missing));
+  for (size_t i = 0; i < missing.size(); ++i) values[missing_at[i]] = std::move(stored[i]);
+  return values;
+}
+
+void RoundState::put(std::string_view key, std::string_view value) {
+  changes_.insert_or_assign(std::string(key), std::string(value));
+}
+
+void RoundState::erase(std::string_view key) { changes_.insert_or_assign(std::string(key), std::nullopt); }
+
+Status RoundState::scan(std::string_view prefix, std::string_view from,
+                        const std::function<bool(std::string_view, std::string_view)>& visit) {
+  StorageIterator stored = storage_.iterate(Family::kState, prefix);
+  if (from > prefix) stored.seek(from);
+  auto changed = changes_.lower_bound(std::max(prefix, from));
+  auto in_range = [&] { return changed != changes_.end() && changed->first.starts_with(prefix); };
+  while (stored.valid() || in_range()) {
+    bool take_changed = in_range() && (!stored.valid() || changed->first <= stored.key());
+    if (!take_changed) {
+      if (!visit(stored.key(), stored.value())) break;
+      stored.next();
+      continue;
+    }
+    if (stored.valid() && stored.key() == changed->first) stored.next();
+    if (changed->second && !visit(changed->first, *changed->second)) break;
+    ++changed;
+  }
+  return stored.status();
+}
+
+void RoundState::add_to(StorageBatch& batch) const {
+  for (const auto& [key, value] : changes_) {
+    if (value) {
+      batch.put(Family::kState, key, *value);
+    } else {
+      batch.remove(Family::kState, key);
+    }
+  }
+}
+
+}  // namespace tributary

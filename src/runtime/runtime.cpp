@@ -1,0 +1,177 @@
+#include "runtime/runtime.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+
+namespace tributary {
+namespace {
+
+constexpr std::chrono::milliseconds idle_wait{200};
+
+class BackOff {
+ public:
+  explicit BackOff(std::chrono::milliseconds limit) : limit_(limit) {}
+  std::chrono::milliseconds next() {
+    auto now = delay_;
+    delay_ = std::min(delay_ * 2, limit_);
+    return now;
+  }
+  void reset() { delay_ = first; }
+
+ private:
+  static constexpr std::chrono::milliseconds first{20};
+  std::chrono::milliseconds delay_ = first;
+  std::chrono::milliseconds limit_;
+};
+
+}  // namespace
+
+Runtime::Runtime(std::unique_ptr<RoundRunner> runner, std::unique_ptr<OutboxSender> sender, EventLog& log,
+                 AnalyticsStore& store, RuntimeOptions options)
+    : runner_(std::move(runner)), sender_(std::move(sender)), log_(log), store_(store), options_(std::move(options)) {}
+
+Runtime::~Runtime() { stop(); }
+
+void Runtime::start() {
+  round_thread_ = std::thread([this] { run_rounds(); });
+  sender_thread_ = std::thread([this] { run_sender(); });
+}
+
+void Runtime::stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  if (round_thread_.joinable()) round_thread_.join();
+  if (sender_thread_.joinable()) sender_thread_.join();
+}
+
+bool Runtime::stopping() const {
+  std::lock_guard lock(mutex_);
+  return stopping_;
+}
+
+void Runtime::pause(std::chrono::milliseconds time) {
+  std::unique_lock lock(mutex_);
+  wake_.wait_for(lock, time, [this] { return stopping_; });
+}
+
+void Runtime::run_rounds() {
+  ::pthread_setname_np(::pthread_self(), "rounds");
+  BackOff back_off(options_.back_off_max);
+  while (!stopping()) {
+    ask_for_parked({});
+    if (sender_->waiting_bytes() > options_.outbox_bytes_max) {
+      pause(idle_wait);
+      continue;
+    }
+    uint64_t generation = log_.append_generation();
+    auto outcome = runner_->run();
+    {
+      std::lock_guard lock(mutex_);
+      process_problem_ = outcome.ok() ? "" : outcome.error().to_string();
+      if (outcome.ok() && outcome->events > 0) {
+        ++rounds_;
+        events_processed_ += outcome->events;
+      }
+    }
+    if (!outcome.ok()) {
+      pause(back_off.next());
+      continue;
+    }
+    back_off.reset();
+    sender_->note_added(outcome->outbox_bytes);
+    if (outcome->events == 0) {
+      log_.wait_for_append(generation, idle_wait);
+      continue;
+    }
+    wake_.notify_all();
+    if (!outcome->parked.empty()) ask_for_parked(outcome->parked);
+    // Small rounds are gathered: each costs a sync and, for each view, a block to insert.
+    if (outcome->events < options_.round_events_large) pause(options_.round_interval);
+  }
+}
+
+void Runtime::ask_for_parked(const std::vector<ParkedRow>& newly) {
+  if (!options_.read_again) return;
+  if (!newly.empty()) options_.read_again(newly);
+  auto now = std::chrono::steady_clock::now();
+  if (now < next_parked_) return;
+  next_parked_ = now + options_.parked_interval;
+  auto parked = runner_->parked(options_.parked_at_once);
+  if (parked.ok() && !parked->empty()) options_.read_again(*parked);
+}
+
+Status Runtime::prepare_tables() {
+  RoundRunner::Tables tables = runner_->tables();
+  if (tables.generation == prepared_generation_) return {};
+  Status prepared = store_.prepare(tables.definitions, options_.clients);
+  if (!prepared.ok() && retryable(prepared.error().code)) return prepared;
+  // A table that does not fit is set aside when its rows are refused; the others go on.
+  {
+    std::lock_guard lock(mutex_);
+    prepare_problem_ = prepared.ok() ? "" : prepared.error().to_string();
+  }
+  prepared_generation_ = tables.generation;
+  sender_->offer_again();
+  return {};
+}
+
+void Runtime::run_sender() {
+  ::pthread_setname_np(::pthread_self(), "outbox");
+  BackOff back_off(options_.back_off_max);
+  uint64_t rounds_seen = 0;
+  while (true) {
+    uint64_t rounds_now = 0;
+    {
+      std::lock_guard lock(mutex_);
+      if (stopping_) return;
+      rounds_now = rounds_;
+    }
+    Status prepared = prepare_tables();
+    Result<bool> sent = prepared.ok() ? sender_->send() : Result<bool>(prepared.error());
+    {
+      std::lock_guard lock(mutex_);
+      store_problem_ = sent.ok() ? prepare_problem_ : sent.error().to_string();
+    }
+    if (!sent.ok()) {
+      pause(back_off.next());
+      continue;
+    }
+    back_off.reset();
+    rounds_seen = rounds_now;
+    if (*sent) {
+      pause(options_.send_interval);
+      continue;
+    }
+    std::unique_lock lock(mutex_);
+    wake_.wait_for(lock, idle_wait, [&] { return stopping_ || rounds_ != rounds_seen; });
+  }
+}
+
+RuntimeStatus Runtime::status() const {
+  RuntimeStatus status;
+  status.checkpoint = runner_->checkpoint();
+  status.outbox_bytes = sender_->waiting_bytes();
+  status.queryable = sender_->progress();
+  status.dead_letters = runner_->dead_letters();
+  status.tables_set_aside = sender_->set_aside();
+  status.set_aside = runner_->tables().set_aside;
+  std::lock_guard lock(mutex_);
+  status.events_processed = events_processed_;
+  status.process_problem = process_problem_;
+  status.store_problem = store_problem_;
+  return status;
+}
+
+bool Runtime::queryable(const std::map<TopicPartition, Offset>& ends) const {
+  auto acknowledged = sender_->acknowledged();
+  return std::all_of(ends.begin(), ends.end(), [&](const auto& end) {
+    auto at = acknowledged.find(end.first);
+    return end.second.value == 0 || (at != acknowledged.end() && at->second >= end.second);
+  });
+}
+
+}  // namespace tributary

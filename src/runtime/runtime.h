@@ -1,0 +1,97 @@
+// Runtime: drives rounds and the outbox natively, each on its own thread.
+//
+//   ASSIGN_OR_RETURN(auto runtime, Runtime::open(std::move(runner), storage, log, store, {...}));
+//   runtime->start();  …  runtime->stop();
+//
+// Back-pressure: while more than outbox_bytes_max wait for the store, no round is made; events wait in the log. A failing
+// round or store is tried again with back-off, for ever, and status() says why.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "runtime/outbox_sender.h"
+#include "runtime/round_runner.h"
+
+namespace tributary {
+
+struct RuntimeOptions {
+  uint64_t outbox_bytes_max = 256 << 20;
+  std::chrono::milliseconds round_interval{20};    // from one small round's end to the next one's begin
+  uint64_t round_events_large = 10'000;            // a round of so many is followed at once
+  std::chrono::milliseconds send_interval{40};     // rows of one table are gathered for so long
+  std::chrono::milliseconds back_off_max{5000};
+  std::chrono::milliseconds parked_interval{5000}; // rows still waiting for a value are asked for again
+  size_t parked_at_once = 1000;
+  std::vector<ClientId> clients;
+  std::function<void(const std::vector<ParkedRow>&)> read_again;
+};
+
+struct RuntimeStatus {
+  Checkpoint checkpoint;
+  uint64_t events_processed = 0;  // since start
+  uint64_t outbox_bytes = 0;
+  std::string process_problem;    // why rounds fail now; empty: they do not
+  std::string store_problem;      // likewise for the analytics store
+  std::vector<PlanProblem> set_aside;
+  std::map<std::string, std::string> tables_set_aside;
+  std::map<ClientId, ClientProgress> queryable;
+  std::map<std::pair<ClientId, std::string>, uint64_t> dead_letters;
+};
+
+class Runtime {
+ public:
+  Runtime(std::unique_ptr<RoundRunner> runner, std::unique_ptr<OutboxSender> sender, EventLog& log,
+          AnalyticsStore& store, RuntimeOptions options);
+  ~Runtime();
+
+  void start();
+  // Ends the round in flight and the batch being sent, and returns.
+  void stop();
+
+  RuntimeStatus status() const;
+  // Whether everything in the log before `ends` is queryable.
+  bool queryable(const std::map<TopicPartition, Offset>& ends) const;
+  std::map<TopicPartition, Offset> processed() const { return runner_->offsets(); }
+  std::map<TopicPartition, Offset> acknowledged() const { return sender_->acknowledged(); }
+  // Row keys of a view's rows that could not be processed.
+  Result<std::vector<std::string>> dead_letter_keys(const ClientId& client, const std::string& view) const {
+    return runner_->dead_letter_keys(client, view);
+  }
+
+ private:
+  void run_rounds();
+  void run_sender();
+  Status prepare_tables();
+  void ask_for_parked(const std::vector<ParkedRow>& newly);
+  // Sleeps, or returns early when told to stop.
+  void pause(std::chrono::milliseconds time);
+  bool stopping() const;
+
+  std::unique_ptr<RoundRunner> runner_;
+  std::unique_ptr<OutboxSender> sender_;
+  EventLog& log_;
+  AnalyticsStore& store_;
+  RuntimeOptions options_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stopping_ = false;
+  uint64_t rounds_ = 0;            // committed; the sender waits for news
+  uint64_t events_processed_ = 0;
+  std::string process_problem_;
+  std::string store_problem_;
+  std::string prepare_problem_;
+  uint64_t prepared_generation_ = 0;
+  std::chrono::steady_clock::time_point next_parked_;
+
+  std::thread round_thread_;
+  std::thread sender_thread_;
+};
+
+}  // namespace tributary

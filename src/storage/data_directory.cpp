@@ -1,0 +1,280 @@
+#include "storage/data_directory.h"
+
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <cstring>
+#include <ctime>
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+namespace tributary {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* identity_file = "TRIBUTARY";
+constexpr const char* identity_file_new = "TRIBUTARY.new";
+constexpr const char* lock_file = "LOCK";
+constexpr std::string_view first_line = "tributary data directory";
+constexpr size_t identity_file_bytes_max = 4096;
+
+Error system_error(int number, std::string what) {
+  ErrorCode code = ErrorCode::kUnavailable;
+  if (number == EACCES || number == EPERM || number == EROFS) code = ErrorCode::kPermissionDenied;
+  if (number == ENOSPC || number == EDQUOT) code = ErrorCode::kResourceExhausted;
+  if (number == ENOTDIR || number == ENAMETOOLONG || number == ELOOP) code = ErrorCode::kInvalidInput;
+  return {code, fmt::format("{}: {}", what, std::strerror(number))};
+}
+
+std::string write_identity(const DataDirectoryIdentity& identity) {
+  return fmt::format("{}\nformat: {}\npipeline: {}\nidentity: {}\ncreated: {}\n", first_line, identity.format,
+                     identity.pipeline, identity.identity, identity.created);
+}
+
+// Only the first two lines are promised to keep their meaning in a newer format.
+Result<DataDirectoryIdentity> parse_identity(const fs::path& path, const std::string& text) {
+  Error corrupt{ErrorCode::kCorrupt,
+                fmt::format("{} is damaged: it should begin with '{}' and 'format: NUMBER'. Restore "
+                            "it from a backup of the directory",
+                            path.string(), first_line)};
+  std::istringstream lines(text);
+  std::string line;
+  if (!std::getline(lines, line) || line != first_line) return corrupt;
+  DataDirectoryIdentity identity;
+  identity.format = 0;
+  while (std::getline(lines, line)) {
+    size_t colon = line.find(": ");
+    if (colon == std::string::npos) return corrupt;
+    std::string name = line.substr(0, colon);
+    std::string value = line.substr(colon + 2);
+    if (name == "format") {
+      auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), identity.format);
+      if (error != std::errc{} || end != value.data() + value.size()) return corrupt;
+    } else if (name == "pipeline") {
+      identity.pipeline = value;
+    } else if (name == "identity") {
+      identity.identity = value;
+    } else if (name == "created") {
+      identity.created = value;
+    }
+  }
+  if (identity.format == 0) return corrupt;
+  if (identity.format > data_directory_format) {
+    return Error{ErrorCode::kUnsupported,
+                 fmt::format("{} has format {}, and this program knows formats up to {}: it was written by a newer "
+                             "tributary, use that. Nothing was changed",
+                             path.parent_path().string(), identity.format, data_directory_format)};
+  }
+  if (identity.pipeline.empty() || identity.identity.size() != 32) return corrupt;
+  return identity;
+}
+
+Status write_file_durably(const fs::path& directory, const char* name, const std::string& text) {
+  fs::path temporary = directory / identity_file_new;
+  int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (file < 0) return system_error(errno, fmt::format("cannot create {}", temporary.string()));
+  ssize_t written = ::write(file, text.data(), text.size());
+  int error = written == static_cast<ssize_t>(text.size()) && ::fsync(file) == 0 ? 0 : errno;
+  if (::close(file) != 0 && error == 0) error = errno;
+  if (error == 0 && ::rename(temporary.c_str(), (directory / name).c_str()) != 0) error = errno;
+  if (error != 0) return system_error(error, fmt::format("cannot write {}", (directory / name).string()));
+  int folder = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  error = folder >= 0 && ::fsync(folder) == 0 ? 0 : errno;
+  if (folder >= 0) ::close(folder);
+  if (error != 0) return system_error(error, fmt::format("cannot sync {}", directory.string()));
+  return {};
+}
+
+Result<DataDirectoryIdentity> make_identity(std::string_view pipeline) {
+  std::array<unsigned char, 16> random;
+  if (::getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size())) {
+    return system_error(errno, "no random numbers from the system");
+  }
+  DataDirectoryIdentity identity;
+  identity.pipeline = pipeline;
+  for (unsigned char byte : random) identity.identity += fmt::format("{:02x}", byte);
+  std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  std::tm parts{};
+  ::gmtime_r(&now, &parts);
+  identity.created = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", parts.tm_year + 1900, parts.tm_mon + 1,
+                                 parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
+  return identity;
+}
+
+std::string read_small(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text(identity_file_bytes_max, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(file.gcount()));
+  return text;
+}
+
+std::optional<pid_t> read_pid(const fs::path& path) {
+  std::string text = read_small(path);
+  pid_t pid = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), pid);
+  if (error != std::errc{} || pid <= 0) return std::nullopt;
+  return pid;
+}
+
+Error in_use(const fs::path& directory) {
+  std::optional<pid_t> pid = read_pid(directory / lock_file);
+  std::string who = "another process";
+  if (pid) {
+    std::string name = read_small(fmt::format("/proc/{}/comm", *pid));
+    while (!name.empty() && name.back() == '\n') name.pop_back();
+    who = fmt::format("process {} ({})", *pid, name.empty() ? "of unknown name" : name);
+  }
+  return {ErrorCode::kAlreadyExists,
+          fmt::format("{} is using {}; stop it first, or give this pipeline another `data:`", who, directory.string())};
+}
+
+// Locks of the open file description: unlike flock() they can be asked for without being taken, so that holder() never
+// gets in the way of a process that starts, and unlike fcntl's older ones they exclude the own process too.
+struct flock whole_file(short type) {
+  struct flock lock{};
+  lock.l_type = type;
+  lock.l_whence = SEEK_SET;
+  return lock;
+}
+
+// The descriptor that holds the lock. It goes with the process, however that ends.
+Result<int> take_lock(const fs::path& directory) {
+  fs::path path = directory / lock_file;
+  int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (file < 0) return system_error(errno, fmt::format("cannot open {}", path.string()));
+  struct flock whole = whole_file(F_WRLCK);
+  if (::fcntl(file, F_OFD_SETLK, &whole) != 0) {
+    int error = errno;
+    ::close(file);
+    if (error == EAGAIN || error == EACCES) return in_use(directory);
+    return system_error(error, fmt::format("cannot lock {}", path.string()));
+  }
+  std::string pid = fmt::format("{}\n", ::getpid());
+  if (::ftruncate(file, 0) != 0 || ::pwrite(file, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
+    int error = errno;
+    ::close(file);
+    return system_error(error, fmt::format("cannot write {}", path.string()));
+  }
+  return file;
+}
+
+// An existing directory that is not ours is left alone, whatever is in it. What a creation that was cut short leaves is ours.
+Status check_empty(const fs::path& path) {
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(path, error)) {
+    fs::path name = entry.path().filename();
+    if (name == lock_file || name == identity_file_new || name == "lost+found") continue;
+    return Error{
+        ErrorCode::kInvalidInput,
+        fmt::format("{} is not a data directory of tributary and holds other things ({}): name an empty or new "
+                    "directory as `data:`. Nothing was changed",
+                    path.string(), name.string())};
+  }
+  if (error) return system_error(error.value(), fmt::format("cannot read {}", path.string()));
+  return {};
+}
+
+Status check_pipeline(const fs::path& path, const DataDirectoryIdentity& identity, std::string_view pipeline) {
+  if (identity.pipeline == pipeline) return {};
+  return Error{ErrorCode::kInvalidInput,
+               fmt::format("{} belongs to the pipeline '{}', not to '{}': give each pipeline a `data:` of its own. "
+                           "Nothing was changed",
+                           path.string(), identity.pipeline, pipeline)};
+}
+
+Status make_folders(const fs::path& path) {
+  for (const char* name : {"db", "analytics", "run", "spill"}) {
+    fs::path folder = path / name;
+    mode_t mode = 0700;
+    if (::mkdir(folder.c_str(), mode) != 0 && errno != EEXIST) {
+      return system_error(errno, fmt::format("cannot create {}", folder.string()));
+    }
+  }
+  if (::chmod((path / "run").c_str(), 0700) != 0) return system_error(errno, "cannot protect the folder run/");
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(path / "spill", error)) {
+    fs::remove_all(entry.path(), error);
+    if (error) return system_error(error.value(), fmt::format("cannot empty {}", (path / "spill").string()));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<DataDirectoryIdentity> DataDirectory::inspect(const fs::path& path) {
+  fs::path file = path / identity_file;
+  if (::access(file.c_str(), R_OK) != 0) {
+    if (errno == ENOENT || errno == ENOTDIR) {
+      return Error{ErrorCode::kNotFound,
+                   fmt::format("{} is no data directory: it has no file {}", path.string(), identity_file)};
+    }
+    return system_error(errno, fmt::format("cannot read {}", file.string()));
+  }
+  return parse_identity(file, read_small(file));
+}
+
+std::optional<pid_t> DataDirectory::holder(const fs::path& path) {
+  int file = ::open((path / lock_file).c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return std::nullopt;
+  struct flock whole = whole_file(F_RDLCK);
+  bool held = ::fcntl(file, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
+  ::close(file);
+  return held ? read_pid(path / lock_file) : std::nullopt;
+}
+
+Result<DataDirectory> DataDirectory::open(const fs::path& path, std::string_view pipeline) {
+  CHECK(!pipeline.empty() && pipeline.find('\n') == std::string_view::npos);
+  // First only look, so that what is not ours stays as it is.
+  Result<DataDirectoryIdentity> identity = inspect(path);
+  if (!identity.ok() && identity.error().code != ErrorCode::kNotFound) return identity.error();
+  if (identity.ok()) {
+    RETURN_IF_ERROR(check_pipeline(path, *identity, pipeline));
+  } else {
+    std::error_code error;
+    fs::create_directories(path, error);
+    if (error) return system_error(error.value(), fmt::format("cannot create {}", path.string()));
+    RETURN_IF_ERROR(check_empty(path));
+  }
+  ASSIGN_OR_RETURN(int lock, take_lock(path));
+  DataDirectory directory(fs::absolute(path), {}, lock);  // from here on returning gives the lock back
+
+  identity = inspect(path);  // another process may have made it before we had the lock
+  if (identity.ok()) {
+    RETURN_IF_ERROR(check_pipeline(path, *identity, pipeline));
+  } else {
+    identity = make_identity(pipeline);
+    if (!identity.ok()) return identity.error();
+    RETURN_IF_ERROR(write_file_durably(path, identity_file, write_identity(*identity)));
+  }
+  directory.identity_ = *identity;
+  RETURN_IF_ERROR(make_folders(path));
+  return directory;
+}
+
+DataDirectory::DataDirectory(fs::path path, DataDirectoryIdentity identity, int lock)
+    : path_(std::move(path)), identity_(std::move(identity)), lock_(lock) {}
+
+DataDirectory::DataDirectory(DataDirectory&& other) noexcept
+    : path_(std::move(other.path_)), identity_(std::move(other.identity_)), lock_(std::exchange(other.lock_, -1)) {}
+
+DataDirectory& DataDirectory::operator=(DataDirectory&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(identity_, other.identity_);
+  std::swap(lock_, other.lock_);
+  return *this;
+}
+
+DataDirectory::~DataDirectory() {
+  if (lock_ >= 0) ::close(lock_);
+}
+
+}  // namespace tributary

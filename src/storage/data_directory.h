@@ -1,0 +1,66 @@
+// The data directory of one pipeline (docs/formats/data-directory.md):
+//
+//   data/TRIBUTARY   text: format version, pipeline's name, random identity, creation time
+//   data/LOCK        held by the running process, whose id is in it
+//   data/db/         the RocksDB of log, raw store and state
+//   data/analytics/  the embedded analytics engine's
+//   data/run/        sockets, mode 0700
+//   data/spill/      temporary; emptied by open()
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace tributary {
+
+constexpr uint32_t data_directory_format = 1;
+
+// What the TRIBUTARY file says.
+struct DataDirectoryIdentity {
+  uint32_t format = data_directory_format;
+  std::string pipeline;
+  std::string identity;  // 32 hex digits, made once, never changed
+  std::string created;   // "2026-01-31T23:59:59Z"
+};
+
+// Holds the lock until destroyed. Movable. Not thread-safe beside its const methods.
+class DataDirectory {
+ public:
+  // Makes what is missing, and takes the lock.
+  //   kAlreadyExists     another process runs on it: "process 1234 (tributary) is using …"
+  //   kUnsupported       written by a newer format; nothing was changed
+  //   kInvalidInput      it belongs to another pipeline, or is a directory with other things in it; nothing was changed
+  //   kPermissionDenied, kResourceExhausted, kUnavailable: as the file system says
+  static Result<DataDirectory> open(const std::filesystem::path& path, std::string_view pipeline);
+
+  // Without lock and without changing anything: what a directory says of itself. kNotFound where there is none.
+  static Result<DataDirectoryIdentity> inspect(const std::filesystem::path& path);
+  // The process that runs on it, if one does. For `status` and `query` beside a running process.
+  static std::optional<pid_t> holder(const std::filesystem::path& path);
+
+  DataDirectory(DataDirectory&& other) noexcept;
+  DataDirectory& operator=(DataDirectory&& other) noexcept;
+  ~DataDirectory();
+
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path db() const { return path_ / "db"; }
+  std::filesystem::path analytics() const { return path_ / "analytics"; }
+  std::filesystem::path run() const { return path_ / "run"; }
+  std::filesystem::path spill() const { return path_ / "spill"; }
+  const DataDirectoryIdentity& identity() const { return identity_; }
+
+ private:
+  DataDirectory(std::filesystem::path path, DataDirectoryIdentity identity, int lock);
+
+  std::filesystem::path path_;
+  DataDirectoryIdentity identity_;
+  int lock_ = -1;  // file descriptor
+};
+
+}  // namespace tributary

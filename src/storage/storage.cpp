@@ -1,0 +1,271 @@
+#include "storage/storage.h"
+
+#include <rocksdb/convenience.h>
+#include <rocksdb/db.h>
+#include <rocksdb/write_batch.h>
+#include <sys/statvfs.h>
+
+#include <chrono>
+#include <mutex>
+
+#include "base/bytes.h"
+#include "storage/storage_options.h"
+
+namespace tributary {
+namespace {
+
+enum class ChangeKind : uint8_t { kPut, kRemove, kRemoveRange };
+
+// How often a full disk is looked at again. Each try flushes memory to disk, and is not free.
+constexpr std::chrono::milliseconds resume_interval{200};
+
+rocksdb::Slice slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
+std::string_view view(const rocksdb::Slice& bytes) { return {bytes.data(), bytes.size()}; }
+
+void put_change(std::string& out, Family family, ChangeKind kind, std::string_view key, std::string_view value) {
+  put_u8(out, static_cast<uint8_t>(family));
+  put_u8(out, static_cast<uint8_t>(kind));
+  put_string(out, key);
+  put_string(out, value);
+}
+
+// RocksDB names a damaged table file, and not a damaged blob file: the family and key say what was wanted.
+Error read_error(const rocksdb::Status& status, Family family, std::string_view key) {
+  constexpr size_t key_bytes_shown = 64;
+  std::string hex;
+  for (unsigned char byte : key.substr(0, key_bytes_shown)) hex += fmt::format("{:02x}", byte);
+  return storage_error(status, fmt::format("read of {} at key {}", family_name(family), hex));
+}
+
+// The first key behind all keys with `prefix`; empty: there is none.
+std::string behind_prefix(std::string_view prefix) {
+  std::string bound(prefix);
+  while (!bound.empty() && bound.back() == '\xFF') bound.pop_back();
+  if (!bound.empty()) bound.back() = static_cast<char>(bound.back() + 1);
+  return bound;
+}
+
+}  // namespace
+
+std::string_view family_name(Family family) {
+  switch (family) {
+    case Family::kMeta: return "default";  // RocksDB's own name for the family that always exists
+    case Family::kLog: return "log";
+    case Family::kLogIndex: return "log_index";
+    case Family::kRaw: return "raw";
+    case Family::kRawIndex: return "raw_index";
+    case Family::kState: return "state";
+    case Family::kOutbox: return "outbox";
+  }
+  CHECK(false, "family {}", static_cast<int>(family));
+  return {};
+}
+
+void StorageBatch::put(Family family, std::string_view key, std::string_view value) {
+  put_change(changes_, family, ChangeKind::kPut, key, value);
+}
+void StorageBatch::remove(Family family, std::string_view key) {
+  put_change(changes_, family, ChangeKind::kRemove, key, {});
+}
+void StorageBatch::remove_range(Family family, std::string_view low, std::string_view high) {
+  put_change(changes_, family, ChangeKind::kRemoveRange, low, high);
+}
+
+struct StorageIterator::State {
+  Family family;
+  std::string low;
+  std::string high;
+  rocksdb::Slice low_slice;   // RocksDB keeps pointers to these
+  rocksdb::Slice high_slice;
+  std::unique_ptr<rocksdb::Iterator> iterator;
+};
+
+StorageIterator::StorageIterator(std::unique_ptr<State> state) : state_(std::move(state)) {}
+StorageIterator::StorageIterator(StorageIterator&&) noexcept = default;
+StorageIterator& StorageIterator::operator=(StorageIterator&&) noexcept = default;
+StorageIterator::~StorageIterator() = default;
+
+bool StorageIterator::valid() const { return state_->iterator->Valid(); }
+std::string_view StorageIterator::key() const { return view(state_->iterator->key()); }
+std::string_view StorageIterator::value() const { return view(state_->iterator->value()); }
+void StorageIterator::next() { state_->iterator->Next(); }
+void StorageIterator::previous() { state_->iterator->Prev(); }
+void StorageIterator::seek(std::string_view key) { state_->iterator->Seek(slice(key)); }
+void StorageIterator::seek_at_or_before(std::string_view key) { state_->iterator->SeekForPrev(slice(key)); }
+void StorageIterator::seek_to_last() { state_->iterator->SeekToLast(); }
+Status StorageIterator::status() const {
+  rocksdb::Status status = state_->iterator->status();
+  if (!status.ok()) return read_error(status, state_->family, state_->low);
+  return {};
+}
+
+struct Storage::State {
+  std::filesystem::path path;
+  uint64_t disk_reserve_bytes = 0;
+  std::unique_ptr<rocksdb::DB> db;
+  std::vector<rocksdb::ColumnFamilyHandle*> families;  // one a Family, in its order
+  std::mutex resume_mutex;
+  std::chrono::steady_clock::time_point resumed_at;
+
+  rocksdb::ColumnFamilyHandle* handle(Family family) const { return families[static_cast<size_t>(family)]; }
+
+  Result<rocksdb::WriteBatch> transcribe(std::string_view changes) const;
+  Status check_room(size_t batch_bytes) const;
+  bool try_resume();
+};
+
+Status Storage::State::check_room(size_t batch_bytes) const {
+  struct statvfs disk{};
+  if (::statvfs(path.c_str(), &disk) != 0) return {};  // then the write itself will say what is wrong
+  uint64_t free_bytes = uint64_t{disk.f_bavail} * disk.f_frsize;
+  if (free_bytes >= disk_reserve_bytes + batch_bytes) return {};
+  return Error{
+      ErrorCode::kResourceExhausted,
+      fmt::format("storage: the disk of {} has {} MiB free, and {} MiB are held in reserve to write out what is in "
+                  "memory; make room, it goes on then",
+                  path.string(), free_bytes >> 20, disk_reserve_bytes >> 20)};
+}
+
+Result<rocksdb::WriteBatch> Storage::State::transcribe(std::string_view changes) const {
+  rocksdb::WriteBatch out(changes.size() + changes.size() / 8 + 64);
+  ByteReader reader(changes);
+  while (!reader.at_end()) {
+    rocksdb::ColumnFamilyHandle* family = handle(static_cast<Family>(reader.u8()));
+    auto kind = static_cast<ChangeKind>(reader.u8());
+    rocksdb::Slice key = slice(reader.string());
+    rocksdb::Slice value = slice(reader.string());
+    rocksdb::Status status;
+    switch (kind) {
+      case ChangeKind::kPut: status = out.Put(family, key, value); break;
+      case ChangeKind::kRemove: status = out.Delete(family, key); break;
+      case ChangeKind::kRemoveRange: status = out.DeleteRange(family, key, value); break;
+    }
+    if (!status.ok()) return storage_error(status, "batch");
+  }
+  return out;
+}
+
+// After a flush or compaction met a full disk RocksDB refuses every write until it was resumed, by itself after some
+// seconds or by us. True: writing may work again.
+bool Storage::State::try_resume() {
+  std::lock_guard lock(resume_mutex);
+  auto now = std::chrono::steady_clock::now();
+  if (now - resumed_at < resume_interval) return false;
+  resumed_at = now;
+  return db->Resume().ok();
+}
+
+Result<std::unique_ptr<Storage>> Storage::open(const std::filesystem::path& path, const StorageOptions& options) {
+  rocksdb::DBOptions database = database_options(options);
+  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors = family_descriptors(options);
+  std::vector<std::string> existing;
+  if (std::error_code error; std::filesystem::exists(path / "CURRENT", error)) {
+    rocksdb::Status status = rocksdb::DB::ListColumnFamilies(database, path.string(), &existing);
+    if (!status.ok()) return storage_error(status, fmt::format("open {}", path.string()));
+  }
+  for (const std::string& name : existing) {
+    bool known = false;
+    for (const auto& descriptor : descriptors) known |= descriptor.name == name;
+    if (!known) {
+      return Error{ErrorCode::kUnsupported,
+                   fmt::format("storage: {} has a column family '{}' that this program does not know; it was written "
+                               "by a newer one, use that",
+                               path.string(), name)};
+    }
+  }
+  auto state = std::make_unique<State>();
+  state->path = path;
+  state->disk_reserve_bytes = options.disk_reserve_bytes;
+  rocksdb::DB* db = nullptr;
+  rocksdb::Status status = rocksdb::DB::Open(database, path.string(), descriptors, &state->families, &db);
+  state->db.reset(db);
+  if (!status.ok()) return storage_error(status, fmt::format("open {}", path.string()));
+  return std::unique_ptr<Storage>(new Storage(std::move(state)));
+}
+
+Storage::Storage(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+Storage::~Storage() {
+  for (rocksdb::ColumnFamilyHandle* family : state_->families) state_->db->DestroyColumnFamilyHandle(family);
+  state_->db->Close();
+}
+
+Status Storage::write(const StorageBatch& batch, WriteMode mode) {
+  if (!mode.use_reserve) RETURN_IF_ERROR(state_->check_room(batch.bytes()));
+  ASSIGN_OR_RETURN(rocksdb::WriteBatch changes, state_->transcribe(batch.changes_));
+  rocksdb::WriteOptions options;
+  options.sync = mode.sync;
+  rocksdb::Status status = state_->db->Write(options, &changes);
+  if (is_disk_full(status) && state_->try_resume()) status = state_->db->Write(options, &changes);
+  if (status.ok()) return {};
+  end_process_if_write_is_unsure(status, "write", false);
+  return storage_error(status, "write");
+}
+
+Result<std::optional<std::string>> Storage::get(Family family, std::string_view key) const {
+  std::string value;
+  rocksdb::Status status = state_->db->Get({}, state_->handle(family), slice(key), &value);
+  if (status.IsNotFound()) return std::optional<std::string>();
+  if (!status.ok()) return read_error(status, family, key);
+  return std::optional(std::move(value));
+}
+
+Result<std::vector<std::optional<std::string>>> Storage::multi_get(Family family,
+                                                                   std::span<const std::string> keys) const {
+  std::vector<rocksdb::Slice> slices(keys.begin(), keys.end());
+  std::vector<rocksdb::PinnableSlice> values(keys.size());
+  std::vector<rocksdb::Status> statuses(keys.size());
+  state_->db->MultiGet({}, state_->handle(family), keys.size(), slices.data(), values.data(), statuses.data());
+  std::vector<std::optional<std::string>> out(keys.size());
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (statuses[i].ok()) {
+      out[i].emplace(values[i].data(), values[i].size());
+    } else if (!statuses[i].IsNotFound()) {
+      return read_error(statuses[i], family, keys[i]);
+    }
+  }
+  return out;
+}
+
+StorageIterator Storage::iterate(Family family, std::string_view prefix) const {
+  auto state = std::make_unique<StorageIterator::State>();
+  state->family = family;
+  state->low = prefix;
+  state->high = behind_prefix(prefix);
+  state->low_slice = state->low;
+  state->high_slice = state->high;
+  rocksdb::ReadOptions options;
+  if (!state->low.empty()) options.iterate_lower_bound = &state->low_slice;
+  if (!state->high.empty()) options.iterate_upper_bound = &state->high_slice;
+  state->iterator.reset(state_->db->NewIterator(options, state_->handle(family)));
+  state->iterator->SeekToFirst();
+  return StorageIterator(std::move(state));
+}
+
+Status Storage::flush() {
+  rocksdb::Status status = state_->db->Flush({}, state_->families);
+  if (status.ok()) return {};
+  end_process_if_write_is_unsure(status, "flush", false);
+  return storage_error(status, "flush");
+}
+
+Status Storage::compact(Family family, std::string_view low, std::string_view high) {
+  rocksdb::Slice low_slice = slice(low);
+  rocksdb::Slice high_slice = slice(high);
+  rocksdb::CompactRangeOptions options;
+  options.exclusive_manual_compaction = false;
+  rocksdb::Status status =
+      state_->db->CompactRange(options, state_->handle(family), &low_slice, high.empty() ? nullptr : &high_slice);
+  if (!status.ok()) return storage_error(status, "compact");
+  return {};
+}
+
+uint64_t Storage::disk_bytes(Family family) const {
+  uint64_t tables = 0;
+  uint64_t blobs = 0;
+  state_->db->GetIntProperty(state_->handle(family), rocksdb::DB::Properties::kLiveSstFilesSize, &tables);
+  state_->db->GetIntProperty(state_->handle(family), rocksdb::DB::Properties::kLiveBlobFileSize, &blobs);
+  return tables + blobs;
+}
+
+}  // namespace tributary

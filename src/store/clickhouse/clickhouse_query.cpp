@@ -1,0 +1,61 @@
+#include "store/clickhouse/clickhouse_query.h"
+
+#include "store/clickhouse/query_gate.h"
+#include "store/clickhouse/table_ddl.h"
+
+namespace tributary {
+namespace {
+
+constexpr size_t tree_bytes_max = 16 << 20;
+
+// What a client learns of an error: nothing of who else is there.
+Error for_client(Error error) {
+  switch (error.code) {
+    case ErrorCode::kNotFound:
+    case ErrorCode::kInvalidInput: return Error{ErrorCode::kInvalidInput, without_hints(error.message)};
+    case ErrorCode::kPermissionDenied: return refusal();
+    case ErrorCode::kResourceExhausted:
+      // READONLY: a setting in a subquery. Else a limit of the client's own.
+      if (error.message.find("(READONLY)") != std::string::npos) return refusal();
+      return Error{error.code, without_hints(error.message)};
+    default: return error;
+  }
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, std::string>> ClickHouseQueries::parameters(const ClientQuery& query) const {
+  return {{"database", query.client.value},
+          {"default_format", query.format.empty() ? "TabSeparated" : query.format},
+          {"max_execution_time", std::to_string(limits_.execution_time_max.count())},
+          {"timeout_before_checking_execution_speed", "0"},
+          {"max_memory_usage", std::to_string(limits_.memory_bytes_max)},
+          {"max_result_bytes", std::to_string(limits_.result_bytes_max)},
+          {"max_result_rows", std::to_string(limits_.result_rows_max)},
+          {"result_overflow_mode", "throw"},
+          {"max_threads", std::to_string(limits_.threads)},
+          {"allow_introspection_functions", "0"},
+          {"use_query_cache", "0"},
+          {"readonly", "1"}};
+}
+
+Status ClickHouseQueries::query(const ClientQuery& query, const std::function<void(std::string_view)>& out) {
+  RETURN_IF_ERROR(check_client_name(query.client));
+  ASSIGN_OR_RETURN(GateStatement statement, read_statement(query.sql));
+  if (statement.needs_tree) {
+    ClientQuery explain{query.client, "EXPLAIN AST " + statement.text, "TabSeparatedRaw"};
+    auto tree = http_.read({.sql = explain.sql, .parameters = parameters(explain)}, tree_bytes_max);
+    if (!tree.ok()) return for_client(std::move(tree).error());
+    RETURN_IF_ERROR(check_tree(*tree, query.client.value));
+  }
+  ClientQuery run = query;
+  run.sql = statement.text;
+  if (!statement.format.empty()) run.format = statement.format;
+  auto answer = http_.run(
+      {.sql = run.sql, .parameters = parameters(run), .timeout = limits_.execution_time_max + std::chrono::seconds(10)},
+      out);
+  if (!answer.ok()) return for_client(std::move(answer).error());
+  return {};
+}
+
+}  // namespace tributary

@@ -1,0 +1,208 @@
+#include "store/clickhouse/table_ddl.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+
+#include "base/clickhouse_tokens.h"
+#include "store/clickhouse/clickhouse_types.h"
+
+namespace tributary {
+namespace {
+
+// Durable when answered, over SIGKILL and power loss alike (docs/decisions, "ClickHouse inserts are synced").
+constexpr std::string_view table_settings = "allow_nullable_key = 1, fsync_after_insert = 1, fsync_part_directory = 1";
+
+std::vector<ExistingColumn> technical_columns() {
+  return {{key_column, "String"},
+          {version_column, "UInt256"},
+          {deleted_column, "UInt8"},
+          {unrepresentable_column, "Map(LowCardinality(String), String)"}};
+}
+
+bool is_technical(std::string_view name) {
+  if (name == client_id_column) return true;
+  for (const ExistingColumn& column : technical_columns()) {
+    if (column.name == name) return true;
+  }
+  return false;
+}
+
+std::vector<std::string> sorting_key_of(const TableDefinition& table) {
+  std::vector<std::string> key = {client_id_column};
+  for (const std::string& column : table.order_by) {
+    if (std::find(key.begin(), key.end(), column) == key.end()) key.push_back(column);
+  }
+  key.push_back(key_column);
+  return key;
+}
+
+std::vector<ExistingColumn> wanted_columns(const TableDefinition& table) {
+  std::vector<ExistingColumn> columns = {{client_id_column, "LowCardinality(String)"}};
+  for (const OutputColumn& column : table.columns) {
+    columns.push_back({column.name, clickhouse_type(column.type, column.nullable)});
+  }
+  for (ExistingColumn& column : technical_columns()) columns.push_back(std::move(column));
+  return columns;
+}
+
+Status check_definition(const TableDefinition& table) {
+  auto wrong = [&](std::string what) {
+    return Error{ErrorCode::kInvalidInput, fmt::format("view {}: {}", table.name, what)};
+  };
+  if (table.name.empty() || table.name.find('\0') != std::string::npos) return wrong("its name cannot be a table's");
+  for (const OutputColumn& column : table.columns) {
+    if (is_technical(column.name))
+      return wrong(fmt::format("column {} has a name that is reserved; rename it", column.name));
+    if (column.name.empty() || column.name.find('\0') != std::string::npos) return wrong("a column has no usable name");
+  }
+  for (const std::string& name : table.order_by) {
+    auto same = [&](const OutputColumn& column) { return column.name == name; };
+    if (std::none_of(table.columns.begin(), table.columns.end(), same)) {
+      return wrong(fmt::format("order_by names {}, which is not a column of it", name));
+    }
+  }
+  return {};
+}
+
+std::string column_list(const std::vector<ExistingColumn>& columns) {
+  std::string out;
+  for (const ExistingColumn& column : columns) {
+    if (!out.empty()) out += ", ";
+    out += quote_identifier(column.name);
+  }
+  return out;
+}
+
+std::vector<std::string> rebuild_statements(const TableDefinition& table, const std::vector<ExistingColumn>& columns,
+                                            const ExistingTable& existing) {
+  std::string old_name = qualified_name(internal_database, table.name);
+  std::string new_name = qualified_name(internal_database, rebuild_name(table.name));
+  std::string copied = column_list(existing.columns);  // all of them are in the new one, maybe wider
+  return {"DROP TABLE IF EXISTS " + new_name + " SYNC", create_table_sql(rebuild_name(table.name), table, columns),
+          "INSERT INTO " + new_name + " (" + copied + ") SELECT " + copied + " FROM " + old_name,
+          "EXCHANGE TABLES " + old_name + " AND " + new_name, "DROP TABLE IF EXISTS " + new_name + " SYNC"};
+}
+
+}  // namespace
+
+std::string qualified_name(std::string_view database, std::string_view table) {
+  return quote_identifier(database) + "." + quote_identifier(table);
+}
+
+// No view's name begins with a space.
+std::string rebuild_name(const std::string& table) { return " rebuild " + table; }
+
+std::string create_table_sql(const std::string& name, const TableDefinition& table,
+                             const std::vector<ExistingColumn>& columns) {
+  std::string sql = "CREATE TABLE IF NOT EXISTS " + qualified_name(internal_database, name) + " (";
+  for (const ExistingColumn& column : columns) {
+    if (sql.back() != '(') sql += ", ";
+    sql += quote_identifier(column.name) + " " + column.type;
+  }
+  sql += fmt::format(") ENGINE = ReplacingMergeTree({}, {}) ORDER BY (", version_column, deleted_column);
+  for (const std::string& column : sorting_key_of(table)) {
+    if (sql.back() != '(') sql += ", ";
+    sql += quote_identifier(column);
+  }
+  sql += fmt::format(") SETTINGS {}", table_settings);
+  if (!table.comment.empty()) sql += " COMMENT " + quote_text(table.comment);
+  return sql;
+}
+
+Result<TableChange> plan_table(const TableDefinition& table, const ExistingTable& existing) {
+  RETURN_IF_ERROR(check_definition(table));
+  TableChange change;
+  std::vector<ExistingColumn> wanted = wanted_columns(table);
+  if (existing.columns.empty()) {
+    change.statements = {create_table_sql(table.name, table, wanted)};
+    return change;
+  }
+  std::string name = qualified_name(internal_database, table.name);
+  std::vector<std::string> key = sorting_key_of(table);
+  change.rebuild = key != existing.sorting_key;
+  std::vector<ExistingColumn> result = existing.columns;
+  for (const ExistingColumn& column : wanted) {
+    auto same = [&](const ExistingColumn& other) { return other.name == column.name; };
+    auto at = std::find_if(result.begin(), result.end(), same);
+    if (at == result.end()) {
+      // Rows from before have no value for it: NULL says so, a zero would lie.
+      std::string type = column.type.starts_with("Nullable(") || is_technical(column.name)
+                             ? column.type
+                             : "Nullable(" + column.type + ")";
+      change.statements.push_back("ALTER TABLE " + name + " ADD COLUMN IF NOT EXISTS " + quote_identifier(column.name) +
+                                  " " + type);
+      result.push_back({column.name, type});
+      continue;
+    }
+    if (at->type == column.type) continue;
+    auto common = clickhouse_common_type(at->type, column.type);
+    if (!common) {
+      return Error{
+          ErrorCode::kInvalidInput,
+          fmt::format("view {}: its column {} is {} in the analytics and {} in the plan, and no type holds both; "
+                      "give the column another name, or build a new version of the pipeline",
+                      table.name, column.name, at->type, column.type)};
+    }
+    if (*common == at->type) continue;
+    at->type = *common;
+    bool in_key = std::find(key.begin(), key.end(), column.name) != key.end();
+    change.rebuild = change.rebuild || in_key;
+    change.statements.push_back("ALTER TABLE " + name + " MODIFY COLUMN " + quote_identifier(column.name) + " " +
+                                *common);
+  }
+  if (change.rebuild) change.statements = rebuild_statements(table, result, existing);
+  return change;
+}
+
+ReadView read_view(const TableDefinition& table, const ExistingTable& existing, const ClientId& client) {
+  std::string select = "SELECT ";
+  for (const OutputColumn& column : table.columns) select += quote_identifier(column.name) + ", ";
+  select += fmt::format("{} FROM {} FINAL WHERE {} = {}", unrepresentable_column,
+                        qualified_name(internal_database, table.name), client_id_column, quote_text(client.value));
+  std::string content = select;
+  for (const ExistingColumn& column : existing.columns) content += "\n" + column.name + " " + column.type;
+  std::string comment = fmt::format("tributary {:016x}", XXH3_64bits(content.data(), content.size()));
+  return {fmt::format("CREATE OR REPLACE VIEW {} AS {} COMMENT {}", qualified_name(client.value, table.name), select,
+                      quote_text(comment)),
+          comment};
+}
+
+std::vector<std::string> parse_sorting_key(std::string_view text) {
+  std::vector<std::string> names;
+  ClickHouseTokens tokens(text);
+  for (SqlToken token = tokens.next(); token.kind != SqlTokenKind::kEnd; token = tokens.next()) {
+    if (token.kind == SqlTokenKind::kBroken) return {};
+    if (token.is_symbol(',')) continue;
+    if (token.kind != SqlTokenKind::kQuotedIdentifier) {
+      names.emplace_back(token.text);
+      continue;
+    }
+    std::string name;
+    for (size_t i = 1; i + 1 < token.text.size(); ++i) {
+      if (token.text[i] == '\\') ++i;
+      name.push_back(token.text[i]);
+    }
+    names.push_back(std::move(name));
+  }
+  return names;
+}
+
+Status check_client_name(const ClientId& client) {
+  const std::string& name = client.value;
+  auto good = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; };
+  if (name.empty() || name.size() > 40 || name[0] < 'a' || name[0] > 'z' ||
+      !std::all_of(name.begin(), name.end(), good)) {
+    return Error{ErrorCode::kInvalidInput, fmt::format("client {}: ids are [a-z][a-z0-9_]{{0,39}}", name)};
+  }
+  for (std::string_view reserved : {"system", "default", "information_schema"}) {
+    if (name == reserved) {
+      return Error{
+          ErrorCode::kInvalidInput,
+          fmt::format("client {}: ClickHouse has a database of this name of its own; choose another id", name)};
+    }
+  }
+  return {};
+}
+
+}  // namespace tributary

@@ -1,0 +1,53 @@
+// The statements that bring a view's table, and the clients' read views over it, from what is there to what the plan
+// says. Pure: what is there is read by ClickHouseStore.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "contracts/analytics.h"
+
+namespace tributary {
+
+struct ExistingColumn {
+  std::string name;
+  std::string type;  // as ClickHouse prints it
+};
+
+struct ExistingTable {
+  std::vector<ExistingColumn> columns;    // empty: there is no such table
+  std::vector<std::string> sorting_key;   // column names
+};
+
+// Statements in order. With `rebuild`, the table is made anew under rebuild_name() with all its rows and takes the old
+// one's place, since ClickHouse changes neither a sorting key nor the type of its columns.
+struct TableChange {
+  std::vector<std::string> statements;
+  bool rebuild = false;
+};
+
+// kInvalidInput, naming table and column, where they cannot be made to fit without losing values.
+Result<TableChange> plan_table(const TableDefinition& table, const ExistingTable& existing);
+
+std::string create_table_sql(const std::string& name, const TableDefinition& table,
+                             const std::vector<ExistingColumn>& columns);
+std::string rebuild_name(const std::string& table);
+
+// The client's read view: its own current rows, without the technical columns but _unrepresentable. The comment holds a
+// fingerprint, by which an unchanged view is known. The table's types are part of it, since a view keeps those of the
+// day it was made.
+struct ReadView {
+  std::string sql;
+  std::string comment;
+};
+ReadView read_view(const TableDefinition& table, const ExistingTable& existing, const ClientId& client);
+
+// `acme`.`orders`
+std::string qualified_name(std::string_view database, std::string_view table);
+// "client_id, `a b`, _key" → names.
+std::vector<std::string> parse_sorting_key(std::string_view text);
+
+// Errors for ids that are no database name of a client: ClickHouse's own databases, bad characters.
+Status check_client_name(const ClientId& client);
+
+}  // namespace tributary

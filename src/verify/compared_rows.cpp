@@ -1,0 +1,391 @@
+#include "verify/compared_rows.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "verify/value_types.h"
+
+namespace tributary {
+namespace {
+
+constexpr size_t failed_rows_max = 1000;
+constexpr size_t dead_letters_computed_max = 10'000;
+constexpr uint64_t staging_rows_max = 65'536;
+constexpr size_t staging_bytes_max = size_t{32} << 20;
+
+std::string columns_sql(const VerifyView& view) {
+  std::string out;
+  for (size_t i = 0; i < view.columns.size(); ++i) {
+    out += fmt::format("c{} {}, ", i, compared_type(view.columns[i].type));
+  }
+  return out + "texts VARCHAR";
+}
+
+// SQL that gives c0 …, texts out of columns v0 … (values) and t0 … (texts, where there is no value).
+std::string gather_sql(const VerifyView& view) {
+  std::string values;
+  std::vector<std::string> any;
+  std::vector<std::string> entries;
+  for (size_t i = 0; i < view.columns.size(); ++i) {
+    values += fmt::format("v{}, ", i);
+    any.push_back(fmt::format("t{} IS NOT NULL", i));
+    entries.push_back(fmt::format("{{'k': '{0}', 'v': t{0}}}", i));
+  }
+  return fmt::format(
+      "{}CASE WHEN {} THEN CAST(to_json(map_from_entries(list_filter([{}], lambda e: e.v IS NOT NULL))) AS VARCHAR) "
+      "END",
+      values, fmt::join(any, " OR "), fmt::join(entries, ", "));
+}
+
+// The message of a statement that was run through json_execute_serialized_sql.
+std::string engine_message(const Error& error) {
+  std::string_view text = error.message;
+  constexpr std::string_view wrapping = "unsuccessful query result\nError: ";
+  if (size_t at = text.find(wrapping); at != std::string_view::npos) text.remove_prefix(at + wrapping.size());
+  return std::string(text.substr(0, text.find('\n')));
+}
+
+class ViewRun {
+ public:
+  ViewRun(ScratchDatabase& database, const VerifyView& view, const PreparedView& prepared, const DomainTable* domain)
+      : database_(database), view_(view), prepared_(prepared), domain_(domain) {}
+
+  Status create();
+  Status check_columns();
+  void note_types(const std::vector<ScratchRow>& types);
+  Status run_all(const std::vector<VerifyKey>& dead_letters);
+  SourceAnswer take() { return std::move(answer_); }
+
+ private:
+  std::string insert_sql(const std::string& serialized, bool excepted) const;
+  std::string answer_sql(const std::string& serialized) const;
+  std::string key_json() const;
+  Status park(const std::vector<VerifyKey>& dead_letters);
+  Status run_pieces(const std::string& table, bool excepted);
+  Status remove_uncomputable();
+  Status fail_row(const std::string& table, uint64_t row, const std::string& reason);
+
+  ScratchDatabase& database_;
+  const VerifyView& view_;
+  const PreparedView& prepared_;
+  const DomainTable* domain_;
+  SourceAnswer answer_;
+};
+
+Status ViewRun::create() {
+  return database_.run("CREATE OR REPLACE TABLE main.s (row BIGINT, excepted BOOLEAN, " + columns_sql(view_) + ")");
+}
+
+std::string ViewRun::answer_sql(const std::string& serialized) const {
+  std::vector<std::string> names;
+  for (size_t i = 0; i < view_.columns.size(); ++i) names.push_back(fmt::format("c{}", i));
+  if (prepared_.by_row) names.insert(names.end(), {row_column, texts_column});
+  return fmt::format("json_execute_serialized_sql({}) AS q({})", quote_duckdb_text(serialized), fmt::join(names, ", "));
+}
+
+Status ViewRun::check_columns() {
+  std::string describe = "SELECT column_type FROM (DESCRIBE SELECT * FROM json_execute_serialized_sql(" +
+                         quote_duckdb_text(prepared_.serialized) + "))";
+  auto columns = database_.rows(describe);
+  if (!columns.ok()) {
+    return Error{ErrorCode::kInvalidInput,
+                 "the view's SQL does not run on the source's tables: " + engine_message(columns.error())};
+  }
+  size_t expected = view_.columns.size() + (prepared_.by_row ? 2 : 0);
+  if (columns->size() == expected) {
+    note_types(*columns);
+    return {};
+  }
+  return Error{ErrorCode::kInvalidInput,
+               fmt::format("the view's SQL gives {} columns, and the pipeline has {}",
+                           columns->size() - (prepared_.by_row ? 2 : 0), view_.columns.size())};
+}
+
+// A cast hides it where the one side computes with doubles and the other with decimals.
+void ViewRun::note_types(const std::vector<ScratchRow>& types) {
+  for (size_t i = 0; i < view_.columns.size(); ++i) {
+    const OutputColumn& column = view_.columns[i];
+    bool floating = types[i][0] == "DOUBLE" || types[i][0] == "FLOAT";
+    if (floating == is_floating(column.type)) continue;
+    answer_.notes.push_back(fmt::format("the SQL gives {} for {}, and the pipeline has {}", types[i][0].value_or(""),
+                                        column.name, column.type.to_string()));
+  }
+}
+
+std::string ViewRun::insert_sql(const std::string& serialized, bool excepted) const {
+  std::string inner;
+  for (size_t i = 0; i < view_.columns.size(); ++i) {
+    LogicalType type = view_.columns[i].type;
+    std::string value = fmt::format("CAST(c{} AS {})", i, compared_type(type));
+    if (type.id == TypeId::kBigDecimal) value = parse_analytics(type, value);
+    std::string text = "CAST(NULL AS VARCHAR)";
+    if (prepared_.by_row && prepared_.passed[i]) {
+      std::string held = fmt::format("json_extract_string({}, {})", texts_column, member_path(*prepared_.passed[i]));
+      value = fmt::format("CASE WHEN {} IS NULL THEN {} ELSE coalesce({}, {}) END", texts_column, value, value,
+                          parse_source(type, held, false));
+      text = fmt::format("CASE WHEN {} IS NOT NULL AND ({}) IS NULL THEN {} END", texts_column,
+                         parse_source(type, held, false), held);
+    }
+    inner += fmt::format(", {0} AS v{1}, {2} AS t{1}", value, i, text);
+  }
+  return fmt::format("INSERT INTO main.s SELECT r, {}, {} FROM (SELECT {} AS r{} FROM {})", excepted, gather_sql(view_),
+                     prepared_.by_row ? row_column : "CAST(NULL AS BIGINT)", inner, answer_sql(serialized));
+}
+
+// The key of a row of source.NAME as RowDifference has it: a JSON array of texts.
+std::string ViewRun::key_json() const {
+  std::vector<std::string> parts;
+  for (size_t index : domain_->key) parts.push_back(source_text_of(domain_->columns[index]));
+  if (parts.empty()) return fmt::format("CAST(to_json([CAST({} AS VARCHAR)]) AS VARCHAR)", row_column);
+  return fmt::format("CAST(to_json([{}]) AS VARCHAR)", fmt::join(parts, ", "));
+}
+
+Status ViewRun::park(const std::vector<VerifyKey>& dead_letters) {
+  RETURN_IF_ERROR(database_.run("CREATE OR REPLACE TABLE main.__dead (key VARCHAR)"));
+  TextLoader loader(database_, "__dead", 1);
+  for (const VerifyKey& key : dead_letters) {
+    std::string text = nlohmann::json(key).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    std::optional<std::string_view> cell = text;
+    RETURN_IF_ERROR(loader.add({&cell, 1}));
+  }
+  RETURN_IF_ERROR(loader.flush());
+  std::string name = quote_duckdb_identifier(domain_->name);
+  RETURN_IF_ERROR(database_.run("CREATE SCHEMA IF NOT EXISTS parked"));
+  RETURN_IF_ERROR(
+      database_.run(fmt::format("CREATE OR REPLACE TABLE parked.{0} AS SELECT * FROM source.{0} WHERE {1} IN "
+                                "(SELECT key FROM main.__dead)",
+                                name, key_json())));
+  RETURN_IF_ERROR(
+      database_.run(fmt::format("DELETE FROM source.{0} WHERE {1} IN (SELECT {1} FROM parked.{0})", name, row_column)));
+  ASSIGN_OR_RETURN(auto keys, database_.rows(fmt::format("SELECT {} FROM parked.{}", key_json(), name)));
+  for (const ScratchRow& key : keys) answer_.excepted_keys.push_back(key[0].value_or(""));
+  return {};
+}
+
+Status ViewRun::run_all(const std::vector<VerifyKey>& dead_letters) {
+  bool parked = prepared_.by_row && !dead_letters.empty() && !domain_->key.empty();
+  if (parked) RETURN_IF_ERROR(park(dead_letters));
+  Status all = database_.run(insert_sql(prepared_.serialized, false));
+  if (!all.ok()) {
+    if (!prepared_.by_row || all.error().code == ErrorCode::kResourceExhausted) {
+      return Error{all.error().code, "the view's SQL fails: " + engine_message(all.error())};
+    }
+    RETURN_IF_ERROR(run_pieces("source", false));
+  }
+  if (parked) {
+    if (answer_.excepted_keys.size() <= dead_letters_computed_max) RETURN_IF_ERROR(run_pieces("parked", true));
+    RETURN_IF_ERROR(database_.run(
+        fmt::format("INSERT INTO source.{0} SELECT * FROM parked.{0}", quote_duckdb_identifier(domain_->name))));
+  }
+  return prepared_.by_row ? remove_uncomputable() : Status{};
+}
+
+// Halves the rows until those are left on which the SQL fails.
+Status ViewRun::run_pieces(const std::string& schema, bool excepted) {
+  std::string table = fmt::format("{}.{}", schema, quote_duckdb_identifier(domain_->name));
+  RETURN_IF_ERROR(database_.run("CREATE SCHEMA IF NOT EXISTS piece"));
+  ASSIGN_OR_RETURN(uint64_t end,
+                   database_.number(fmt::format("SELECT coalesce(max({}) + 1, 0) FROM {}", row_column, table)));
+  struct Range {
+    uint64_t first, end;
+  };
+  std::vector<Range> open{{0, end}};
+  while (!open.empty()) {
+    Range range = open.back();
+    open.pop_back();
+    RETURN_IF_ERROR(database_.run(
+        fmt::format("CREATE OR REPLACE TABLE piece.{} AS SELECT * FROM {} WHERE {} >= {} AND {} < {}",
+                    quote_duckdb_identifier(domain_->name), table, row_column, range.first, row_column, range.end)));
+    Status status = database_.run(insert_sql(prepared_.serialized_piece, excepted));
+    if (status.ok()) continue;
+    if (status.error().code == ErrorCode::kResourceExhausted) return status;
+    if (range.end - range.first > 1) {
+      uint64_t middle = range.first + (range.end - range.first) / 2;
+      open.push_back({middle, range.end});
+      open.push_back({range.first, middle});
+    } else if (!excepted) {
+      RETURN_IF_ERROR(fail_row(table, range.first, engine_message(status.error())));
+    }
+  }
+  return {};
+}
+
+Status ViewRun::fail_row(const std::string& table, uint64_t row, const std::string& reason) {
+  if (answer_.failed.size() == failed_rows_max) {
+    return Error{ErrorCode::kInvalidInput,
+                 fmt::format("the view's SQL fails on more than {} rows that are not dead letters; "
+                             "the last: {}",
+                             failed_rows_max, reason)};
+  }
+  ASSIGN_OR_RETURN(auto key,
+                   database_.rows(fmt::format("SELECT {} FROM {} WHERE {} = {}", key_json(), table, row_column, row)));
+  answer_.failed.push_back({key.empty() ? "" : key[0][0].value_or(""), reason});
+  return {};
+}
+
+// A value that its type cannot hold is NULL to the SQL, which would compute with it; the pipeline sets such a row aside.
+Status ViewRun::remove_uncomputable() {
+  std::string table = "source." + quote_duckdb_identifier(domain_->name);
+  for (const std::string& column : prepared_.computed) {
+    std::string held = fmt::format("json_extract_string({}, {})", texts_column, member_path(column));
+    ASSIGN_OR_RETURN(auto rows,
+                     database_.rows(fmt::format("SELECT CAST(s.row AS VARCHAR), {}, CAST(s.excepted AS VARCHAR) FROM "
+                                                "main.s JOIN (SELECT * FROM {} WHERE {} IS NOT NULL) "
+                                                "AS d ON d.{} = s.row WHERE {} IS NOT NULL",
+                                                held, table, texts_column, row_column, held)));
+    for (const ScratchRow& row : rows) {
+      RETURN_IF_ERROR(database_.run("DELETE FROM main.s WHERE row = " + *row[0]));
+      if (*row[2] == "true") continue;
+      std::string reason = fmt::format("the value {} of {} cannot be computed with", row[1].value_or(""), column);
+      RETURN_IF_ERROR(fail_row(table, std::stoull(*row[0]), reason));
+    }
+  }
+  return {};
+}
+
+// A literal for ClickHouse; nullopt where this type's is not worth saying.
+std::optional<std::string> analytics_literal(LogicalType type, const std::string& text) {
+  auto quoted = [](std::string_view value) {
+    std::string out = "'";
+    for (char c : value) {
+      if (c == '\'' || c == '\\') out.push_back('\\');
+      out.push_back(c);
+    }
+    return out + "'";
+  };
+  switch (type.id) {
+    case TypeId::kInt16:
+    case TypeId::kInt32:
+    case TypeId::kInt64:
+    case TypeId::kUInt64:
+      if (text.empty() || text.find_first_not_of("-0123456789") != std::string::npos) return std::nullopt;
+      return text;
+    case TypeId::kText: return quoted(text);
+    case TypeId::kUuid: return "toUUID(" + quoted(text) + ")";
+    default: return std::nullopt;
+  }
+}
+
+}  // namespace
+
+std::vector<size_t> key_columns(const PreparedView& prepared, const DomainTable& domain) {
+  std::vector<size_t> result;
+  for (size_t index : domain.key) {
+    for (size_t i = 0; i < prepared.passed.size(); ++i) {
+      if (prepared.passed[i] != domain.columns[index].column.name) continue;
+      result.push_back(i);
+      break;
+    }
+  }
+  return result.size() == domain.key.size() ? result : std::vector<size_t>{};
+}
+
+Result<SourceAnswer> run_view(ScratchDatabase& database, const VerifyView& view, const PreparedView& prepared,
+                              const DomainTable* domain, const std::vector<VerifyKey>& dead_letters) {
+  CHECK(!prepared.by_row || domain != nullptr);
+  ViewRun run(database, view, prepared, domain);
+  RETURN_IF_ERROR(run.create());
+  RETURN_IF_ERROR(run.check_columns());
+  RETURN_IF_ERROR(run.run_all(dead_letters));
+  return run.take();
+}
+
+std::string analytics_query(const VerifyView& view, const std::vector<size_t>& key,
+                            const std::vector<VerifyKey>* keys) {
+  auto quoted = [](std::string_view name) {
+    std::string out = "`";
+    for (char c : name) {
+      if (c == '`') out.push_back('`');
+      if (c == '\\') out.push_back('\\');
+      out.push_back(c);
+    }
+    return out + "`";
+  };
+  std::vector<std::string> columns;
+  for (const OutputColumn& column : view.columns)
+    columns.push_back(analytics_expression(column.type, quoted(column.name)));
+  std::string sql = fmt::format("SELECT {}, if(empty(_unrepresentable), NULL, toJSONString(_unrepresentable)) FROM {}",
+                                fmt::join(columns, ", "), quoted(view.name));
+  if (keys == nullptr || key.empty()) return sql;
+  std::vector<std::string> names;
+  for (size_t column : key) names.push_back(quoted(view.columns[column].name));
+  std::vector<std::string> tuples;
+  for (const VerifyKey& values : *keys) {
+    std::vector<std::string> parts;
+    for (size_t i = 0; i < key.size(); ++i) {
+      auto literal = analytics_literal(view.columns[key[i]].type, values[i]);
+      if (!literal) return sql;
+      parts.push_back(std::move(*literal));
+    }
+    tuples.push_back(fmt::format("({})", fmt::join(parts, ", ")));
+  }
+  return fmt::format("{} WHERE ({}) IN ({})", sql, fmt::join(names, ", "), fmt::join(tuples, ", "));
+}
+
+AnalyticsLoader::AnalyticsLoader(ScratchDatabase& database, const VerifyView& view)
+    : database_(database),
+      view_(view),
+      reader_(view.columns.size() + 1, [this](TabSeparatedReader::Row cells) { return add(cells); }) {}
+
+Status AnalyticsLoader::open() { return database_.run("CREATE OR REPLACE TABLE main.a (" + columns_sql(view_) + ")"); }
+
+Status AnalyticsLoader::feed(std::string_view piece) { return reader_.feed(piece); }
+
+Status AnalyticsLoader::add(TabSeparatedReader::Row cells) {
+  if (!staging_) {
+    std::vector<std::string> columns;
+    for (size_t i = 0; i < cells.size(); ++i) columns.push_back(fmt::format("s{} VARCHAR", i));
+    RETURN_IF_ERROR(
+        database_.run(fmt::format("CREATE OR REPLACE TABLE main.__staging ({})", fmt::join(columns, ", "))));
+    staging_.emplace(database_, "__staging", cells.size());
+  }
+  RETURN_IF_ERROR(staging_->add(cells));
+  for (const auto& cell : cells) staged_bytes_ += cell ? cell->size() : 0;
+  if (++staged_rows_ >= staging_rows_max || staged_bytes_ >= staging_bytes_max) return convert();
+  return {};
+}
+
+Status AnalyticsLoader::convert() {
+  if (!staging_) return {};
+  RETURN_IF_ERROR(staging_->flush());
+  staging_.reset();
+  std::string held_column = fmt::format("s{}", view_.columns.size());
+  std::vector<std::string> values;
+  std::vector<std::string> inner;
+  for (size_t i = 0; i < view_.columns.size(); ++i) {
+    LogicalType type = view_.columns[i].type;
+    std::string raw = fmt::format("s{}", i);
+    std::string held = fmt::format("json_extract_string({}, {})", held_column, member_path(view_.columns[i].name));
+    // The held text counts, whatever the column has.
+    inner.push_back(
+        fmt::format("CASE WHEN {0} IS NULL THEN CAST(NULL AS VARCHAR) ELSE {1} END AS h{2}", held_column, held, i));
+    inner.push_back(raw);
+    values.push_back(fmt::format("CASE WHEN h{0} IS NULL THEN {1} ELSE {2} END AS v{0}, coalesce(h{0}, s{0}) AS g{0}",
+                                 i, parse_analytics(type, raw), parse_source(type, fmt::format("h{}", i), false)));
+  }
+  std::vector<std::string> texts;
+  for (size_t i = 0; i < view_.columns.size(); ++i) {
+    texts.push_back(fmt::format("v{0}, CASE WHEN g{0} IS NOT NULL AND v{0} IS NULL THEN g{0} END AS t{0}", i));
+  }
+  RETURN_IF_ERROR(database_.run(
+      fmt::format("INSERT INTO main.a SELECT {} FROM (SELECT {} FROM (SELECT {} FROM (SELECT {} FROM main.__staging)))",
+                  gather_sql(view_), fmt::join(texts, ", "), fmt::join(values, ", "), fmt::join(inner, ", "))));
+  staged_rows_ = 0;
+  staged_bytes_ = 0;
+  return database_.run("DROP TABLE main.__staging");
+}
+
+Status AnalyticsLoader::finish() {
+  RETURN_IF_ERROR(reader_.finish());
+  return convert();
+}
+
+std::string compared_text(const VerifyView& view, size_t column, const std::string& table) {
+  return fmt::format("coalesce(json_extract_string({}.texts, '/{}'), {})", table, column,
+                     to_source_text(view.columns[column].type, fmt::format("{}.c{}", table, column)));
+}
+
+}  // namespace tributary

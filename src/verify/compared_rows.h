@@ -1,0 +1,62 @@
+// The two tables that are compared, in one shape: c0, c1, … in compared_type() of the view's columns, and `texts`, the
+// values that these types cannot hold: {"0":"NaN"}, by the column's number. main.s is the source's answer, main.a the
+// analytics'.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "verify/domain_loader.h"
+#include "verify/view_sql.h"
+
+namespace tributary {
+
+struct FailedRow {
+  std::string key;  // as RowDifference::key
+  std::string reason;
+};
+
+struct SourceAnswer {
+  std::vector<FailedRow> failed;           // rows on which the SQL fails, and which are not among the dead letters
+  std::vector<std::string> excepted_keys;  // dead letters that are in the source
+  std::vector<std::string> notes;          // types that are not the pipeline's
+};
+
+// Which of the view's columns are its domain's key, in the key's order; empty where it does not pass it through whole.
+std::vector<size_t> key_columns(const PreparedView& prepared, const DomainTable& domain);
+
+// Runs the view over the loaded domains into main.s (row BIGINT, excepted BOOLEAN, c0 …, texts). Rows of dead letters are
+// computed apart: where they can be, they are in main.s as excepted. `domain` is the one of a view by row, else null.
+// An error is about the view: SQL that does not run on these tables, other columns than declared.
+Result<SourceAnswer> run_view(ScratchDatabase& database, const VerifyView& view, const PreparedView& prepared,
+                              const DomainTable* domain, const std::vector<VerifyKey>& dead_letters);
+
+// ClickHouse SQL that reads the view's rows; `key` and `keys`: these rows only, where their types allow to say so.
+std::string analytics_query(const VerifyView& view, const std::vector<size_t>& key, const std::vector<VerifyKey>* keys);
+
+// Reads the answer of analytics_query() into main.a (c0 …, texts).
+class AnalyticsLoader {
+ public:
+  AnalyticsLoader(ScratchDatabase& database, const VerifyView& view);
+
+  Status open();
+  Status feed(std::string_view piece);
+  Status finish();
+  uint64_t rows() const { return reader_.rows(); }
+
+ private:
+  Status add(TabSeparatedReader::Row cells);
+  Status convert();
+
+  ScratchDatabase& database_;
+  const VerifyView& view_;
+  TabSeparatedReader reader_;
+  std::optional<TextLoader> staging_;
+  uint64_t staged_rows_ = 0;
+  size_t staged_bytes_ = 0;
+};
+
+// SQL: a compared column as text, also where its type cannot hold the value.
+std::string compared_text(const VerifyView& view, size_t column, const std::string& table);
+
+}  // namespace tributary

@@ -1,0 +1,99 @@
+#include "verify/verify.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+
+#include "verify/client_verifier.h"
+
+namespace tributary {
+namespace {
+
+// {"clean":[["acme","orders"]]}: views that need no second look.
+class CleanViews {
+ public:
+  explicit CleanViews(std::string path) : path_(std::move(path)) {
+    if (path_.empty()) return;
+    std::ifstream file(path_);
+    std::stringstream text;
+    text << file.rdbuf();
+    nlohmann::json state = nlohmann::json::parse(text.str(), nullptr, false);
+    if (!state.is_object() || !state["clean"].is_array()) return;
+    for (const auto& entry : state["clean"]) {
+      if (entry.is_array() && entry.size() == 2 && entry[0].is_string() && entry[1].is_string()) {
+        clean_.emplace(entry[0].get<std::string>(), entry[1].get<std::string>());
+      }
+    }
+  }
+
+  bool contains(const ClientId& client, const std::string& view) const { return clean_.contains({client.value, view}); }
+
+  // A file that cannot be written costs a comparison the next time, no more.
+  void add(const ClientReport& report) {
+    if (path_.empty() || !report.error.empty()) return;
+    for (const ViewReport& view : report.views) {
+      if (view.clean() && view.unsettled == 0) clean_.emplace(report.client.value, view.view);
+    }
+    nlohmann::json state{{"clean", nlohmann::json::array()}};
+    for (const auto& [client, view] : clean_) state["clean"].push_back({client, view});
+    std::string temporary = path_ + ".new";
+    {
+      std::ofstream file(temporary, std::ios::trunc);
+      file << state.dump(1) << '\n';
+    }
+    std::rename(temporary.c_str(), path_.c_str());
+  }
+
+  void remove() {
+    if (!path_.empty()) std::remove(path_.c_str());
+  }
+
+ private:
+  std::string path_;
+  std::set<std::pair<std::string, std::string>> clean_;
+};
+
+}  // namespace
+
+bool VerifyReport::clean() const {
+  for (const ClientReport& client : clients) {
+    if (!client.error.empty()) return false;
+    for (const ViewReport& view : client.views) {
+      if (!view.clean()) return false;
+    }
+  }
+  return true;
+}
+
+bool VerifyReport::different() const {
+  for (const ClientReport& client : clients) {
+    for (const ViewReport& view : client.views) {
+      if (!view.findings.empty()) return true;
+    }
+  }
+  return false;
+}
+
+Result<VerifyReport> verify(const VerifyRequest& request, const VerifyPorts& ports) {
+  CHECK(ports.analytics != nullptr);
+  if (access(request.scratch_directory.c_str(), W_OK) != 0) {
+    return Error{ErrorCode::kInvalidInput,
+                 "the folder for temporary files cannot be written: " + request.scratch_directory};
+  }
+  CleanViews known(request.state_file);
+  VerifyReport report;
+  for (const VerifyClient& client : request.clients) {
+    ClientVerifier verifier(request, ports, client,
+                            [&](const std::string& view) { return known.contains(client.client, view); });
+    report.clients.push_back(verifier.run());
+    known.add(report.clients.back());
+  }
+  if (report.clean()) known.remove();
+  return report;
+}
+
+}  // namespace tributary

@@ -1,0 +1,83 @@
+"""Fixtures: one PostgreSQL for the whole session, databases and pipelines of its own for every test."""
+
+import itertools
+import os
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from harness import Pipeline, Postgres, create_shop  # noqa: E402
+from harness.pipeline import program  # noqa: E402
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def server():
+    """The session's PostgreSQL. Tests that change its settings take own_server instead."""
+    postgres = Postgres().start()
+    yield postgres
+    postgres.remove()
+
+
+@pytest.fixture
+def own_server():
+    """Starts servers with settings of the test's own: own_server(wal_level="replica")."""
+    started = []
+
+    def start(hba=None, **settings):
+        started.append(Postgres(settings, hba))
+        return started[-1].start()
+
+    yield start
+    for postgres in started:
+        postgres.remove()
+
+
+@pytest.fixture
+def shops(server):
+    """Makes shops: acme, globex = shops("acme", "globex"). Names are made unique on the server."""
+    made = []
+
+    def make(*names, template=None):
+        databases = []
+        for name in names:
+            databases.append(create_shop(server, f"t{next(_numbers)}_{name}", template))
+            made.append(databases[-1].name)
+        return databases
+
+    yield make
+    for name in made:
+        server.drop_database(name)
+
+
+@pytest.fixture
+def shop(shops):
+    """One client's database with the shop's tables, empty."""
+    return shops("acme")[0]
+
+
+@pytest.fixture
+def built_program():
+    """Where the program is; a test that needs it is skipped by name before there is one."""
+    if not os.access(program(), os.X_OK):
+        pytest.skip(f"{program()} is not built; run ./dev build")
+    return program()
+
+
+@pytest.fixture
+def pipelines(built_program, own_server, shops, tmp_path):  # pylint: disable=unused-argument
+    """Makes pipelines: pipelines({"acme": shop}, views={…}). They stop before their databases go."""
+    made = []
+
+    def make(clients, **options):
+        number = next(_numbers)
+        made.append(Pipeline(tmp_path / f"pipeline-{number}", f"p{number}", clients, **options))
+        return made[-1]
+
+    yield make
+    for pipeline in made:
+        pipeline.close()

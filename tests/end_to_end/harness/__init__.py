@@ -1,0 +1,22 @@
+"""What an end-to-end test needs: a real PostgreSQL, the program from outside, a network that misbehaves, a shop.
+
+    server = Postgres(folder); server.start()
+    acme = create_shop(server, "acme")                     # a database with the shop's tables
+    pipeline = Pipeline(folder / "shop", "shop", clients={"acme": acme})
+    pipeline.start()                                       # tributary run shop.yaml, in the background
+    Workload(acme, seed=7).run(steps=200)
+    pipeline.wait_queryable()
+    assert pipeline.verify().exit_code == 0
+
+The demo (tools/demo.py) and the benchmarks (tools/bench.py) are built from the same parts.
+"""
+
+from .pipeline import ExitCode, Pipeline
+from .postgres import Database, Postgres
+from .proxy import TcpProxy
+from .shop import SHOP_DOMAINS, create_shop
+from .waiting import NotReached, wait_for
+from .workload import Workload
+
+__all__ = ["Database", "ExitCode", "NotReached", "Pipeline", "Postgres", "SHOP_DOMAINS", "TcpProxy", "Workload",
+           "create_shop", "wait_for"]

@@ -1,0 +1,110 @@
+"""A TCP proxy on loopback that delays, cuts, refuses and half-opens what passes through it."""
+
+import selectors
+import socket
+import threading
+import time
+
+CHUNK_BYTES = 64 << 10
+POLL_INTERVAL = 0.02
+
+
+class TcpProxy:
+    """Forwards connections on `port` to `target_port` of loopback from start() to stop(). Thread-safe.
+
+    delay      seconds that every piece waits before it goes on
+    half_open  True: bytes are read and dropped on both ways, connections stay: a peer that vanished without a word
+    refuse     True: new connections are closed at once
+    """
+
+    def __init__(self, target_port):
+        self.target_port = target_port
+        self.delay = 0.0
+        self.half_open = False
+        self.refuse = False
+        self.bytes_forwarded = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._pairs = []
+        self._threads = []
+
+    def start(self):
+        self._listener.settimeout(POLL_INTERVAL)
+        self._spawn(self._accept)
+        return self
+
+    def stop(self):
+        self._stopping.set()
+        self.cut()
+        for thread in self._threads:
+            thread.join()
+        self._listener.close()
+
+    def cut(self):
+        """Resets every connection that there is; new ones are taken."""
+        with self._lock:
+            pairs, self._pairs = self._pairs, []
+        for pair in pairs:
+            for end in pair:
+                try:
+                    end.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass  # the other side was faster
+
+    def connections(self):
+        with self._lock:
+            return len(self._pairs)
+
+    def _spawn(self, work, *arguments):
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self):
+        while not self._stopping.is_set():
+            try:
+                near, _ = self._listener.accept()
+            except TimeoutError:
+                continue
+            if self.refuse:
+                near.close()
+                continue
+            try:
+                far = socket.create_connection(("127.0.0.1", self.target_port), timeout=5)
+            except OSError:
+                near.close()
+                continue
+            near.settimeout(None)
+            far.settimeout(None)
+            with self._lock:
+                self._pairs.append((near, far))
+            self._spawn(self._forward, near, far)
+
+    def _forward(self, near, far):
+        with selectors.DefaultSelector() as selector:
+            selector.register(near, selectors.EVENT_READ, far)
+            selector.register(far, selectors.EVENT_READ, near)
+            while not self._stopping.is_set() and self._forward_ready(selector):
+                pass
+        with self._lock:
+            self._pairs = [pair for pair in self._pairs if pair[0] is not near]
+        near.close()
+        far.close()
+
+    def _forward_ready(self, selector):
+        for key, _ in selector.select(POLL_INTERVAL):
+            try:
+                data = key.fileobj.recv(CHUNK_BYTES)
+                if not data:
+                    return False
+                if self.half_open:
+                    continue
+                if self.delay:
+                    time.sleep(self.delay)
+                key.data.sendall(data)
+                self.bytes_forwarded += len(data)
+            except OSError:
+                return False
+        return True

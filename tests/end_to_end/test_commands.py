@@ -1,0 +1,202 @@
+"""What a person does with the program: run, stop, ask."""
+
+import re
+import threading
+
+from harness import ExitCode, Workload, wait_for
+from harness.processes import exists
+
+
+def test_sigterm_stops_with_exit_zero(shops, pipelines):
+    (acme,) = shops("acme")
+    writer = Workload(acme, seed=31).seed_rows()
+    pipeline = pipelines({"acme": acme}).start_and_wait()
+    writer.start()
+    try:
+        engine = pipeline.engine_pid()
+        code, seconds = pipeline.terminate()
+        assert code == ExitCode.OK
+        assert seconds < 30
+        wait_for(lambda: not exists(engine), 5, "the engine child to be gone with its parent")
+        assert all(pid is None for pid, _, _ in acme.slots().values())
+    finally:
+        writer.close()
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    pipeline.verify_clean()
+
+
+def test_sigterm_stops_also_in_the_middle_of_a_backlog(shops, pipelines):
+    (acme,) = shops("acme")
+    acme.execute("INSERT INTO users (id, email, biography) SELECT g, 'x', repeat(md5(g::text), 20) "
+                 "FROM generate_series(1, 200000) g")
+    pipeline = pipelines({"acme": {"database": acme, "limits": {"snapshot_rows_per_second": 50000}}}).start()
+    pipeline.wait_state("snapshot")
+    code, seconds = pipeline.terminate()
+    assert code == ExitCode.OK and seconds < 30
+    assert pipeline.count("acme", "users") < 200000, "the snapshot ended before it was stopped"
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    pipeline.verify_clean()
+
+
+def test_until_caught_up_ends_when_what_was_there_is_queryable(shops, pipelines):
+    (acme,) = shops("acme")
+    Workload(acme, seed=32).seed_rows().run(steps=50).close()
+    pipeline = pipelines({"acme": acme})
+    for round_number in range(2):
+        pipeline.run_until_caught_up().expect(ExitCode.OK)
+        assert pipeline.count("acme", "orders") == acme.value("SELECT count(*) FROM orders"), round_number
+        acme.execute("INSERT INTO orders (id, user_id, status, total_cents) VALUES (%s, 1, 'new', 1)",
+                     (900000 + round_number,))
+
+
+def test_until_caught_up_says_so_when_a_client_could_not_be_read(shops, pipelines):
+    acme, globex = shops("acme", "globex")
+    globex.execute("INSERT INTO users (id, email) VALUES (1, 'x')")
+    pipeline = pipelines({"acme": {"database": acme, "source": acme.url().replace(acme.name, "no_such_database")},
+                          "globex": globex})
+    done = pipeline.run_until_caught_up()
+    assert done.exit_code != ExitCode.OK
+    assert "acme" in done.errors and "no_such_database" in done.errors
+    assert pipeline.count("globex", "users") == 1
+
+
+def test_status_and_query_answer_while_running_and_when_stopped(shops, pipelines):
+    (acme,) = shops("acme")
+    acme.execute("INSERT INTO users (id, email) SELECT g, 'u' || g FROM generate_series(1, 10) g")
+    pipeline = pipelines({"acme": acme}).start_and_wait()
+    pipeline.wait_queryable()
+    status = pipeline.status()
+    assert status["running"] and status["pid"] == pipeline.process.pid and status["pipeline"] == pipeline.name
+    (entry,) = status["clients"]
+    assert entry["state"] == "streaming" and entry["reason"] == "" and entry["lag"]["events"] == 0
+    assert entry["retained_wal_bytes"] >= 0 and entry["dead_letters"] == 0
+    assert pipeline.count("acme", "users") == 10
+    text = pipeline.command("status").expect(ExitCode.OK).output
+    assert "acme" in text and "streaming" in text
+
+    pipeline.terminate()
+    status = pipeline.status()
+    assert not status["running"] and status["clients"][0]["state"] == "not_running"
+    assert status["checkpoint"] > 0
+    assert pipeline.count("acme", "users") == 10
+    csv = pipeline.command("query", "--client", "acme", "SELECT id, email FROM users ORDER BY id LIMIT 2",
+                           "--format", "CSV").expect(ExitCode.OK).output
+    assert csv.splitlines() == ['1,"u1"', '2,"u2"']
+
+
+def test_status_answers_before_the_first_run(shops, pipelines):
+    (acme,) = shops("acme")
+    pipeline = pipelines({"acme": acme})
+    status = pipeline.status()
+    assert not status["running"] and status["clients"][0]["state"] == "not_running"
+    assert not pipeline.data.exists(), "status changed something"
+
+
+def test_a_query_that_is_wrong_or_names_no_client_is_refused(shops, pipelines):
+    (acme,) = shops("acme")
+    pipeline = pipelines({"acme": acme})
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    assert pipeline.command("query", "--client", "nobody", "SELECT 1").exit_code == ExitCode.USAGE
+    done = pipeline.command("query", "--client", "acme", "SELECT nothing FROM users")
+    assert done.exit_code == ExitCode.DATA and "nothing" in done.errors
+    assert pipeline.command("query", "--client", "acme", "DROP TABLE users").exit_code != ExitCode.OK
+    assert pipeline.count("acme", "users") == 0
+
+
+def test_a_second_process_on_one_data_directory_names_the_first(shops, pipelines):
+    (acme,) = shops("acme")
+    pipeline = pipelines({"acme": acme}).start_and_wait()
+    done = pipeline.command("run", limit=20)
+    assert done.exit_code not in (ExitCode.OK, ExitCode.INTERNAL)
+    assert re.search(rf"\b{pipeline.process.pid}\b", done.errors), done.errors
+    assert pipeline.running()
+    acme.execute("INSERT INTO users (id, email) VALUES (1, 'still there')")
+    pipeline.verify_clean()
+
+
+def test_tap_shows_events_as_debezium_json(shops, pipelines):
+    acme, globex = shops("acme", "globex")
+    pipeline = pipelines({"acme": acme, "globex": globex}).start_and_wait()
+    acme.execute("INSERT INTO orders (id, user_id, status, total_cents) VALUES (1, 5, 'new', 7)")
+    acme.execute("UPDATE orders SET status = 'paid' WHERE id = 1")
+    acme.execute("DELETE FROM orders WHERE id = 1")
+    globex.execute("INSERT INTO users (id, email) VALUES (1, 'x')")
+    pipeline.wait_queryable()
+    events = pipeline.events("order.*", client="acme")
+    assert [event["event"] for event in events] == ["order.created", "order.updated", "order.deleted"]
+    assert {event["client_id"] for event in events} == {"acme"}
+    created, updated, deleted = (event["value"] for event in events)
+    assert created["op"] == "c" and created["before"] is None and created["after"]["user_id"] == 5
+    assert updated["op"] == "u" and updated["after"]["status"] == "paid"
+    assert deleted["op"] == "d" and deleted["before"]["id"] == 1 and deleted["after"] is None
+    for event in events:
+        assert event["value"]["source"]["table"] == "orders" and event["value"]["ts_ms"] > 0
+    positions = [event["position"] for event in events]
+    assert len(set(positions)) == 3
+    assert [event["event"] for event in pipeline.events("*.created", client="globex")] == ["user.created"]
+
+
+def test_tap_shows_a_truncate_once(shops, pipelines):
+    (acme,) = shops("acme")
+    pipeline = pipelines({"acme": acme}).start_and_wait()
+    acme.execute("INSERT INTO visits (id) SELECT gen_random_uuid() FROM generate_series(1, 50)")
+    acme.execute("TRUNCATE visits")
+    pipeline.wait_queryable()
+    events = [event["event"] for event in pipeline.events("visit.*")]
+    assert events.count("visit.created") == 50 and events.count("visit.truncated") == 1
+
+
+def test_commands_answer_while_writers_and_each_other_go_on(shops, pipelines):
+    (acme,) = shops("acme")
+    writer = Workload(acme, seed=33).seed_rows()
+    pipeline = pipelines({"acme": acme}).start_and_wait()
+    writer.start(rate=100)
+    failures = []
+
+    def ask():
+        try:
+            for _ in range(5):
+                pipeline.status()
+                pipeline.count("acme", "orders")
+        except AssertionError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    writer.close()
+    assert not failures
+    pipeline.verify_clean()
+
+
+def test_init_writes_a_file_that_runs(shops, pipelines):
+    (acme,) = shops("acme")
+    Workload(acme, seed=34).seed_rows().close()
+    acme.execute("CREATE TABLE keyless (v integer)")
+    pipeline = pipelines({"acme": acme})
+    password = {"PGPASSWORD": acme.server.password}
+    done = pipeline.program("init", acme.url(), environment=password).expect(ExitCode.OK)
+    assert acme.server.password not in done.output
+    for word in ("public.orders", "public.order_items", "keyless", "GRANT", "wal_level"):
+        assert word in done.output, word
+    pipeline.file.write_text(done.output + f"\n# of {pipeline.name}\n")
+    pipeline.environment.update(password)
+    pipeline.command("check").expect(ExitCode.OK)
+    pipeline.command("check", "--connect").expect(ExitCode.OK)
+    assert pipeline.file.with_suffix(".lock").exists()
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    pipeline.verify_clean()
+    (entry,) = pipeline.status()["clients"]
+    assert pipeline.count(entry["client"], "orders") == acme.value("SELECT count(*) FROM orders")
+
+
+def test_unknown_commands_and_options_are_refused(shops, pipelines):
+    (acme,) = shops("acme")
+    pipeline = pipelines({"acme": acme})
+    assert pipeline.command("no-such-command").exit_code == ExitCode.USAGE
+    assert pipeline.command("run", "--no-such-option").exit_code == ExitCode.USAGE
+    assert pipeline.program("run").exit_code == ExitCode.USAGE
+    assert "run" in pipeline.program("--help").expect(ExitCode.OK).output
+    assert not pipeline.data.exists()

@@ -1,0 +1,131 @@
+"""Tables that change their shape while the pipeline runs and while it does not."""
+
+import pytest
+
+from harness import ExitCode
+from harness.shop import own
+
+DOMAINS = {"items": {"table": "public.items", "event": "item"}}
+
+
+@pytest.fixture
+def items(shops):
+    (database,) = shops("schema")
+    own(database, "CREATE TYPE mood AS ENUM ('sad', 'ok'); "
+                  "CREATE TABLE items (id bigint PRIMARY KEY, name text, amount integer, mood mood, note text);"
+                  "ALTER TABLE items ALTER note SET STORAGE EXTERNAL")
+    database.execute("INSERT INTO items SELECT g, 'item ' || g, g, 'ok', repeat('x', 5000) "
+                     "FROM generate_series(1, 300) g")
+    return database
+
+
+@pytest.fixture(params=["running", "stopped"])
+def around(request, items, pipelines):
+    """Applies changes to `items` while the pipeline runs or is stopped, then has it caught up and verified."""
+    pipeline = pipelines({"schema": items}, domains=DOMAINS)
+    if request.param == "running":
+        pipeline.start_and_wait()
+    else:
+        pipeline.run_until_caught_up().expect(ExitCode.OK)
+
+    def apply(*statements):
+        for statement in statements:
+            own(items, statement)
+        if request.param == "running":
+            pipeline.wait_queryable()
+            pipeline.wait_state("streaming")
+        else:
+            pipeline.run_until_caught_up().expect(ExitCode.OK)
+        pipeline.verify_clean()
+        return pipeline
+
+    return apply
+
+
+def test_a_column_is_added_with_a_default_for_existing_rows(around):
+    pipeline = around("UPDATE items SET amount = 1 WHERE id = 1",
+                      "ALTER TABLE items ADD COLUMN colour text DEFAULT 'red'",
+                      "UPDATE items SET amount = 2 WHERE id = 2",
+                      "INSERT INTO items (id, name, colour) VALUES (1001, 'new', 'blue')")
+    assert pipeline.value("schema", "SELECT count() FROM items WHERE colour = 'red'") in (300, "300")
+
+
+def test_a_column_is_added_without_default_and_not_null(around):
+    around("ALTER TABLE items ADD COLUMN plain integer",
+           "ALTER TABLE items ADD COLUMN needed integer NOT NULL DEFAULT 5",
+           "UPDATE items SET plain = 3 WHERE id < 10")
+
+
+def test_a_column_is_dropped(around):
+    around("UPDATE items SET amount = 7 WHERE id = 7", "ALTER TABLE items DROP COLUMN amount",
+           "UPDATE items SET name = 'after' WHERE id = 8", "INSERT INTO items (id, name) VALUES (1002, 'new')")
+
+
+def test_a_column_is_renamed(around):
+    around("ALTER TABLE items RENAME COLUMN amount TO quantity", "UPDATE items SET quantity = 9 WHERE id = 9",
+           "INSERT INTO items (id, quantity) VALUES (1003, 4)")
+
+
+def test_a_column_is_dropped_and_added_again_under_its_name(around):
+    pipeline = around("ALTER TABLE items DROP COLUMN amount", "ALTER TABLE items ADD COLUMN amount integer",
+                      "UPDATE items SET amount = 10 WHERE id = 10")
+    assert int(pipeline.value("schema", "SELECT count() FROM items WHERE amount IS NOT NULL")) == 1
+
+
+@pytest.mark.parametrize(("kind", "using"),
+                         [("bigint", "amount"), ("numeric(20,4)", "amount"), ("text", "amount::text")])
+def test_a_type_changes(around, kind, using):
+    around(f"ALTER TABLE items ALTER COLUMN amount TYPE {kind} USING {using}",
+           "UPDATE items SET amount = '42' WHERE id = 11", "INSERT INTO items (id, amount) VALUES (1004, '7')")
+
+
+def test_enum_values_are_added_and_renamed(around):
+    around("ALTER TYPE mood ADD VALUE 'glad'", "UPDATE items SET mood = 'glad' WHERE id = 12",
+           "ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'", "INSERT INTO items (id, mood) VALUES (1005, 'blue')")
+
+
+def test_rewrites_of_the_table_change_nothing(around):
+    around("UPDATE items SET amount = 13 WHERE id = 13", "CLUSTER items USING items_pkey",
+           "UPDATE items SET amount = 14 WHERE id = 14")
+
+
+def test_truncate_and_new_rows_under_old_keys(around):
+    pipeline = around("TRUNCATE items", "INSERT INTO items (id, name) VALUES (1, 'reborn'), (2, 'reborn')",
+                      "TRUNCATE items CASCADE", "INSERT INTO items (id, name) VALUES (2, 'again')")
+    assert pipeline.count("schema", "items") == 1
+
+
+def test_a_schema_change_inside_a_transaction_with_rows(around):
+    around("BEGIN; UPDATE items SET amount = 15 WHERE id = 15; ALTER TABLE items ADD COLUMN late integer DEFAULT 3; "
+           "UPDATE items SET late = 4 WHERE id = 16; SAVEPOINT s; ALTER TABLE items ADD COLUMN never integer; "
+           "INSERT INTO items (id, never) VALUES (1006, 1); ROLLBACK TO s; "
+           "INSERT INTO items (id, late) VALUES (1006, 2); COMMIT")
+
+
+def test_an_unchanged_long_value_survives_all_of_it(around):
+    pipeline = around("ALTER TABLE items ADD COLUMN extra integer", "UPDATE items SET extra = 1",
+                      "UPDATE items SET id = id + 5000 WHERE id <= 20")
+    assert int(pipeline.value("schema", "SELECT count() FROM items WHERE length(note) = 5000")) == 300
+
+
+def test_a_table_is_swapped_by_renames(around):
+    around("CREATE TABLE items_new (LIKE items INCLUDING ALL)",
+           "INSERT INTO items_new SELECT * FROM items WHERE id <= 50",
+           "BEGIN; ALTER TABLE items RENAME TO items_old; ALTER TABLE items_new RENAME TO items; COMMIT",
+           "INSERT INTO items (id, name) VALUES (1007, 'in the new table')")
+
+
+def test_a_table_that_does_not_fit_any_more_is_set_aside_alone(shops, pipelines):
+    first, second = shops("first", "second")
+    pipeline = pipelines({"first": first, "second": second}).start_and_wait()
+    own(first, "ALTER TABLE orders DROP CONSTRAINT orders_pkey")
+    first.execute("INSERT INTO orders (id, user_id, status, total_cents) VALUES (1, 1, 'no key', 1)")
+    first.execute("INSERT INTO users (id, email) VALUES (1, 'flows on')")
+    second.execute("INSERT INTO orders (id, user_id, status, total_cents) VALUES (1, 1, 'fine', 1)")
+    entry = pipeline.wait_status(
+        lambda s: next((c for c in s["clients"] if c["client"] == "first" and c["warnings"]), None), 40,
+        "the table to be set aside")
+    assert any("orders" in warning for warning in entry["warnings"])
+    pipeline.wait_status(lambda _: pipeline.count("first", "users") == 1, 30, "the client's other table")
+    assert pipeline.count("second", "orders") == 1
+    pipeline.verify("--client", "second").expect(ExitCode.OK)

@@ -1,0 +1,1 @@
+"""What ./dev bench runs: one module a benchmark, each with run(options) → result as plain data."""

@@ -1,0 +1,286 @@
+#!/usr/bin/env python3
+"""./dev demo: the whole pipeline on throwaway databases, to be watched.
+
+    ./dev demo                   until Ctrl-C
+    ./dev demo --seconds 60      then: writers stop, the pipeline catches up, `tributary verify` compares source and
+                                 analytics row by row, and its exit code is the demo's
+
+A PostgreSQL of its own with three clients' databases, a shop's workload that keeps writing to them (inserts, updates,
+deletes, key changes, a wide table, TRUNCATE, a burst of one client), and the pipeline, all in a temporary folder that is
+removed at the end.
+"""
+
+import argparse
+import os
+import pathlib
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "end_to_end"))
+
+from harness import ExitCode, NotReached, Pipeline, Postgres, Workload, create_shop  # noqa: E402
+from harness.pipeline import CommandFailed, program  # noqa: E402
+
+# client → attributes, transactions a second, seed
+CLIENTS = {
+    "acme": ({"plan": "gold", "currency": "EUR"}, 60, 1),
+    "globex": ({"plan": "free", "currency": "USD"}, 25, 2),
+    "initech": ({"plan": "silver", "currency": "JPY"}, 5, 3),
+}
+BURSTING = "globex"
+BURST_ROWS = 20000
+BURST_INTERVAL = 20   # seconds
+CATCH_UP_LIMIT = 120  # seconds
+REDRAW_INTERVAL = 0.5
+LINE_INTERVAL = 5     # seconds between lines where the output is no terminal
+INTERRUPTED = 130
+
+VIEWS = {
+    "customers": {"sql": "SELECT id, lower(trim(email)) AS email, upper(trim(country)) AS country, balance,\n"
+                         "       client.plan AS plan\nFROM users"},
+    "sales": {"sql": "SELECT id, user_id, status, CAST(total_cents AS DECIMAL(18,2)) * 0.01 AS total,\n"
+                     "       client.currency AS currency, placed_at\nFROM orders WHERE status <> 'test'"},
+    "sold_items": {"sql": "SELECT order_id, line, sku, quantity, quantity * price_cents AS cents\nFROM order_items"},
+    "catalogue": {"sql": "SELECT sku, title, CAST(price_cents AS DECIMAL(18,2)) * 0.01 AS price FROM products"},
+    "measurements": {"sql": "SELECT * FROM wide"},
+    "page_visits": {"sql": "SELECT * FROM visits"},
+}
+
+# What the dashboards of the clients would ask, in ClickHouse's SQL.
+QUESTIONS = [
+    ("acme", "revenue by status",
+     "SELECT status, count() AS sales, sum(total) AS revenue FROM sales GROUP BY status ORDER BY revenue DESC LIMIT 4"),
+    ("globex", "customers by country",
+     "SELECT ifNull(country, 'unknown') AS country, count() AS customers, sum(balance) AS balance FROM customers "
+     "GROUP BY country ORDER BY customers DESC LIMIT 4"),
+    ("initech", "best-selling articles",
+     "SELECT sku, sum(quantity) AS sold, sum(cents) AS cents FROM sold_items GROUP BY sku ORDER BY cents DESC LIMIT 4"),
+]
+
+
+class Demo:
+    """Everything that runs. One thread, beside the writers' own."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.server = None
+        self.pipeline = None
+        self.writers = {}
+        self.bursts = 0
+        self._stopping = threading.Event()
+        self._burster = None
+
+    def start(self):
+        say("starting PostgreSQL and filling three clients' databases …")
+        self.server = Postgres().start()
+        clients = {}
+        for client, (attributes, _, seed) in CLIENTS.items():
+            database = create_shop(self.server, client)
+            clients[client] = {"database": database, "attributes": attributes}
+            self.writers[client] = Workload(database, seed).seed_rows(users=500, products=200, orders=1000)
+        self.pipeline = Pipeline(self.folder, "shop", clients, views=VIEWS)
+        say(f"the pipeline file: {self.pipeline.file}")
+        self.pipeline.start()
+        for client, (_, rate, _) in CLIENTS.items():
+            self.writers[client].start(rate)
+        self._burster = threading.Thread(target=self._burst, daemon=True)
+        self._burster.start()
+
+    def _burst(self):
+        """From time to time one client loads many rows at once; the others shall not feel it."""
+        first = 10**9
+        while not self._stopping.wait(BURST_INTERVAL / 2 if first == 10**9 else BURST_INTERVAL):
+            with self.writers[BURSTING].database.transaction() as cursor:
+                cursor.execute("INSERT INTO order_items SELECT g, 0, 'SKU-burst', 1 + g %% 5, g %% 1000 "
+                               "FROM generate_series(%s, %s) g", (first, first + BURST_ROWS - 1))
+            first += BURST_ROWS
+            self.bursts += 1
+
+    def rows_written(self, client):
+        return self.writers[client].rows + (self.bursts * BURST_ROWS if client == BURSTING else 0)
+
+    def stop_writers(self):
+        self._stopping.set()
+        if self._burster:
+            self._burster.join()
+        for writer in self.writers.values():
+            writer.stop()
+
+    def close(self):
+        self._stopping.set()
+        for writer in self.writers.values():
+            try:
+                writer.close()
+            except RuntimeError as error:
+                say(str(error))
+        if self.pipeline:
+            self.pipeline.close()
+        if self.server:
+            self.server.remove()
+
+
+class Screen:
+    """What is shown: redrawn in place on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, demo, seconds):
+        self.demo = demo
+        self.seconds = seconds
+        self.begin = time.monotonic()
+        self.live = sys.stdout.isatty()
+        self._drawn = 0
+        self._before = {client: (self.begin, demo.rows_written(client), 0) for client in CLIENTS}
+        self._next_question = 0
+        self._answers = {}
+
+    def elapsed(self):
+        return time.monotonic() - self.begin
+
+    def show(self, status):
+        now = time.monotonic()
+        lines = [self._headline(status), "",
+                 f"  {'client':<9} {'state':<11} {'written/s':>10} {'captured/s':>11} {'queryable':>11} {'behind':>16}  "]
+        for entry in status["clients"]:
+            lines += self._client_lines(entry, now)
+        if self.live:
+            self._ask()
+            for number, (client, title, _) in enumerate(QUESTIONS):
+                lines += ["", f"  {client}: {title}", *self._answers.get(number, ["    …"])]
+            self._redraw(lines)
+        else:
+            print(" | ".join([lines[0].strip(), *[" ".join(line.split()) for line in lines[3:]]]), flush=True)
+
+    def _headline(self, status):
+        limit = f" of {self.seconds:g}" if self.seconds else ""
+        end = "" if self.seconds else "; Ctrl-C ends it"
+        return f"tributary demo: {self.elapsed():.0f}{limit} s, checkpoint {status['checkpoint']}{end}"
+
+    def _client_lines(self, entry, now):
+        client = entry["client"]
+        written, captured = self.demo.rows_written(client), entry["captured_events"]
+        then, written_before, captured_before = self._before[client]
+        if now - then > 2:
+            self._before[client] = (now, written, captured)
+        seconds = max(now - then, 0.001)
+        lag = entry["lag"]
+        behind = f"{lag['events']:,} events" if lag["events"] else f"{lag['seconds'] or 0:.2f} s"
+        lines = [f"  {client:<9} {entry['state']:<11} {(written - written_before) / seconds:>10,.0f} "
+                 f"{max(captured - captured_before, 0) / seconds:>11,.0f} {entry['queryable_events']:>11,} {behind:>16}  "]
+        lines += [f"    reading {snapshot['table']}: {snapshot['fraction']:.0%}" for snapshot in entry["snapshots"]
+                  if snapshot["fraction"] < 1]
+        if entry["reason"]:
+            lines.append(f"    {entry['reason']}; {entry['remedy']}")
+        return lines
+
+    def _ask(self):
+        """One of the questions a redraw: a query is a process of its own."""
+        number = self._next_question
+        self._next_question = (number + 1) % len(QUESTIONS)
+        client, _, sql = QUESTIONS[number]
+        try:
+            rows = self.demo.pipeline.query(client, sql)
+        except CommandFailed:
+            return  # the view's table is not made yet
+        self._answers[number] = ["    " + "  ".join(f"{name} {value!s:<12}" for name, value in row.items())
+                                 for row in rows] or ["    (no rows yet)"]
+
+    def _redraw(self, lines):
+        width = shutil.get_terminal_size().columns - 1
+        out = [f"\x1b[{self._drawn}F" if self._drawn else ""]
+        out += [f"\x1b[2K{line[:width]}\n" for line in lines]
+        out.append("\x1b[J")
+        self._drawn = len(lines)
+        print("".join(out), end="", flush=True)
+
+
+def say(text):
+    print(f"demo: {text}", flush=True)
+
+
+def watch(demo, screen):
+    """Shows the pipeline until the time is over. An end of the pipeline is an error."""
+    next_line = 0.0
+    while not screen.seconds or screen.elapsed() < screen.seconds:
+        if not demo.pipeline.running():
+            raise CommandFailed(f"tributary run ended with {demo.pipeline.process.returncode}\n{demo.pipeline.log_tail()}")
+        try:
+            status = demo.pipeline.status()
+        except CommandFailed:
+            if screen.elapsed() > 30:
+                raise
+            time.sleep(REDRAW_INTERVAL)  # it starts
+            continue
+        if screen.live or screen.elapsed() >= next_line:
+            screen.show(status)
+            next_line = screen.elapsed() + LINE_INTERVAL
+        time.sleep(REDRAW_INTERVAL)
+
+
+def finish(demo, screen):
+    """Writers stop, the pipeline catches up, the validator compares. Returns its exit code."""
+    demo.stop_writers()
+    rows = sum(demo.rows_written(client) for client in CLIENTS)
+    say(f"writers stopped after {rows:,} rows; waiting until all of it is queryable …")
+    begin = time.monotonic()
+    demo.pipeline.wait_queryable(limit=CATCH_UP_LIMIT)
+    say(f"caught up {time.monotonic() - begin:.1f} s later")
+    if not screen.live:
+        for client, title, sql in QUESTIONS:
+            say(f"{client}: {title}: {demo.pipeline.query(client, sql)}")
+    say("tributary verify: the same SQL over the source's own tables, compared row by row …")
+    done = demo.pipeline.verify(limit=300)
+    print(done.output + done.errors, end="")
+    say("source and analytics agree" if done.exit_code == ExitCode.OK else f"verify ended with {done.exit_code}")
+    return done.exit_code
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(prog="./dev demo", description=__doc__.split("\n\n", maxsplit=1)[0],
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=0, help="end by itself: catch up, verify, exit with its result")
+    for stage, built, later in [("log", "embedded", "kafka"), ("process", "native", "flink"),
+                                ("raw", "embedded", "mongodb"), ("analytics", "embedded", "clickhouse")]:
+        parser.add_argument(f"--{stage}", choices=[built, later], default=built, help=f"{later} is not built yet")
+    options = parser.parse_args()
+    for stage in ("log", "process", "raw", "analytics"):
+        if (value := getattr(options, stage)) not in ("embedded", "native"):
+            say(f"'--{stage} {value}' is not built yet; the demo runs with what is embedded")
+            sys.exit(ExitCode.UNAVAILABLE)
+    if options.seconds < 0:
+        parser.error("--seconds wants a positive number")
+    return options
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def main():
+    options = parse_arguments()
+    if not os.access(program(), os.X_OK):
+        say(f"{program()} is not there; run ./dev build")
+        return ExitCode.UNAVAILABLE
+    signal.signal(signal.SIGTERM, interrupt)
+    with tempfile.TemporaryDirectory(prefix="tributary-demo-") as folder:
+        demo = Demo(folder)
+        try:
+            demo.start()
+            screen = Screen(demo, options.seconds)
+            watch(demo, screen)
+            return finish(demo, screen)
+        except KeyboardInterrupt:
+            print()
+            say("stopping …")
+            return INTERRUPTED
+        except (CommandFailed, NotReached, RuntimeError) as error:
+            say(f"failed: {error}")
+            return ExitCode.INTERNAL
+        finally:
+            demo.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
