@@ -12,6 +12,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::chrono::milliseconds wait_poll{10};
+constexpr std::chrono::seconds prepare_limit{30};  // a query waits so long for the first tables
 
 int64_t now_micros() {
   return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -52,6 +53,7 @@ Status handle(const Assembly& assembly, std::string_view request, ControlStream&
   }
   if (command == "query") {
     if (assembly.queries == nullptr) return Error{ErrorCode::kUnsupported, "the running pipeline has no analytics"};
+    if (assembly.runtime != nullptr) RETURN_IF_ERROR(assembly.runtime->wait_prepared(prepare_limit));
     ClientQuery query{ClientId{parsed.value("client", "")}, parsed.value("sql", ""), parsed.value("format", "")};
     auto& queries = parsed.value("whole_tables", false) ? assembly.validator_queries : assembly.queries;
     return queries->query(query, [&](std::string_view part) { out.send(part); });

@@ -113,8 +113,9 @@ Status Runtime::prepare_tables() {
   {
     std::lock_guard lock(mutex_);
     prepare_problem_ = prepared.ok() ? "" : prepared.error().to_string();
+    prepared_generation_ = tables.generation;
   }
-  prepared_generation_ = tables.generation;
+  wake_.notify_all();
   sender_->offer_again();
   return {};
 }
@@ -164,6 +165,13 @@ RuntimeStatus Runtime::status() const {
   status.process_problem = process_problem_;
   status.store_problem = store_problem_;
   return status;
+}
+
+Status Runtime::wait_prepared(std::chrono::milliseconds limit) const {
+  std::unique_lock lock(mutex_);
+  if (wake_.wait_for(lock, limit, [this] { return prepared_generation_ > 0 || stopping_; }) && !stopping_) return {};
+  return Error{ErrorCode::kUnavailable, store_problem_.empty() ? "the analytics tables are still being made; ask again"
+                                                               : "the analytics store: " + store_problem_};
 }
 
 bool Runtime::queryable(const std::map<TopicPartition, Offset>& ends) const {

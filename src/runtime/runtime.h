@@ -55,6 +55,8 @@ class Runtime {
   void stop();
 
   RuntimeStatus status() const;
+  // Returns once the analytics store has the plan's tables, as far as it takes them. kUnavailable: not within `limit`.
+  Status wait_prepared(std::chrono::milliseconds limit) const;
   // Whether everything in the log before `ends` is queryable.
   bool queryable(const std::map<TopicPartition, Offset>& ends) const;
   std::map<TopicPartition, Offset> processed() const { return runner_->offsets(); }
@@ -80,7 +82,7 @@ class Runtime {
   RuntimeOptions options_;
 
   mutable std::mutex mutex_;
-  std::condition_variable wake_;
+  mutable std::condition_variable wake_;
   bool stopping_ = false;
   uint64_t rounds_ = 0;            // committed; the sender waits for news
   uint64_t events_processed_ = 0;

@@ -217,6 +217,6 @@ def test_a_reset_reads_everything_again_and_removes_what_vanished(beside, shops,
     stops(pipeline.start(), "slot")
     pipeline.terminate()
     pipeline.command("client", "reset", "bad").expect(0)
-    pipeline.start_and_wait()
+    pipeline.start_and_wait().wait_queryable()
     assert pipeline.count("bad", "users") == 60
     pipeline.verify_clean()

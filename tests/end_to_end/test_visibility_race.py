@@ -37,16 +37,30 @@ def test_a_commit_that_waits_for_a_standby_wins_over_the_snapshot(own_server, pi
                 cursor.execute("DELETE FROM orders WHERE id = %s", (row,))
         connection.close()
 
-    threads = [threading.Thread(target=hang, args=(row,)) for row in HELD]
-    for thread in threads:
-        thread.start()
+    released = threading.Event()
+
+    def probe():  # commits do not wait before the server's processes have all read the new setting
+        connection = acme.connect()
+        with connection.cursor() as cursor:
+            cursor.execute("SET synchronous_commit = on")
+            while not released.is_set():
+                cursor.execute("SELECT pg_logical_emit_message(true, 'probe', '')")
+        connection.close()
+
+    threads = [threading.Thread(target=probe)]
+    threads += [threading.Thread(target=hang, args=(row,)) for row in HELD]
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-    wait_for(lambda: acme.value(waiting) == len(HELD), 20, "the commits to hang")
+    threads[0].start()
+    wait_for(lambda: acme.value(waiting) == 1, 20, "a commit to hang")
+    for thread in threads[1:]:
+        thread.start()
+    wait_for(lambda: acme.value(waiting) == len(threads), 20, "the commits to hang")
     assert acme.value("SELECT count(*) FROM orders WHERE status = 'new'") == 0, "they are visible"
     try:
         pipeline.wait_state("streaming", limit=60)
-        assert acme.value(waiting) == len(HELD), "they were released before the snapshot ended"
+        assert acme.value(waiting) == len(threads), "they were released before the snapshot ended"
     finally:
+        released.set()
         server.database("postgres").execute("ALTER SYSTEM RESET synchronous_standby_names")
         server.database("postgres").execute("SELECT pg_reload_conf()")
         for thread in threads:

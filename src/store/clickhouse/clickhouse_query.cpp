@@ -9,7 +9,13 @@ namespace {
 constexpr size_t tree_bytes_max = 16 << 20;
 
 // What a client learns of an error: nothing of who else is there.
-Error for_client(Error error) {
+Error for_client(Error error, const ClientId& client) {
+  // Its own, since every other one's name is refused before: no run of the pipeline has made its tables yet.
+  if (error.message.find("(UNKNOWN_DATABASE)") != std::string::npos) {
+    return {ErrorCode::kUnavailable, fmt::format("client {} has no tables yet; `tributary run` makes them once it knows "
+                                                 "the source's columns",
+                                                 client)};
+  }
   switch (error.code) {
     case ErrorCode::kNotFound:
     case ErrorCode::kInvalidInput: return Error{ErrorCode::kInvalidInput, without_hints(error.message)};
@@ -45,7 +51,7 @@ Status ClickHouseQueries::query(const ClientQuery& query, const std::function<vo
   if (statement.needs_tree) {
     ClientQuery explain{query.client, "EXPLAIN AST " + statement.text, "TabSeparatedRaw"};
     auto tree = http_.read({.sql = explain.sql, .parameters = parameters(explain)}, tree_bytes_max);
-    if (!tree.ok()) return for_client(std::move(tree).error());
+    if (!tree.ok()) return for_client(std::move(tree).error(), query.client);
     RETURN_IF_ERROR(check_tree(*tree, query.client.value));
   }
   ClientQuery run = query;
@@ -54,7 +60,7 @@ Status ClickHouseQueries::query(const ClientQuery& query, const std::function<vo
   auto answer = http_.run(
       {.sql = run.sql, .parameters = parameters(run), .timeout = limits_.execution_time_max + std::chrono::seconds(10)},
       out);
-  if (!answer.ok()) return for_client(std::move(answer).error());
+  if (!answer.ok()) return for_client(std::move(answer).error(), query.client);
   return {};
 }
 
