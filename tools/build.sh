@@ -21,6 +21,9 @@ case $preset in
 esac
 [ -f "$ROOT/CMakeLists.txt" ] || die 69 "build: there is no CMakeLists.txt yet"
 
+# A second clone of the project compiles nothing again: paths count from the build folder, not from the root.
+export CCACHE_BASEDIR=$ROOT CCACHE_NOHASHDIR=1
+
 directory=$ROOT/build/$preset
 configured=$directory/.configured
 lock "$preset"
