@@ -1,5 +1,8 @@
 #include "app/assembly.h"
 
+#include <algorithm>
+#include <thread>
+
 namespace tributary {
 namespace {
 
@@ -70,6 +73,7 @@ Status Assembly::open_process(LockFile lock) {
       .log = *log,
       .expressions = *duckdb,
       .analytics = *store,
+      .raw = *raw,
       .add_raw =
           [this](StorageBatch& batch, std::span<const RawBlock> blocks) {
             std::vector<RawAddition> additions;
@@ -83,7 +87,10 @@ Status Assembly::open_process(LockFile lock) {
     options.clients.emplace_back(id);
     for (const auto& [name, domain] : pipeline.domains) tables.push_back({ClientId{id}, name, domain.table});
   }
-  ASSIGN_OR_RETURN(auto runner, RoundRunner::open(std::move(ports), {}, std::move(tables), attribute_columns(pipeline)));
+  RoundLimits limits;
+  limits.workers = pipeline.process.workers != 0 ? pipeline.process.workers : std::max(1U, std::thread::hardware_concurrency());
+  ASSIGN_OR_RETURN(auto runner,
+                   RoundRunner::open(std::move(ports), limits, std::move(tables), attribute_columns(pipeline)));
   auto sender = std::make_unique<OutboxSender>(*storage, *store, SenderLimits{});
   RETURN_IF_ERROR(sender->open());
   options.round_interval = pipeline.process.checkpoint_interval;

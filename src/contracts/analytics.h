@@ -27,10 +27,13 @@ struct OutputColumn {
 
 // One view's table (docs/formats/analytics-table.md).
 struct TableDefinition {
-  std::string name;                    // the view's
+  std::string name;                    // the view's; a later build of it has its number behind: "sales@2"
   std::vector<OutputColumn> columns;   // without the technical ones
   std::vector<std::string> order_by;   // columns that sort the table after the client and before the key
   std::string comment;
+  bool shown = true;                   // clients read it, as read_name()
+
+  std::string read_name() const { return name.substr(0, name.find('@')); }
 
   friend bool operator==(const TableDefinition&, const TableDefinition&) = default;
 };
@@ -49,7 +52,7 @@ struct OutputBatch {
 
 // Everything of (client, view) with a version below `below` and a key in [low, high) is gone. Empty bounds are open.
 struct Withdrawal {
-  std::string view;
+  std::string view;  // its table's name
   ClientId client;
   Version below;
   std::string low;
@@ -74,6 +77,9 @@ class AnalyticsStore {
 
   // Takes effect on all rows inserted before it. Retrying is harmless.
   virtual Status withdraw(const Withdrawal& withdrawal) = 0;
+
+  // Removes a table that no client reads any more. One that is not there is removed.
+  virtual Status drop(const std::string& table) = 0;
 };
 
 struct ClientQuery {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "contracts/event_log.h"
 
@@ -20,6 +21,12 @@ struct RawQuery {
   std::optional<int64_t> to_micros;         // exclusive
 };
 
+struct RawPiece {
+  std::vector<EventBatch> batches;
+  std::string cursor;  // where to go on
+  bool end = false;    // there is nothing behind
+};
+
 class RawStore {
  public:
   virtual ~RawStore() = default;
@@ -29,6 +36,11 @@ class RawStore {
 
   // Gives matching events to `visit` in the order of their blocks, until it returns false.
   virtual Status read(const RawQuery& query, const std::function<bool(const EventBatch&)>& visit) = 0;
+
+  // All events of a client's domain, piece by piece: from `cursor` (as an earlier call gave it; empty: the start), whole
+  // blocks until `bytes_max` is passed. Events added meanwhile may be in a later piece or not.
+  virtual Result<RawPiece> scan(const ClientId& client, const std::string& domain, const std::string& cursor,
+                                size_t bytes_max) = 0;
 };
 
 }  // namespace tributary

@@ -134,7 +134,9 @@ struct ViewPlan {
   std::vector<std::string> order_by;  // how the table is sorted below the client. By default `key`
 
   const std::vector<OutputColumn>& columns() const { return nodes.back().columns; }
-  TableDefinition table() const { return {.name = name, .columns = columns(), .order_by = order_by, .comment = {}}; }
+  TableDefinition table() const {
+    return {.name = name, .columns = columns(), .order_by = order_by, .comment = {}};
+  }
   // Whether an operator keeps state; else, and where it reads no view that keeps some, a row is a function of one row.
   bool keeps_state() const {
     for (const PlanNode& node : nodes) {

@@ -31,6 +31,7 @@ class Column {
   explicit Column(LogicalType type) : type_(type), width_(type.fixed_width()) {}
 
   const LogicalType& type() const { return type_; }
+  size_t width() const { return width_; }  // bytes of a value; 0: variable
   size_t rows() const { return states_.size(); }
   CellState state(size_t row) const { return states_[row]; }
   bool is_value(size_t row) const { return states_[row] == CellState::kValue; }

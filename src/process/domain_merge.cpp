@@ -127,19 +127,36 @@ class RowWriter {
 // One round of one domain.
 class Round {
  public:
-  Round(const std::string& domain, const FindSchema& find_schema, std::vector<EventBatch>& batches, KeyedState& state,
-        const Relation& relation)
-      : domain_(domain), find_schema_(find_schema), batches_(batches), state_(state), relation_(relation) {}
+  Round(const MergeOptions& options, const FindSchema& find_schema, const std::vector<const EventBatch*>& batches,
+        KeyedState& state, const Relation& relation)
+      : options_(options),
+        domain_(options.state_name),
+        find_schema_(find_schema),
+        batches_(batches),
+        state_(state),
+        relation_(relation) {}
 
-  Result<MergeOutput> run() {
-    RETURN_IF_ERROR(load_clients());
-    RETURN_IF_ERROR(raise_floors());
+  Result<MergeOutput> run(const std::vector<std::pair<ClientId, std::string>>& sweeping,
+                          const std::vector<ParkedRow>& touched) {
     live_.emplace(output_.live, relation_);
     gone_.emplace(output_.gone, relation_);
-    for (const EventBatch& batch : batches_) {
-      if (!clients_.at(batch.client).stateful) pass_through(batch);
+    before_.emplace(output_.before, relation_);
+    for (const EventBatch* batch : batches_) tables_.emplace(batch->client, batch->schema->table);
+    for (const auto& [client, table] : sweeping) tables_.emplace(client, table);
+    for (const ParkedRow& row : touched) tables_.emplace(row.client, row.table);
+    RETURN_IF_ERROR(load_clients());
+    RETURN_IF_ERROR(raise_floors());
+    for (const EventBatch* batch : batches_) {
+      if (!clients_.at(batch->client).stateful) pass_through(*batch);
     }
+    for (const ParkedRow& row : touched) {
+      Touched again = touch(row.client, row.key, nullptr, 0);
+      RETURN_IF_ERROR(again.error_or_ok());
+      again.entry->again = true;
+    }
+    for (const auto& [client, table] : sweeping) RETURN_IF_ERROR(sweep(client));
     RETURN_IF_ERROR(merge_rows());
+    for (auto& [id, client] : clients_) finish_sweeps(id, client);
     return std::move(output_);
   }
 
@@ -147,13 +164,16 @@ class Round {
   struct Client {
     bool stateful = false;
     RangeFloors floors;
+    Sweeps sweeps;
+    std::string sweeps_stored;
   };
   struct Entry {  // one row key in this round
     RowState state;
     std::string before;                  // encoded, as loaded
+    std::optional<RowState> given_out;   // keep_rows: the row that the rounds before gave out
+    bool again = false;                  // is given out whether or not it changed
     const EventBatch* batch = nullptr;   // a fact about the key, for its key columns
     size_t row = 0;
-    std::string table;
     ClientId client;
     std::string key;
   };
@@ -162,46 +182,95 @@ class Round {
   Status load_clients() {
     std::vector<std::string> keys;
     std::vector<ClientId> clients;
-    for (const EventBatch& batch : batches_) {
-      if (!clients_.try_emplace(batch.client).second) continue;
-      clients.push_back(batch.client);
-      keys.push_back(operator_key(StateOperator::kStateful, batch.client, domain_, {}));
-      keys.push_back(operator_key(StateOperator::kFloor, batch.client, domain_, {}));
+    for (const auto& [id, table] : tables_) {
+      clients_.try_emplace(id);
+      clients.push_back(id);
+      keys.push_back(operator_key(StateOperator::kStateful, id, domain_, {}));
+      keys.push_back(operator_key(StateOperator::kFloor, id, domain_, {}));
+      keys.push_back(operator_key(StateOperator::kSweep, id, domain_, {}));
     }
     ASSIGN_OR_RETURN(auto values, state_.get(keys));
     for (size_t i = 0; i < clients.size(); ++i) {
       Client& client = clients_.at(clients[i]);
-      client.stateful = values[2 * i].has_value();
-      if (!values[2 * i + 1]) continue;
-      ASSIGN_OR_RETURN(client.floors, RangeFloors::decode(*values[2 * i + 1]));
+      client.stateful = options_.keep_rows || values[3 * i].has_value();
+      if (values[3 * i + 1]) {
+        ASSIGN_OR_RETURN(client.floors, RangeFloors::decode(*values[3 * i + 1]));
+      }
+      if (!values[3 * i + 2]) continue;
+      ASSIGN_OR_RETURN(client.sweeps, Sweeps::decode(*values[3 * i + 2]));
+      client.sweeps_stored = std::move(*values[3 * i + 2]);
+      output_.sweeps_before[clients[i]] = client.sweeps;
     }
-    for (const EventBatch& batch : batches_) {
-      Client& client = clients_.at(batch.client);
-      if (client.stateful || batch.rows() == 0 || !may_lack_values(*batch.schema)) continue;
+    for (const EventBatch* batch : batches_) {
+      Client& client = clients_.at(batch->client);
+      if (client.stateful || batch->rows() == 0 || !may_lack_values(*batch->schema)) continue;
       client.stateful = true;
-      state_.put(operator_key(StateOperator::kStateful, batch.client, domain_, {}), "1");
+      state_.put(operator_key(StateOperator::kStateful, batch->client, domain_, {}), "1");
     }
     return {};
   }
 
   Status raise_floors() {
-    for (const EventBatch& batch : batches_) {
-      Client& client = clients_.at(batch.client);
+    for (const EventBatch* batch : batches_) {
+      Client& client = clients_.at(batch->client);
       bool changed = false;
-      for (const RangeFact& fact : batch.ranges) {
+      for (const RangeFact& fact : batch->ranges) {
         if (!client.floors.add(fact)) continue;
         changed = true;
-        output_.floors.push_back({batch.client, domain_, fact.position, fact.low, fact.high});
+        output_.floors.push_back({batch->client, options_.domain, fact.position, fact.low, fact.high});
+        if (options_.keep_rows) client.sweeps.list.push_back({fact.low, fact.high, false, {}});
       }
-      if (changed) state_.put(operator_key(StateOperator::kFloor, batch.client, domain_, {}), client.floors.encode());
+      if (changed) state_.put(operator_key(StateOperator::kFloor, batch->client, domain_, {}), client.floors.encode());
     }
     // Only now are all floors known that a row loaded in this round must have.
-    for (const EventBatch& batch : batches_) {
-      for (const RangeFact& fact : batch.ranges) {
-        RETURN_IF_ERROR(unpark(batch.client, fact));
+    for (const EventBatch* batch : batches_) {
+      for (const RangeFact& fact : batch->ranges) {
+        RETURN_IF_ERROR(unpark(batch->client, fact));
       }
     }
     return {};
+  }
+
+  // Looks at the next rows of the client's sweeps.
+  Status sweep(const ClientId& id) {
+    Client& client = clients_.at(id);
+    std::string prefix = operator_key(StateOperator::kMergedRow, id, domain_, {});
+    size_t left = options_.sweep_rows_max;
+    while (left > 0 && !client.sweeps.empty()) {
+      Sweep& sweep = client.sweeps.list.front();
+      std::vector<std::string> keys;
+      RETURN_IF_ERROR(state_.scan(prefix, prefix + sweep.cursor, [&](std::string_view key, std::string_view) {
+        std::string_view row_key = key.substr(prefix.size());
+        if (!sweep.high.empty() && row_key >= sweep.high) return false;
+        keys.emplace_back(row_key);
+        return keys.size() < left;
+      }));
+      for (const std::string& key : keys) {
+        Touched touched = touch(id, key, nullptr, 0);
+        RETURN_IF_ERROR(touched.error_or_ok());
+        touched.entry->again = touched.entry->again || sweep.attributes;
+      }
+      bool done = keys.size() < left;
+      left -= keys.size();
+      if (done) {
+        client.sweeps.list.erase(client.sweeps.list.begin());
+      } else {
+        sweep.cursor = keys.back() + '\0';
+      }
+    }
+    return {};
+  }
+
+  void finish_sweeps(const ClientId& id, const Client& client) {
+    if (client.sweeps.empty() && client.sweeps_stored.empty()) return;
+    std::string key = operator_key(StateOperator::kSweep, id, domain_, {});
+    if (client.sweeps.empty()) {
+      state_.erase(key);
+    } else {
+      state_.put(key, client.sweeps.encode());
+      output_.pending = true;
+    }
+    output_.sweeps[id] = client.sweeps;
   }
 
   // Rows that waited for a value and are gone now wait no more.
@@ -247,7 +316,7 @@ class Round {
       std::vector<std::string> one{id};
       auto values = state_.get(one);
       if (!values.ok()) return {values.error(), true};
-      Status loaded = load(client, key, id, std::move((*values)[0]), batch != nullptr ? batch->schema->table : "");
+      Status loaded = load(client, key, id, std::move((*values)[0]));
       if (!loaded.ok()) return {loaded.error(), true};
       at = index_.find(id);
     }
@@ -255,22 +324,20 @@ class Round {
     if (batch != nullptr) {
       entry.batch = batch;
       entry.row = row;
-      entry.table = batch->schema->table;
     }
     return {{}, false, &entry};
   }
 
-  Status load(const ClientId& client, const std::string& key, const std::string& id, std::optional<std::string> stored,
-              const std::string& table) {
+  Status load(const ClientId& client, const std::string& key, const std::string& id, std::optional<std::string> stored) {
     Entry entry;
     entry.client = client;
     entry.key = key;
-    entry.table = table;
     if (stored) {
       ASSIGN_OR_RETURN(entry.state, RowState::decode(*stored, [&](uint32_t version) {
-        return find_schema_(client, table_of(client, table), version);
+        return find_schema_(client, tables_.at(client), version);
       }));
       entry.before = std::move(*stored);
+      if (options_.keep_rows && entry.state.live() && entry.state.complete()) entry.given_out = entry.state;
     }
     const RangeFloors& floors = clients_.at(client).floors;
     if (!floors.empty()) raise_floor(entry.state, floors.floor_of(key));
@@ -279,46 +346,37 @@ class Round {
     return {};
   }
 
-  // A client has one table per domain, so any batch of it in this round names it.
-  std::string table_of(const ClientId& client, const std::string& known) const {
-    if (!known.empty()) return known;
-    for (const EventBatch& batch : batches_) {
-      if (batch.client == client) return batch.schema->table;
-    }
-    return known;
-  }
-
   Status load_all() {
     std::vector<std::string> ids;
     std::vector<std::pair<const EventBatch*, std::string>> of;
-    for (const EventBatch& batch : batches_) {
-      if (!clients_.at(batch.client).stateful) continue;
-      for (size_t row = 0; row < batch.rows(); ++row) {
-        std::string key = batch.row_key(row);
-        std::string id = operator_key(StateOperator::kMergedRow, batch.client, domain_, key);
+    for (const EventBatch* batch : batches_) {
+      if (!clients_.at(batch->client).stateful) continue;
+      for (size_t row = 0; row < batch->rows(); ++row) {
+        std::string key = batch->row_key(row);
+        std::string id = operator_key(StateOperator::kMergedRow, batch->client, domain_, key);
         if (!wanted_.insert(id).second || index_.contains(id)) continue;
         ids.push_back(std::move(id));
-        of.emplace_back(&batch, std::move(key));
+        of.emplace_back(batch, std::move(key));
       }
     }
     if (ids.empty()) return {};
     ASSIGN_OR_RETURN(auto values, state_.get(ids));
     for (size_t i = 0; i < ids.size(); ++i) {
-      RETURN_IF_ERROR(load(of[i].first->client, of[i].second, ids[i], std::move(values[i]), of[i].first->schema->table));
+      RETURN_IF_ERROR(load(of[i].first->client, of[i].second, ids[i], std::move(values[i])));
     }
     return {};
   }
 
   Status merge_rows() {
     RETURN_IF_ERROR(load_all());
-    for (const EventBatch& batch : batches_) {
-      if (!clients_.at(batch.client).stateful) continue;
-      for (size_t row = 0; row < batch.rows(); ++row) {
-        Touched touched = touch(batch.client, batch.row_key(row), &batch, row);
+    for (const EventBatch* batch : batches_) {
+      if (!clients_.at(batch->client).stateful) continue;
+      for (size_t row = 0; row < batch->rows(); ++row) {
+        Touched touched = touch(batch->client, batch->row_key(row), batch, row);
         RETURN_IF_ERROR(touched.error_or_ok());
         std::vector<MovedValues> moved;
-        merge_fact(touched.entry->state, batch, row, moved);
-        RETURN_IF_ERROR(follow(batch.client, batch.schema->table, std::move(moved)));
+        merge_fact(touched.entry->state, *batch, row, moved);
+        RETURN_IF_ERROR(follow(batch->client, std::move(moved)));
       }
     }
     for (Entry& entry : entries_) emit(entry);
@@ -326,13 +384,12 @@ class Round {
   }
 
   // Brings values that moved with a key change to their new keys; a row may have moved on.
-  Status follow(const ClientId& client, const std::string& table, std::vector<MovedValues> moved) {
+  Status follow(const ClientId& client, std::vector<MovedValues> moved) {
     while (!moved.empty()) {
       MovedValues values = std::move(moved.back());
       moved.pop_back();
       Touched touched = touch(client, values.to_key, nullptr, 0);
       RETURN_IF_ERROR(touched.error_or_ok());
-      if (touched.entry->table.empty()) touched.entry->table = table;
       merge_moved(touched.entry->state, values, moved);
     }
     return {};
@@ -340,8 +397,12 @@ class Round {
 
   void emit(Entry& entry) {
     std::string after = entry.state.encode();
-    if (after == entry.before) return;
-    state_.put(operator_key(StateOperator::kMergedRow, entry.client, domain_, entry.key), after);
+    if (after == entry.before && !entry.again) return;
+    if (after != entry.before) state_.put(operator_key(StateOperator::kMergedRow, entry.client, domain_, entry.key), after);
+    if (entry.given_out) {
+      before_->begin(entry.client, entry.key, entry.given_out->position, entry.given_out->fill);
+      before_->cells_of(*entry.given_out);
+    }
     std::string parked = operator_key(StateOperator::kParked, entry.client, domain_, entry.key);
     if (!entry.state.live()) {
       state_.erase(parked);
@@ -350,8 +411,9 @@ class Round {
       gone_->begin(entry.client, entry.key, entry.state.floor, 0);
       gone_->key_cells_of(*entry.batch, entry.row);
     } else if (!entry.state.complete()) {
-      state_.put(parked, entry.table);
-      output_.parked.push_back({entry.client, entry.table, entry.key});
+      const std::string& table = tables_.at(entry.client);
+      state_.put(parked, table);
+      output_.parked.push_back({entry.client, table, entry.key});
     } else {
       state_.erase(parked);
       live_->begin(entry.client, entry.key, entry.state.position, entry.state.fill);
@@ -359,15 +421,18 @@ class Round {
     }
   }
 
+  const MergeOptions& options_;
   const std::string& domain_;
   const FindSchema& find_schema_;
-  std::vector<EventBatch>& batches_;
+  const std::vector<const EventBatch*>& batches_;
   KeyedState& state_;
   const Relation& relation_;
 
   MergeOutput output_;
   std::optional<RowWriter> live_;
   std::optional<RowWriter> gone_;
+  std::optional<RowWriter> before_;
+  std::map<ClientId, std::string> tables_;  // a client has one table for the domain
   std::map<ClientId, Client> clients_;
   std::deque<Entry> entries_;
   std::unordered_map<std::string, size_t> index_;
@@ -377,8 +442,25 @@ class Round {
 }  // namespace
 
 Result<MergeOutput> DomainMerge::run(KeyedState& state, const Relation& relation) {
-  std::vector<EventBatch> batches = std::exchange(batches_, {});
-  return Round(domain_, find_schema_, batches, state, relation).run();
+  auto batches = std::exchange(batches_, {});
+  auto sweeping = std::exchange(sweeping_, {});
+  auto touched = std::exchange(touched_, {});
+  return Round(options_, find_schema_, batches, state, relation).run(sweeping, touched);
+}
+
+Status DomainMerge::sweep_attributes(KeyedState& state, const std::string& state_name, const ClientId& client,
+                                     std::string old_attributes) {
+  ASSIGN_OR_RETURN(Sweeps known, sweeps(state, state_name, client));
+  known.list.push_back({{}, {}, true, std::move(old_attributes)});
+  state.put(operator_key(StateOperator::kSweep, client, state_name, {}), known.encode());
+  return {};
+}
+
+Result<Sweeps> DomainMerge::sweeps(KeyedState& state, const std::string& state_name, const ClientId& client) {
+  std::vector<std::string> keys{operator_key(StateOperator::kSweep, client, state_name, {})};
+  ASSIGN_OR_RETURN(auto values, state.get(keys));
+  if (!values[0]) return Sweeps{};
+  return Sweeps::decode(*values[0]);
 }
 
 }  // namespace tributary

@@ -6,7 +6,7 @@ namespace tributary {
 namespace {
 
 constexpr uint8_t format_version = 1;
-enum EntryKind : uint8_t { kRows = 1, kWithdrawal = 2, kProgress = 3 };
+enum EntryKind : uint8_t { kRows = 1, kWithdrawal = 2, kProgress = 3, kSwitch = 4 };
 
 void put_position(std::string& out, const Position& position) { position.append_to(out); }
 
@@ -70,6 +70,11 @@ struct Writer {
       put_varint(out, consumed.next.value);
     }
   }
+  void operator()(const OutboxSwitch& entry) {
+    put_u8(out, kSwitch);
+    put_string(out, entry.view);
+    put_varint(out, entry.generation);
+  }
 };
 
 }  // namespace
@@ -119,6 +124,13 @@ Result<OutboxEntry> decode_outbox_entry(std::string_view bytes) {
       break;
     }
     case kProgress: entry = read_progress(reader); break;
+    case kSwitch: {
+      OutboxSwitch change;
+      change.view = reader.string();
+      change.generation = static_cast<uint32_t>(reader.varint());
+      entry = std::move(change);
+      break;
+    }
     default: return corrupt;
   }
   if (!reader.ok() || !reader.at_end()) return corrupt;

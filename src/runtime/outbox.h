@@ -37,7 +37,13 @@ struct OutboxProgress {
   std::vector<Consumed> consumed;
 };
 
-using OutboxEntry = std::variant<OutboxRows, OutboxWithdrawal, OutboxProgress>;
+// A view's new build is whole once everything before it is acknowledged: readers are to see its table from now on.
+struct OutboxSwitch {
+  std::string view;
+  uint32_t generation = 0;
+};
+
+using OutboxEntry = std::variant<OutboxRows, OutboxWithdrawal, OutboxProgress, OutboxSwitch>;
 
 std::string outbox_key(Checkpoint checkpoint, uint32_t index);
 Result<Checkpoint> outbox_checkpoint(std::string_view key);

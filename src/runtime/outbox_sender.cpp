@@ -4,6 +4,8 @@
 #include <thread>
 
 #include "base/bytes.h"
+#include "runtime/builds.h"
+#include "runtime/state_cleanup.h"
 
 namespace tributary {
 namespace {
@@ -76,7 +78,7 @@ Result<bool> OutboxSender::send() {
     if (i < entries.size() && withdrawal == nullptr) continue;
     RETURN_IF_ERROR(insert_rows(entries, begin, i));
     begin = i + 1;
-    if (withdrawal == nullptr || aside(entries[i].entry)) continue;
+    if (withdrawal == nullptr || aside(entries[i].entry) || dropped_.contains(withdrawal->withdrawal.view)) continue;
     Status done = store_.withdraw(withdrawal->withdrawal);
     if (done.ok()) continue;
     if (retryable(done.error().code)) return std::move(done).error();
@@ -85,11 +87,16 @@ Result<bool> OutboxSender::send() {
   }
 
   StorageBatch write;
+  bool switched = false;
   uint64_t removed = 0;
   for (const Loaded& loaded : entries) {
     if (aside(loaded.entry)) continue;
     write.remove(Family::kOutbox, loaded.key);
     removed += loaded.bytes;
+    if (const auto* change = std::get_if<OutboxSwitch>(&loaded.entry)) {
+      put_switched(write, change->view + generation_suffix(change->generation));
+      switched = true;
+    }
     const auto* progress = std::get_if<OutboxProgress>(&loaded.entry);
     if (progress == nullptr) continue;
     for (const auto& consumed : progress->consumed) {
@@ -100,6 +107,7 @@ Result<bool> OutboxSender::send() {
   }
   RETURN_IF_ERROR(storage_.write(write, {.sync = false}));  // lost with the machine: sent again
   waiting_bytes_ -= removed;
+  switched_ = switched_ || switched;
   resume_key_ = entries.back().key + '\0';
   for (const Loaded& loaded : entries) {
     if (const auto* progress = std::get_if<OutboxProgress>(&loaded.entry)) note_progress(*progress);
@@ -111,7 +119,7 @@ Status OutboxSender::insert_rows(const std::vector<Loaded>& entries, size_t begi
   std::map<std::string, std::vector<std::string_view>> by_table;
   for (size_t i = begin; i < end; ++i) {
     const auto* rows = std::get_if<OutboxRows>(&entries[i].entry);
-    if (rows != nullptr && !aside(entries[i].entry)) by_table[rows->table].push_back(rows->encoded);
+    if (rows != nullptr && !aside(entries[i].entry) && !dropped_.contains(rows->table)) by_table[rows->table].push_back(rows->encoded);
   }
   // An insert mostly waits for the store's disk: several tables at once.
   std::vector<std::pair<std::string, Status>> done;
@@ -138,6 +146,17 @@ Status OutboxSender::insert_rows(const std::vector<Loaded>& entries, size_t begi
     set_aside_[table] = inserted.error().to_string();
   }
   return failed;
+}
+
+Status OutboxSender::forget_table(const std::string& table) {
+  dropped_.insert(table);
+  {
+    std::lock_guard lock(mutex_);
+    set_aside_.erase(table);
+  }
+  StorageBatch write;
+  remove_unused(write, table);
+  return storage_.write(write);
 }
 
 void OutboxSender::note_progress(const OutboxProgress& progress) {

@@ -10,7 +10,9 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "contracts/analytics.h"
@@ -51,6 +53,10 @@ class OutboxSender {
   std::map<ClientId, ClientProgress> progress() const;
   std::map<TopicPartition, Offset> acknowledged() const;  // consumed and queryable
   std::map<std::string, std::string> set_aside() const;   // table → reason
+  // Whether readers are to be brought over to new builds since the last call: noted in the storage (state_cleanup.h).
+  bool took_switches() { return std::exchange(switched_, false); }
+  // The table is dropped: what still waits for it goes.
+  Status forget_table(const std::string& table);
   // Offers the tables set aside again, after they may have been mended.
   void offer_again();
 
@@ -70,6 +76,8 @@ class OutboxSender {
   AnalyticsStore& store_;
   SenderLimits limits_;
   std::atomic<uint64_t> waiting_bytes_ = 0;
+  bool switched_ = false;
+  std::set<std::string> dropped_;    // tables
   std::string resume_key_;  // what is before it is sent or belongs to a table set aside
 
   mutable std::mutex mutex_;

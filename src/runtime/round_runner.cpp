@@ -4,13 +4,13 @@
 
 #include "base/bytes.h"
 #include "codec/block.h"
+#include "runtime/state_cleanup.h"
 
 namespace tributary {
 namespace {
 
 constexpr std::string_view checkpoint_key = "runtime/checkpoint";
 constexpr std::string_view offset_prefix = "runtime/offset/";
-constexpr std::string_view attributes_prefix = "runtime/attributes/";
 
 std::string offset_key(const TopicPartition& partition) {
   std::string key(offset_prefix);
@@ -34,34 +34,14 @@ std::string number_bytes(uint64_t number) {
   return bytes;
 }
 
-// Client and view of a dead letter's state key, and the row key.
-std::string dead_letter_key(const ClientId& client, std::string_view view, std::string_view key) {
-  std::string tail;
-  CHECK(view.size() <= UINT8_MAX);
-  put_u8(tail, static_cast<uint8_t>(view.size()));
-  tail.append(view);
-  tail.append(key);
-  return state_key(static_cast<uint16_t>(StateOperator::kDeadLetter), client.value, tail);
-}
-
-std::optional<std::pair<ClientId, std::string>> dead_letter_owner(std::string_view key) {
-  ByteReader reader(key);
-  reader.u16_big();
-  ClientId client{std::string(reader.bytes(reader.u8()))};
-  std::string view(reader.bytes(reader.u8()));
-  if (!reader.ok()) return std::nullopt;
-  return std::pair{client, view};
-}
-
-std::string encode_dead_letter(const DeadRow& row) {
-  std::string out;
-  put_u8(out, 1);  // format version
-  row.position.append_to(out);
-  put_string(out, row.reason);
-  return out;
-}
-
 }  // namespace
+
+RoundRunner::Pass::Pass(Storage& storage, size_t workers, uint64_t number) : checkpoint(number) {
+  for (size_t i = 0; i < workers; ++i) {
+    states.push_back(std::make_unique<RoundState>(storage));
+    state_pointers.push_back(states.back().get());
+  }
+}
 
 Result<std::unique_ptr<RoundRunner>> RoundRunner::open(RoundPorts ports, RoundLimits limits, std::vector<Table> tables,
                                                        std::map<ClientId, std::map<std::string, Column>> attributes) {
@@ -70,7 +50,7 @@ Result<std::unique_ptr<RoundRunner>> RoundRunner::open(RoundPorts ports, RoundLi
   return runner;
 }
 
-Status RoundRunner::load(std::vector<Table> tables, std::map<ClientId, std::map<std::string, Column>> attributes) {
+Status RoundRunner::load_offsets() {
   ASSIGN_OR_RETURN(uint64_t checkpoint, stored_number(ports_.storage, checkpoint_key));
   checkpoint_ = checkpoint;
   StorageIterator offsets = ports_.storage.iterate(Family::kMeta, offset_prefix);
@@ -80,108 +60,311 @@ Status RoundRunner::load(std::vector<Table> tables, std::map<ClientId, std::map<
     partition.topic = key.string();
     partition.partition = PartitionId{key.u32_big()};
     ByteReader value(offsets.value());
-    offsets_[partition] = Offset{value.u64()};
+    read_[partition] = Offset{value.u64()};
     if (!key.ok() || !value.ok()) return Error{ErrorCode::kCorrupt, "a stored offset does not decode"};
   }
   RETURN_IF_ERROR(offsets.status());
+  offsets_ = read_;
+  // What rounds before the end had not told the sender yet.
+  for (const auto& [partition, next] : read_) progress_.consumed.push_back({partition.topic, partition.partition, next});
+  progress_due_ = !read_.empty();
+  return {};
+}
 
-  std::string dead_prefix;
-  put_u16_big(dead_prefix, static_cast<uint16_t>(StateOperator::kDeadLetter));
-  StorageIterator dead = ports_.storage.iterate(Family::kState, dead_prefix);
-  for (; dead.valid(); dead.next()) {
-    dead_keys_.emplace(dead.key());
-    if (auto owner = dead_letter_owner(dead.key())) ++dead_counts_[*owner];
-  }
-  RETURN_IF_ERROR(dead.status());
-
-  RETURN_IF_ERROR(load_attributes(std::move(attributes)));
-  for (const Table& table : tables) {
+Status RoundRunner::load(std::vector<Table> tables, std::map<ClientId, std::map<std::string, Column>> attributes) {
+  RETURN_IF_ERROR(load_offsets());
+  RETURN_IF_ERROR(dead_.load(ports_.storage));
+  ASSIGN_OR_RETURN(builds_, Builds::load(ports_.storage));
+  ASSIGN_OR_RETURN(set_aside_, stored_set_aside(ports_.storage));
+  client_tables_ = std::move(tables);
+  for (const Table& table : client_tables_) {
     ASSIGN_OR_RETURN(auto schemas, ports_.log.newest_schemas(table.client));
     for (const SchemaPtr& schema : schemas) {
       if (schema->table == table.table) newest_[{table.client, table.domain}] = schema;
     }
   }
-  return replan();
+  std::map<ClientId, ClientAttributes> changed;
+  RETURN_IF_ERROR(load_attributes(std::move(attributes), changed));
+  RETURN_IF_ERROR(take_switches());
+  RETURN_IF_ERROR(replan());
+  return use_changed_attributes(changed);
 }
 
-// A client's attributes have a revision, which rises when they change.
-Status RoundRunner::load_attributes(std::map<ClientId, std::map<std::string, Column>> attributes) {
-  StorageBatch write;
+// A client's attributes have a revision, which rises when they change. `changed` gets what they were.
+Status RoundRunner::load_attributes(std::map<ClientId, std::map<std::string, Column>> attributes,
+                                    std::map<ClientId, ClientAttributes>& changed) {
   for (auto& [client, values] : attributes) {
-    std::string content;
-    for (const auto& [name, value] : values) {
-      put_string(content, name);
-      put_u8(content, static_cast<uint8_t>(value.type().id));
-      put_u8(content, static_cast<uint8_t>(value.state(0)));
-      if (value.is_value(0)) put_string(content, value.bytes(0));
-    }
-    std::string key = std::string(attributes_prefix) + client.value;
-    ASSIGN_OR_RETURN(auto stored, ports_.storage.get(Family::kMeta, key));
-    uint32_t revision = 1;
-    bool same = false;
+    ClientAttributes now{1, std::move(values)};
+    ASSIGN_OR_RETURN(auto stored, stored_attributes(ports_.storage, client));
     if (stored) {
-      ByteReader reader(*stored);
-      uint32_t known = reader.u32();
-      same = reader.rest() == content;
-      revision = same ? known : known + 1;
+      bool same = stored->content() == now.content();
+      now.revision = same ? stored->revision : stored->revision + 1;
+      if (!same) changed.emplace(client, std::move(*stored));
     }
-    if (!same) {
-      std::string value;
-      put_u32(value, revision);
-      write.put(Family::kMeta, key, value + content);
-    }
-    attributes_[client] = {revision, std::move(values)};
+    attributes_[client] = std::move(now);
   }
-  return write.empty() ? Status() : ports_.storage.write(write);
+  return {};
+}
+
+// Rows that were computed under other attributes are computed again: those that are kept in a sweep over them, others from
+// their facts in raw.
+Status RoundRunner::use_changed_attributes(const std::map<ClientId, ClientAttributes>& changed) {
+  StorageBatch write;
+  RoundState state(ports_.storage);
+  for (const auto& [client, before] : changed) {
+    for (Generation& generation : generations_) {
+      for (const auto& [name, domain] : plan_.relations) {
+        if (!generation.graph->uses_attributes(name)) continue;
+        if (generation.graph->keeps_rows(name)) {
+          RETURN_IF_ERROR(
+              DomainMerge::sweep_attributes(state, generation.graph->state_name(name), client, before.encode()));
+        } else {
+          builds_.add_refeed(generation.number, client, name);
+        }
+      }
+    }
+  }
+  for (const auto& [client, now] : attributes_) put_attributes(write, client, now);
+  state.add_to(write);
+  builds_.save(write);
+  return ports_.storage.write(write);
 }
 
 Result<RoundOutcome> RoundRunner::run() {
-  RoundOutcome outcome;
+  if (builds_changed_.exchange(false)) {
+    RETURN_IF_ERROR(take_switches());
+    RETURN_IF_ERROR(replan());
+  }
+  ASSIGN_OR_RETURN(RoundOutcome outcome, live_round());
+  bool retries = false;
+  {
+    std::lock_guard lock(mutex_);
+    retries = !retries_.empty();
+  }
+  auto add = [&](RoundOutcome other) {
+    outcome.outbox_bytes += other.outbox_bytes;
+    outcome.more = outcome.more || other.more;
+    std::move(other.parked.begin(), other.parked.end(), std::back_inserter(outcome.parked));
+  };
+  if (retries) {
+    ASSIGN_OR_RETURN(RoundOutcome retried, retry_round());
+    add(std::move(retried));
+  }
+  if (!builds_.refeeds().empty()) {
+    ASSIGN_OR_RETURN(RoundOutcome fed, refeed_round());
+    add(std::move(fed));
+  }
+  outcome.more = outcome.more || unfinished() || builds_changed_;
+  outcome.outbox_bytes += std::exchange(outbox_bytes_of_replans_, 0);
+  return outcome;
+}
+
+bool RoundRunner::unfinished() const {
+  return !builds_.refeeds().empty() || std::any_of(generations_.begin(), generations_.end(), [](const Generation& of) {
+           return of.graph->wants_round();
+         });
+}
+
+GraphInput RoundRunner::input_of(const Generation& generation) const {
+  GraphInput input{.attributes = &attributes_};
+  for (const Table& table : client_tables_) {
+    if (!set_aside_.contains({table.client, table.domain})) input.tables[{table.client, table.domain}] = table.table;
+  }
+  input.run_generation = generation.number;
+  std::set<std::string> with_dead = dead_.tables();
+  for (const std::string& view : generation.graph->options().stored) {
+    if (with_dead.contains(view + generation_suffix(generation.number))) input.views_with_dead.insert(view);
+  }
+  return input;
+}
+
+Result<RoundOutcome> RoundRunner::live_round() {
   ASSIGN_OR_RETURN(std::vector<LogBlock> blocks, read_blocks());
-  if (blocks.empty()) return outcome;
+  bool wanted = !blocks.empty() || (progress_due_ && !unfinished()) ||
+                std::any_of(generations_.begin(), generations_.end(),
+                            [](const Generation& generation) { return generation.graph->wants_round(); });
+  if (!wanted) return RoundOutcome{};
   ASSIGN_OR_RETURN(std::deque<EventBatch> batches, decode(blocks));
   RETURN_IF_ERROR(learn_schemas(batches));
 
-  StorageBatch write;
-  RoundState state(ports_.storage);
-  next_checkpoint_ = checkpoint_ + 1;
-  outbox_index_ = 0;
-  outbox_bytes_ = 0;
+  Pass pass(ports_.storage, limits_.workers, checkpoint_ + 1);
   std::vector<RawBlock> raw;
   for (size_t i = 0; i < blocks.size(); ++i) raw.push_back({&blocks[i], &batches[i]});
-  RETURN_IF_ERROR(ports_.add_raw(write, raw));
-  OutboxProgress progress = progress_of(blocks, batches);
-
-  auto dead_keys = dead_keys_;
-  auto dead_counts = dead_counts_;
-  Status processed = process(std::move(batches), state, write, outcome);
-  if (processed.ok()) {
-    put_outbox(write, progress);
-    state.add_to(write);
-    for (const auto& consumed : progress.consumed) {
-      write.put(Family::kMeta, offset_key({consumed.topic, consumed.partition}), number_bytes(consumed.next.value));
+  if (!raw.empty()) RETURN_IF_ERROR(ports_.add_raw(pass.write, raw));
+  for (Generation& generation : generations_) {
+    GraphInput input = input_of(generation);
+    for (const EventBatch& batch : batches) {
+      // Of a client that is set aside they are kept in raw until it fits.
+      if (!set_aside_.contains({batch.client, batch.domain})) input.batches.push_back(&batch);
     }
-    write.put(Family::kMeta, checkpoint_key, number_bytes(next_checkpoint_));
-    processed = ports_.storage.write(write);
+    if (!input.batches.empty() || generation.graph->wants_round()) {
+      RETURN_IF_ERROR(run_graph(generation, std::move(input), pass));
+    }
   }
+  OutboxProgress before = progress_;
+  add_progress(blocks, batches);
+  bool tell = !unfinished();
+  if (tell) put_outbox(pass, progress_);
+  std::map<TopicPartition, Offset> next = read_;
+  for (const LogBlock& block : blocks) {
+    Offset& end = next[block.at];
+    end = std::max(end, Offset{block.first.value + block.events});
+    pass.outcome.events += block.events;
+  }
+  for (const auto& [partition, offset] : next) {
+    if (read_.contains(partition) && read_.at(partition) == offset) continue;
+    pass.write.put(Family::kMeta, offset_key(partition), number_bytes(offset.value));
+  }
+  if (Status done = commit(pass); !done.ok()) {
+    progress_ = std::move(before);
+    return std::move(done).error();
+  }
+  progress_due_ = !tell;
+  if (tell) progress_ = {};
+  read_ = std::move(next);
   std::lock_guard lock(mutex_);
-  if (!processed.ok()) {
-    dead_keys_ = std::move(dead_keys);
-    dead_counts_ = std::move(dead_counts);
-    return std::move(processed).error();
+  offsets_ = read_;
+  return std::move(pass.outcome);
+}
+
+// A piece of raw for a generation that has not seen it.
+Result<RoundOutcome> RoundRunner::refeed_round() {
+  Refeed& refeed = builds_.refeeds().front();
+  auto generation = std::find_if(generations_.begin(), generations_.end(),
+                                 [&](const Generation& of) { return of.number == refeed.generation; });
+  Pass pass(ports_.storage, limits_.workers, checkpoint_ + 1);
+  bool end = true;
+  std::string cursor = refeed.cursor;
+  RawPiece piece;
+  if (generation != generations_.end() && !set_aside_.contains({refeed.client, refeed.domain})) {
+    ASSIGN_OR_RETURN(piece, ports_.raw.scan(refeed.client, refeed.domain, refeed.cursor, limits_.refeed_bytes_max));
+    GraphInput input = input_of(*generation);
+    for (const EventBatch& batch : piece.batches) input.batches.push_back(&batch);
+    RETURN_IF_ERROR(run_graph(*generation, std::move(input), pass));
+    end = piece.end;
+    cursor = piece.cursor;
   }
-  for (const auto& consumed : progress.consumed) offsets_[{consumed.topic, consumed.partition}] = consumed.next;
-  for (const auto& client : progress.clients) outcome.events += client.events;
-  outcome.outbox_bytes = outbox_bytes_;
-  checkpoint_ = next_checkpoint_;
-  return outcome;
+  Builds before = builds_;
+  uint32_t number = refeed.generation;
+  if (end) {
+    builds_.refeeds().erase(builds_.refeeds().begin());
+  } else {
+    refeed.cursor = cursor;
+  }
+  builds_.save(pass.write);
+  if (Status done = commit(pass); !done.ok()) {
+    builds_ = std::move(before);
+    return std::move(done).error();
+  }
+  if (end && !builds_.being_fed(number)) builds_changed_ = true;
+  pass.outcome.more = true;
+  std::lock_guard lock(mutex_);
+  for (Rebuild& rebuild : rebuilds_) rebuild.refeeds_left = builds_.refeeds().size();
+  return std::move(pass.outcome);
+}
+
+// Rows that could not be computed, once more: those that are kept are given out again, others come from raw.
+Result<RoundOutcome> RoundRunner::retry_round() {
+  Retry retry;
+  {
+    std::lock_guard lock(mutex_);
+    retry = retries_.front();
+  }
+  Pass pass(ports_.storage, limits_.workers, checkpoint_ + 1);
+  std::vector<EventBatch> batches;
+  for (Generation& generation : generations_) {
+    if (!generation.graph->options().stored.contains(retry.view)) continue;
+    std::string table = retry.view + generation_suffix(generation.number);
+    if (retry.keys.empty()) dead_.forget(pass.write, ports_.storage, retry.client, table);
+    GraphInput input = input_of(generation);
+    input.views_with_dead.insert(retry.view);
+    for (const Table& of : client_tables_) {
+      if (of.client != retry.client || !generation.graph->reads(of.domain)) continue;
+      if (!generation.graph->keeps_rows(of.domain)) {
+        if (retry.keys.empty()) builds_.add_refeed(generation.number, retry.client, of.domain);
+        for (const std::string& key : retry.keys) {
+          RETURN_IF_ERROR(ports_.raw.read({.client = retry.client, .domain = of.domain, .key = key, .from_micros = {}, .to_micros = {}},
+                                          [&](const EventBatch& batch) {
+                                            batches.push_back(batch);
+                                            return true;
+                                          }));
+        }
+      } else if (retry.keys.empty()) {
+        RETURN_IF_ERROR(DomainMerge::sweep_attributes(*pass.states[0], generation.graph->state_name(of.domain),
+                                                      retry.client, attributes_.at(retry.client).encode()));
+        generation.graph->forget_pending();
+      } else {
+        for (const std::string& key : retry.keys) input.touched.push_back({of.domain, of.client, of.table, domain_key(key)});
+      }
+    }
+    for (const EventBatch& batch : batches) input.batches.push_back(&batch);
+    RETURN_IF_ERROR(run_graph(generation, std::move(input), pass));
+  }
+  builds_.save(pass.write);
+  RETURN_IF_ERROR(commit(pass));
+  std::lock_guard lock(mutex_);
+  retries_.pop_front();
+  return std::move(pass.outcome);
+}
+
+void RoundRunner::retry(Retry retry) {
+  std::lock_guard lock(mutex_);
+  retries_.push_back(std::move(retry));
+}
+
+Status RoundRunner::run_graph(Generation& generation, GraphInput input, Pass& pass) {
+  input.checkpoint = pass.checkpoint;
+  auto failed = [&](Error error) {
+    for (Generation& other : generations_) other.graph->forget_pending();
+    dead_.roll_back();
+    return error;
+  };
+  auto ran = generation.graph->run(input, pass.state_pointers, [this](size_t count, const auto& work) { pool_.run(count, work); });
+  if (!ran.ok()) return failed(std::move(ran).error());
+  std::string suffix = generation_suffix(generation.number);
+  for (Withdrawal& withdrawal : ran->withdrawals) {
+    withdrawal.view += suffix;
+    put_outbox(pass, OutboxWithdrawal{std::move(withdrawal)});
+  }
+  for (GraphOutput::View& view : ran->views) {
+    std::string table = view.name + suffix;
+    dead_.note(pass.write, table, view.dead, view.cleared);
+    if (view.rows.rows() == 0) continue;
+    const TableDefinition* definition = definition_of(table);
+    CHECK(definition != nullptr, "{} has no table", table);
+    auto encoded = ports_.analytics.encode(*definition, view.rows);
+    if (!encoded.ok()) return failed(std::move(encoded).error());
+    put_outbox(pass, OutboxRows{table, view.rows.rows(), std::move(encoded).value()});
+  }
+  std::move(ran->parked.begin(), ran->parked.end(), std::back_inserter(pass.outcome.parked));
+  pass.outcome.more = pass.outcome.more || ran->pending;
+  return {};
+}
+
+Status RoundRunner::commit(Pass& pass) {
+  for (const auto& state : pass.states) state->add_to(pass.write);
+  pass.write.put(Family::kMeta, checkpoint_key, number_bytes(pass.checkpoint));
+  if (Status written = ports_.storage.write(pass.write); !written.ok()) {
+    for (Generation& generation : generations_) generation.graph->forget_pending();
+    dead_.roll_back();
+    return written;
+  }
+  dead_.commit();
+  checkpoint_ = pass.checkpoint;
+  return {};
+}
+
+void RoundRunner::put_outbox(Pass& pass, const OutboxEntry& entry) {
+  std::string bytes = encode_outbox_entry(entry);
+  pass.outcome.outbox_bytes += bytes.size();
+  pass.write.put(Family::kOutbox, outbox_key(Checkpoint{pass.checkpoint}, pass.outbox_index++), bytes);
 }
 
 Result<std::vector<LogBlock>> RoundRunner::read_blocks() {
   std::vector<std::pair<TopicPartition, Offset>> behind;
   for (const auto& [partition, end] : ports_.log.ends()) {
-    auto at = offsets_.find(partition);
-    Offset next = at == offsets_.end() ? Offset{0} : at->second;
+    auto at = read_.find(partition);
+    Offset next = at == read_.end() ? Offset{0} : at->second;
     if (next < end) behind.emplace_back(partition, next);
   }
   std::vector<LogBlock> blocks;
@@ -216,6 +399,31 @@ Result<std::deque<EventBatch>> RoundRunner::decode(const std::vector<LogBlock>& 
   return batches;
 }
 
+void RoundRunner::add_progress(const std::vector<LogBlock>& blocks, const std::deque<EventBatch>& batches) {
+  auto client_of = [&](const ClientId& id) -> OutboxProgress::Client& {
+    for (auto& client : progress_.clients) {
+      if (client.client == id) return client;
+    }
+    return progress_.clients.emplace_back(OutboxProgress::Client{.client = id, .position = {}});
+  };
+  auto next_of = [&](const TopicPartition& partition) -> Offset& {
+    for (auto& consumed : progress_.consumed) {
+      if (consumed.topic == partition.topic && consumed.partition == partition.partition) return consumed.next;
+    }
+    return progress_.consumed.emplace_back(OutboxProgress::Consumed{partition.topic, partition.partition, {}}).next;
+  };
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    Offset& end = next_of(blocks[i].at);
+    end = std::max(end, Offset{blocks[i].first.value + blocks[i].events});
+    const EventBatch& batch = batches[i];
+    OutboxProgress::Client& client = client_of(batch.client);
+    client.events += blocks[i].events;
+    for (const Position& position : batch.positions) client.position = std::max(client.position, position);
+    for (const RangeFact& range : batch.ranges) client.position = std::max(client.position, range.position);
+    for (int64_t micros : batch.commit_micros) client.commit_micros = std::max(client.commit_micros, micros);
+  }
+}
+
 Status RoundRunner::learn_schemas(const std::deque<EventBatch>& batches) {
   bool news = false;
   for (const EventBatch& batch : batches) {
@@ -227,124 +435,14 @@ Status RoundRunner::learn_schemas(const std::deque<EventBatch>& batches) {
   return news ? replan() : Status();
 }
 
-Status RoundRunner::replan() {
-  std::vector<ClientTable> known;
-  for (const auto& [of, schema] : newest_) known.push_back({of.first, of.second, schema});
-  ASSIGN_OR_RETURN(PlannedPipeline plan, ports_.plan(known));
-  std::map<std::string, Domain> domains;
-  for (auto& [name, relation] : plan.relations) domains[name].relation = relation;
-  std::vector<TableDefinition> definitions;
-  for (ViewPlan& view : plan.views) {
-    Domain& domain = domains.at(view.relation);
-    std::unique_ptr<ExpressionProgram> program;
-    if (!view.expressions.empty()) {
-      auto prepared = ports_.expressions.prepare(view.inputs, view.expressions);
-      if (!prepared.ok()) return with_context(prepared.error(), "view " + view.name);
-      program = std::move(prepared).value();
-    }
-    TableDefinition table = view.table();
-    definitions.push_back(table);
-    std::string name = view.name;
-    domain.views.push_back({name, table, ViewStage(std::move(view), domain.relation, std::move(program))});
-  }
-  domains_ = std::move(domains);
-  set_aside_.clear();
-  for (const PlanProblem& aside : plan.set_aside) set_aside_.emplace(aside.client, aside.domain);
-  std::lock_guard lock(mutex_);
-  if (tables_.generation == 0 || definitions != tables_.definitions) {
-    tables_.definitions = std::move(definitions);
-    ++tables_.generation;
-  }
-  tables_.set_aside = std::move(plan.set_aside);
-  return {};
-}
-
-Status RoundRunner::process(std::deque<EventBatch> batches, RoundState& state, StorageBatch& write,
-                            RoundOutcome& outcome) {
-  FindSchema find_schema = [this](const ClientId& client, const std::string& table, uint32_t version) {
-    return ports_.log.schema(client, table, version);
-  };
-  std::map<std::string, DomainMerge> merges;
-  for (EventBatch& batch : batches) {
-    if (set_aside_.contains({batch.client, batch.domain})) continue;  // kept in raw until it fits
-    auto at = merges.try_emplace(batch.domain, batch.domain, find_schema).first;
-    at->second.add(std::move(batch));
-  }
-  for (auto& [domain, merge] : merges) RETURN_IF_ERROR(process_domain(domain, merge, state, write, outcome));
-  return {};
-}
-
-Status RoundRunner::process_domain(const std::string& name, DomainMerge& merge, RoundState& state, StorageBatch& write,
-                                   RoundOutcome& outcome) {
-  auto at = domains_.find(name);
-  if (at == domains_.end()) return {};  // no client's table fits: its events stay in raw
-  ASSIGN_OR_RETURN(MergeOutput merged, merge.run(state, at->second.relation));
-  for (View& view : at->second.views) RETURN_IF_ERROR(put_view(view, merged, state, write));
-  std::move(merged.parked.begin(), merged.parked.end(), std::back_inserter(outcome.parked));
-  return {};
-}
-
-Status RoundRunner::put_view(View& view, const MergeOutput& merged, RoundState& state, StorageBatch& write) {
-  for (const RaisedFloor& floor : merged.floors) {
-    put_outbox(write, OutboxWithdrawal{{view.name, floor.client, Version::of_row(floor.position, 0, 0), floor.low, floor.high}});
-  }
-  if (merged.live.rows() + merged.gone.rows() == 0) return {};
-  ASSIGN_OR_RETURN(ViewOutputRows out, view.stage.run(merged.live, merged.gone, attributes_));
-  note_dead(view, out, state);
-  ASSIGN_OR_RETURN(std::string encoded, ports_.analytics.encode(view.table, out.rows));
-  put_outbox(write, OutboxRows{view.name, out.rows.rows(), std::move(encoded)});
-  return {};
-}
-
-void RoundRunner::put_outbox(StorageBatch& write, const OutboxEntry& entry) {
-  std::string bytes = encode_outbox_entry(entry);
-  outbox_bytes_ += bytes.size();
-  write.put(Family::kOutbox, outbox_key(Checkpoint{next_checkpoint_}, outbox_index_++), bytes);
-}
-
-void RoundRunner::note_dead(const View& view, const ViewOutputRows& rows, RoundState& state) {
-  if (rows.dead.empty() && dead_keys_.empty()) return;
-  std::lock_guard lock(mutex_);
-  std::unordered_set<std::string> dead_now;
-  for (const DeadRow& row : rows.dead) {
-    std::string key = dead_letter_key(row.client, view.name, row.key);
-    state.put(key, encode_dead_letter(row));
-    if (dead_keys_.insert(key).second) ++dead_counts_[{row.client, view.name}];
-    dead_now.insert(std::move(key));
-  }
-  for (size_t row = 0; row < rows.rows.rows() && dead_keys_.size() > dead_now.size(); ++row) {
-    const ClientId& client = rows.rows.clients[rows.rows.client_of_row[row]];
-    std::string key = dead_letter_key(client, view.name, rows.rows.keys[row]);
-    if (dead_now.contains(key) || dead_keys_.erase(key) == 0) continue;
-    state.erase(key);  // it computes again, or is gone
-    --dead_counts_[{client, view.name}];
-  }
-}
-
-OutboxProgress RoundRunner::progress_of(const std::vector<LogBlock>& blocks,
-                                        const std::deque<EventBatch>& batches) const {
-  std::map<TopicPartition, Offset> next;
-  std::map<ClientId, OutboxProgress::Client> clients;
-  for (size_t i = 0; i < blocks.size(); ++i) {
-    Offset& end = next[blocks[i].at];
-    end = std::max(end, Offset{blocks[i].first.value + blocks[i].events});
-    const EventBatch& batch = batches[i];
-    OutboxProgress::Client& client = clients[batch.client];
-    client.client = batch.client;
-    client.events += blocks[i].events;
-    for (const Position& position : batch.positions) client.position = std::max(client.position, position);
-    for (const RangeFact& range : batch.ranges) client.position = std::max(client.position, range.position);
-    for (int64_t micros : batch.commit_micros) client.commit_micros = std::max(client.commit_micros, micros);
-  }
-  OutboxProgress progress;
-  for (auto& [id, client] : clients) progress.clients.push_back(std::move(client));
-  for (auto& [partition, end] : next) progress.consumed.push_back({partition.topic, partition.partition, end});
-  return progress;
-}
-
 RoundRunner::Tables RoundRunner::tables() const {
   std::lock_guard lock(mutex_);
   return tables_;
+}
+
+std::vector<RoundRunner::Rebuild> RoundRunner::rebuilds() const {
+  std::lock_guard lock(mutex_);
+  return rebuilds_;
 }
 
 std::map<TopicPartition, Offset> RoundRunner::offsets() const {
@@ -352,18 +450,21 @@ std::map<TopicPartition, Offset> RoundRunner::offsets() const {
   return offsets_;
 }
 
-std::map<std::pair<ClientId, std::string>, uint64_t> RoundRunner::dead_letters() const {
-  std::lock_guard lock(mutex_);
-  return dead_counts_;
+std::map<std::pair<ClientId, std::string>, DeadLetterCount> RoundRunner::dead_letters() const {
+  std::map<std::pair<ClientId, std::string>, DeadLetterCount> counts;
+  for (const auto& [owner, count] : dead_.counts()) {
+    counts[{owner.first, owner.second.substr(0, owner.second.find('@'))}] = count;
+  }
+  return counts;
 }
 
 Result<std::vector<std::string>> stored_dead_letter_keys(const Storage& storage, const ClientId& client,
                                                          const std::string& view) {
-  std::string prefix = dead_letter_key(client, view, {});
+  ASSIGN_OR_RETURN(Builds builds, Builds::load(storage));
+  const Build* shown = builds.shown(view);
+  ASSIGN_OR_RETURN(auto letters, DeadLetters::stored(storage, client, shown == nullptr ? view : shown->table()));
   std::vector<std::string> keys;
-  StorageIterator it = storage.iterate(Family::kState, prefix);
-  for (; it.valid(); it.next()) keys.emplace_back(it.key().substr(prefix.size()));
-  RETURN_IF_ERROR(it.status());
+  for (DeadLetter& letter : letters) keys.push_back(std::move(letter.key));
   return keys;
 }
 

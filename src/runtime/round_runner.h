@@ -1,26 +1,33 @@
-// RoundRunner: one round from the log to a checkpoint. Reads a bounded piece of every partition that has news, merges
-// it domain by domain, computes the views, and commits state, raw events, outbox and offsets in one write: the checkpoint.
+// RoundRunner: one round from the log to a checkpoint. Reads a bounded piece of every partition that has news, runs it
+// through the views' graphs, and commits state, raw events, outbox and offsets in one write: the checkpoint.
 //
-// A failed round leaves nothing behind and is simply run again. Not thread-safe: one thread drives it.
+// Views whose plan changed are computed again beside that (builds.h): a round without much news is followed by one that
+// feeds a piece of raw to the graph of a new generation. When everything was fed, readers are switched over.
+//
+// A failed round leaves nothing behind and is simply run again. One thread drives it; what status asks is thread-safe.
 #pragma once
 
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <set>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 #include "contracts/analytics.h"
 #include "contracts/event_log.h"
 #include "contracts/expression.h"
-#include "process/view_stage.h"
+#include "contracts/raw_store.h"
+#include "process/view_graph.h"
+#include "runtime/builds.h"
+#include "runtime/dead_letters.h"
 #include "runtime/outbox.h"
 #include "runtime/planned.h"
 #include "runtime/round_state.h"
+#include "runtime/worker_pool.h"
 #include "storage/storage.h"
 
 namespace tributary {
@@ -37,6 +44,7 @@ struct RoundPorts {
   EventLog& log;
   ExpressionEngine& expressions;
   const AnalyticsStore& analytics;  // encode() only
+  RawStore& raw;                    // scan() and read()
   AddRaw add_raw;
   Planner plan;
 };
@@ -44,11 +52,15 @@ struct RoundPorts {
 struct RoundLimits {
   size_t bytes_max = 8 << 20;            // encoded blocks read in one round
   size_t partition_bytes_max = 1 << 20;  // of one partition
+  size_t refeed_bytes_max = 2 << 20;     // of raw, in one round
+  size_t workers = 1;
+  uint64_t dead_letters_max = DeadLetters::kept_max_default;  // of one client's view
 };
 
 struct RoundOutcome {
   uint64_t events = 0;
   uint64_t outbox_bytes = 0;      // added
+  bool more = false;              // there is work without new events
   std::vector<ParkedRow> parked;  // newly
 };
 
@@ -72,65 +84,109 @@ class RoundRunner {
   Result<RoundOutcome> run();
 
   Checkpoint checkpoint() const { return Checkpoint{checkpoint_.load()}; }
-  // What the plan is now. Thread-safe; the generation rises when the tables to prepare changed.
+
+  // What the plan is now. The generation rises when something is to be prepared, shown or dropped.
   struct Tables {
     uint64_t generation = 0;
     std::vector<TableDefinition> definitions;
+    std::vector<std::string> unused;  // tables of builds that are given up, to be dropped
     std::vector<PlanProblem> set_aside;
   };
   Tables tables() const;
+  struct Rebuild {
+    std::string view;
+    size_t refeeds_left = 0;  // of its generation
+    size_t refeeds = 0;
+  };
+  std::vector<Rebuild> rebuilds() const;
   std::map<TopicPartition, Offset> offsets() const;
-  std::map<std::pair<ClientId, std::string>, uint64_t> dead_letters() const;  // by client and view
+  std::map<std::pair<ClientId, std::string>, DeadLetterCount> dead_letters() const;  // by client and view
   Result<std::vector<std::string>> dead_letter_keys(const ClientId& client, const std::string& view) const {
     return stored_dead_letter_keys(ports_.storage, client, view);
   }
   // Rows that wait for a value, at most `limit`.
   Result<std::vector<ParkedRow>> parked(size_t limit);
 
- private:
-  struct View {
-    std::string name;
-    TableDefinition table;
-    ViewStage stage;
+  // The next rounds compute these rows again (dead letters of a view; empty keys: all that the client's view has).
+  struct Retry {
+    ClientId client;
+    std::string view;
+    std::vector<std::string> keys;
   };
-  struct Domain {
-    Relation relation;
-    std::vector<View> views;
+  void retry(Retry retry);
+  // The sender has brought readers over to new builds, or dropped tables: look.
+  void look_at_builds() { builds_changed_ = true; }
+
+ private:
+  struct Generation {
+    uint32_t number = 1;
+    std::unique_ptr<ViewGraph> graph;
+  };
+  // What one round is made of.
+  struct Pass {
+    uint64_t checkpoint = 0;
+    StorageBatch write;
+    std::vector<std::unique_ptr<RoundState>> states;  // one a worker
+    std::vector<KeyedState*> state_pointers;
+    uint32_t outbox_index = 0;
+    RoundOutcome outcome;
+
+    Pass(Storage& storage, size_t workers, uint64_t number);
   };
 
-  RoundRunner(RoundPorts ports, RoundLimits limits) : ports_(std::move(ports)), limits_(limits) {}
+  RoundRunner(RoundPorts ports, RoundLimits limits) : ports_(std::move(ports)), limits_(limits), pool_(limits.workers), dead_(limits.dead_letters_max) {}
 
   Status load(std::vector<Table> tables, std::map<ClientId, std::map<std::string, Column>> attributes);
-  Status load_attributes(std::map<ClientId, std::map<std::string, Column>> attributes);
+  Status load_offsets();
+  Status load_attributes(std::map<ClientId, std::map<std::string, Column>> attributes,
+                         std::map<ClientId, ClientAttributes>& changed);
+  Status use_changed_attributes(const std::map<ClientId, ClientAttributes>& changed);
   Result<std::vector<LogBlock>> read_blocks();
   Result<std::deque<EventBatch>> decode(const std::vector<LogBlock>& blocks);
   Status learn_schemas(const std::deque<EventBatch>& batches);
   Status replan();
-  Status process(std::deque<EventBatch> batches, RoundState& state, StorageBatch& write, RoundOutcome& outcome);
-  Status process_domain(const std::string& name, DomainMerge& merge, RoundState& state, StorageBatch& write,
-                        RoundOutcome& outcome);
-  Status put_view(View& view, const MergeOutput& merged, RoundState& state, StorageBatch& write);
-  void put_outbox(StorageBatch& write, const OutboxEntry& entry);
-  void note_dead(const View& view, const ViewOutputRows& rows, RoundState& state);
-  OutboxProgress progress_of(const std::vector<LogBlock>& blocks, const std::deque<EventBatch>& batches) const;
+  Status finish_replan();
+  bool superseded(const Build& build) const;
+  bool generation_has(const std::string& suffix, const std::string& view) const;
+  Status take_switches();
+  Status drop_state_of_unused(Pass& pass);
+  Status define_tables();
+
+  Result<RoundOutcome> live_round();
+  Result<RoundOutcome> refeed_round();
+  Result<RoundOutcome> retry_round();
+  Status run_graph(Generation& generation, GraphInput input, Pass& pass);
+  Status commit(Pass& pass);
+  void put_outbox(Pass& pass, const OutboxEntry& entry);
+  GraphInput input_of(const Generation& generation) const;
+  const TableDefinition* definition_of(const std::string& table) const;
+  bool unfinished() const;
+  void add_progress(const std::vector<LogBlock>& blocks, const std::deque<EventBatch>& batches);
 
   RoundPorts ports_;
   RoundLimits limits_;
+  WorkerPool pool_;
+  std::vector<Table> client_tables_;
   std::map<ClientId, ClientAttributes> attributes_;
   std::map<std::pair<ClientId, std::string>, SchemaPtr> newest_;  // by client and domain
-  std::map<std::string, Domain> domains_;
+  PlannedPipeline plan_;
+  Builds builds_;
+  uint64_t outbox_bytes_of_replans_ = 0;  // not told yet
+  std::vector<Generation> generations_;
   std::set<std::pair<ClientId, std::string>> set_aside_;
   std::atomic<uint64_t> checkpoint_ = 0;
-  uint64_t next_checkpoint_ = 0;   // of the round being made
-  uint32_t outbox_index_ = 0;
-  uint64_t outbox_bytes_ = 0;
+  std::atomic<bool> builds_changed_ = false;
   size_t first_partition_ = 0;     // where the next round begins, so that none starves
+  std::map<TopicPartition, Offset> read_;  // as offsets_, by the rounds' thread
+  OutboxProgress progress_;        // of rounds that have not been told to the sender, since something is unfinished
+  bool progress_due_ = false;
+  DeadLetters dead_;
 
-  mutable std::mutex mutex_;       // guards what status reads
+  mutable std::mutex mutex_;       // guards what status reads and others ask for
   Tables tables_;
+  std::vector<Rebuild> rebuilds_;
   std::map<TopicPartition, Offset> offsets_;
-  std::unordered_set<std::string> dead_keys_;      // state keys of dead letters
-  std::map<std::pair<ClientId, std::string>, uint64_t> dead_counts_;
+  std::deque<Retry> retries_;
 };
 
 }  // namespace tributary

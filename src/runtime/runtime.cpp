@@ -72,10 +72,8 @@ void Runtime::run_rounds() {
     {
       std::lock_guard lock(mutex_);
       process_problem_ = outcome.ok() ? "" : outcome.error().to_string();
-      if (outcome.ok() && outcome->events > 0) {
-        ++rounds_;
-        events_processed_ += outcome->events;
-      }
+      if (outcome.ok() && outcome->outbox_bytes > 0) ++rounds_;
+      if (outcome.ok()) events_processed_ += outcome->events;
     }
     if (!outcome.ok()) {
       pause(back_off.next());
@@ -83,14 +81,14 @@ void Runtime::run_rounds() {
     }
     back_off.reset();
     sender_->note_added(outcome->outbox_bytes);
-    if (outcome->events == 0) {
+    if (outcome->outbox_bytes > 0) wake_.notify_all();
+    if (!outcome->parked.empty()) ask_for_parked(outcome->parked);
+    if (outcome->events == 0 && !outcome->more) {
       log_.wait_for_append(generation, idle_wait);
       continue;
     }
-    wake_.notify_all();
-    if (!outcome->parked.empty()) ask_for_parked(outcome->parked);
     // Small rounds are gathered: each costs a sync and, for each view, a block to insert.
-    if (outcome->events < options_.round_events_large) pause(options_.round_interval);
+    if (outcome->events < options_.round_events_large && !outcome->more) pause(options_.round_interval);
   }
 }
 
@@ -117,6 +115,16 @@ Status Runtime::prepare_tables() {
   }
   wake_.notify_all();
   sender_->offer_again();
+  return drop_unused(tables.unused);
+}
+
+// Tables of builds that readers were brought over from.
+Status Runtime::drop_unused(const std::vector<std::string>& tables) {
+  for (const std::string& table : tables) {
+    RETURN_IF_ERROR(store_.drop(table));
+    RETURN_IF_ERROR(sender_->forget_table(table));
+  }
+  if (!tables.empty()) runner_->look_at_builds();
   return {};
 }
 
@@ -133,6 +141,7 @@ void Runtime::run_sender() {
     }
     Status prepared = prepare_tables();
     Result<bool> sent = prepared.ok() ? sender_->send() : Result<bool>(prepared.error());
+    if (sender_->took_switches()) runner_->look_at_builds();
     {
       std::lock_guard lock(mutex_);
       store_problem_ = sent.ok() ? prepare_problem_ : sent.error().to_string();
@@ -160,6 +169,7 @@ RuntimeStatus Runtime::status() const {
   status.dead_letters = runner_->dead_letters();
   status.tables_set_aside = sender_->set_aside();
   status.set_aside = runner_->tables().set_aside;
+  status.rebuilds = runner_->rebuilds();
   std::lock_guard lock(mutex_);
   status.events_processed = events_processed_;
   status.process_problem = process_problem_;
@@ -175,6 +185,11 @@ Status Runtime::wait_prepared(std::chrono::milliseconds limit) const {
 }
 
 bool Runtime::queryable(const std::map<TopicPartition, Offset>& ends) const {
+  if (!runner_->rebuilds().empty()) return false;
+  {
+    std::lock_guard lock(mutex_);
+    if (prepared_generation_ != runner_->tables().generation) return false;
+  }
   auto acknowledged = sender_->acknowledged();
   return std::all_of(ends.begin(), ends.end(), [&](const auto& end) {
     auto at = acknowledged.find(end.first);

@@ -41,7 +41,8 @@ struct RuntimeStatus {
   std::vector<PlanProblem> set_aside;
   std::map<std::string, std::string> tables_set_aside;
   std::map<ClientId, ClientProgress> queryable;
-  std::map<std::pair<ClientId, std::string>, uint64_t> dead_letters;
+  std::map<std::pair<ClientId, std::string>, DeadLetterCount> dead_letters;  // by view
+  std::vector<RoundRunner::Rebuild> rebuilds;  // views that are computed again, not yet shown
 };
 
 class Runtime {
@@ -65,11 +66,13 @@ class Runtime {
   Result<std::vector<std::string>> dead_letter_keys(const ClientId& client, const std::string& view) const {
     return runner_->dead_letter_keys(client, view);
   }
+  void retry(RoundRunner::Retry retry) { runner_->retry(std::move(retry)); }
 
  private:
   void run_rounds();
   void run_sender();
   Status prepare_tables();
+  Status drop_unused(const std::vector<std::string>& tables);
   void ask_for_parked(const std::vector<ParkedRow>& newly);
   // Sleeps, or returns early when told to stop.
   void pause(std::chrono::milliseconds time);

@@ -133,8 +133,9 @@ Status ClickHouseStore::prepare_client(const ClientId& client, std::span<const P
     comments[name] = std::string(reader.string());
   }
   for (const Prepared& table : tables) {
+    if (!table.definition->shown) continue;
     ReadView view = read_view(*table.definition, table.table, client);
-    auto at = comments.find(table.definition->name);
+    auto at = comments.find(table.definition->read_name());
     if (at == comments.end() || at->second != view.comment) RETURN_IF_ERROR(change(view.sql));
   }
   return {};
@@ -193,6 +194,10 @@ Status ClickHouseStore::withdraw(const Withdrawal& withdrawal) {
       {.sql = sql, .parameters = {{"database", internal_database}, {"async_insert", "0"}}, .timeout = change_timeout});
   if (!status.ok()) return with_context(std::move(status).error(), "view " + withdrawal.view);
   return {};
+}
+
+Status ClickHouseStore::drop(const std::string& table) {
+  return change("DROP TABLE IF EXISTS " + qualified_name(internal_database, table) + " SYNC");
 }
 
 Result<std::string> ClickHouseStore::execute(const std::string& sql, const std::string& format) {

@@ -39,6 +39,7 @@ class ClickHouseStore : public AnalyticsStore {
   // Rows below `below` get a tombstone of the version just before it: a row of exactly `below` survives whenever it
   // comes, and whatever is written again below it is hidden once more.
   Status withdraw(const Withdrawal& withdrawal) override;
+  Status drop(const std::string& table) override;
 
   // As the owner, who sees all clients' rows: for the validator, status and tests. One statement.
   Result<std::string> execute(const std::string& sql, const std::string& format = "TabSeparated");

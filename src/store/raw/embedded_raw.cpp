@@ -246,4 +246,26 @@ Status EmbeddedRaw::read(const RawQuery& query, const std::function<bool(const E
   return it.status();
 }
 
+Result<RawPiece> EmbeddedRaw::scan(const ClientId& client, const std::string& domain, const std::string& cursor,
+                                   size_t bytes_max) {
+  RawPiece piece;
+  piece.cursor = cursor;
+  StorageIterator it = state_->storage.iterate(Family::kRaw, raw_client_prefix(client, domain));
+  if (!cursor.empty()) it.seek(cursor);
+  size_t bytes = 0;
+  for (; it.valid() && bytes < bytes_max; it.next()) {
+    std::string context = fmt::format("raw: client {}, domain {}", client, domain);
+    Result<BlockHeader> header = read_block_header(it.value());
+    if (!header.ok()) return with_context(header.error(), context);
+    Result<EventBatch> events = state_->decode(it.value(), *header);
+    if (!events.ok()) return with_context(events.error(), context);
+    bytes += it.value().size();
+    piece.batches.push_back(std::move(*events));
+    piece.cursor = std::string(it.key()) + '\0';
+  }
+  RETURN_IF_ERROR(it.status());
+  piece.end = !it.valid();
+  return piece;
+}
+
 }  // namespace tributary

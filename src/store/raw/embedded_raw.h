@@ -46,6 +46,10 @@ class EmbeddedRaw final : public RawStore {
   // By domain, then partition, then the blocks' greatest position. A query by key also gives the range facts that cover it.
   Status read(const RawQuery& query, const std::function<bool(const EventBatch&)>& visit) override;
 
+  // By partition, then the blocks' least position.
+  Result<RawPiece> scan(const ClientId& client, const std::string& domain, const std::string& cursor,
+                        size_t bytes_max) override;
+
  private:
   struct State;
   std::unique_ptr<State> state_;

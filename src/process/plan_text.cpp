@@ -1,0 +1,156 @@
+#include "process/plan_text.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "base/bytes.h"
+#include "model/row_key.h"
+
+namespace tributary {
+namespace {
+
+constexpr uint8_t format_version = 1;
+// Rises when operators compute otherwise or lay out their state otherwise than before.
+constexpr int operators_version = 1;
+
+std::string columns_text(const std::vector<OutputColumn>& columns) {
+  std::string out;
+  for (const OutputColumn& column : columns) {
+    out += fmt::format("{}{:?} {}{}", out.empty() ? "" : ", ", column.name, column.type.to_string(),
+                       column.nullable ? "" : " not null");
+  }
+  return out;
+}
+
+std::string output_text(const MapPlan& map, const MapOutput& output) {
+  if (output.input) return fmt::format("{:?}", map.inputs[*output.input].name);
+  return output.expression ? map.expressions[*output.expression] : "";
+}
+
+std::string map_text(const MapPlan& map) {
+  std::string out = "map";
+  for (const MapOutput& output : map.outputs) out += fmt::format(" [{}]", output_text(map, output));
+  for (const InputColumn& input : map.inputs) out += fmt::format(" {:?} {}", input.name, input.type.to_string());
+  if (map.filter) out += fmt::format(" where {}", map.expressions[*map.filter]);
+  return out;
+}
+
+std::string call_text(const AggregateCall& call) {
+  auto number = [](const std::optional<uint32_t>& column) { return column ? std::to_string(*column) : "-"; };
+  return fmt::format(" {}({}, {}, {})", static_cast<int>(call.kind), number(call.argument), number(call.order),
+                     number(call.filter));
+}
+
+std::string node_text(const PlanNode& node) {
+  switch (node.kind) {
+    case NodeKind::kDomain: return fmt::format("domain {}", node.relation);
+    case NodeKind::kView: return fmt::format("view {}", node.relation);
+    case NodeKind::kMap: return map_text(node.map);
+    case NodeKind::kUnion: return "union";
+    case NodeKind::kJoin:
+      return fmt::format("{} join on {} = {}{}", node.join.kind == JoinKind::kLeft ? "left" : "inner", node.join.left_key,
+                         node.join.right_key, node.join.right_unique ? " unique" : "");
+    case NodeKind::kAggregate: {
+      std::string out = fmt::format("aggregate {}{}", node.aggregate.group_columns, node.aggregate.global ? " global" : "");
+      for (const AggregateCall& call : node.aggregate.calls) out += call_text(call);
+      return out;
+    }
+    case NodeKind::kFirstRow: {
+      std::string out = fmt::format("first row of {} giving {} by", node.first_row.partition, node.first_row.output_columns);
+      for (const OrderColumn& order : node.first_row.order) {
+        out += fmt::format(" {}{}{}", order.column, order.descending ? " desc" : "", order.nulls_first ? " nulls first" : "");
+      }
+      return out;
+    }
+  }
+  return "";
+}
+
+const PlanNode* only_map_over_domain(const ViewPlan& plan) {
+  bool simple = plan.nodes.size() == 2 && plan.nodes[0].kind == NodeKind::kDomain && plan.nodes[1].kind == NodeKind::kMap;
+  return simple ? &plan.nodes[1] : nullptr;
+}
+
+std::string hash_text(const std::string& text) {
+  return fmt::format("{:016x}{:016x}", partition_hash("a", text), partition_hash("b", text));
+}
+
+}  // namespace
+
+std::string plan_text(const ViewPlan& plan) {
+  std::string out;
+  for (const PlanNode& node : plan.nodes) {
+    out += fmt::format("{} {} -> {}\n", node_text(node), node.inputs, columns_text(node.columns));
+  }
+  return out;
+}
+
+PlanFingerprint fingerprint_of(const ViewPlan& plan, const std::map<std::string, PlanFingerprint>& upstream,
+                               const std::map<std::string, Relation>& relations) {
+  PlanFingerprint fingerprint;
+  std::string text = fmt::format("{}\n{}order by {}\n", operators_version, plan_text(plan), plan.order_by);
+  for (const PlanNode& node : plan.nodes) {
+    if (node.kind == NodeKind::kView) text += upstream.at(node.relation).exact + "\n";
+    if (node.kind == NodeKind::kDomain) text += fmt::format("key {}\n", relations.at(node.relation).key);
+  }
+  fingerprint.exact = hash_text(text);
+  if (const PlanNode* map = only_map_over_domain(plan)) {
+    const Relation& relation = relations.at(plan.nodes[0].relation);
+    fingerprint.core = fmt::format("{} key {} order by {} where {}", relation.name, relation.key, plan.order_by,
+                                   map->map.filter ? map->map.expressions[*map->map.filter] : "");
+    for (const MapOutput& output : map->map.outputs) fingerprint.outputs[output.column.name] = output_text(map->map, output);
+    for (const OutputColumn& column : relation.columns) fingerprint.relation_columns.push_back(column.name);
+  }
+  return fingerprint;
+}
+
+bool rows_stay_right(const PlanFingerprint& old, const PlanFingerprint& now) {
+  if (old.exact == now.exact) return true;
+  if (old.core.empty() || old.core != now.core) return false;
+  return std::all_of(now.outputs.begin(), now.outputs.end(), [&](const auto& output) {
+    auto known = old.outputs.find(output.first);
+    if (known != old.outputs.end()) return known->second == output.second;
+    // New in the view: right only where it is a column that the source did not have either.
+    bool column = output.second.starts_with('"') && !output.second.starts_with("\"client.");
+    return column && std::none_of(old.relation_columns.begin(), old.relation_columns.end(), [&](const std::string& name) {
+             return output.second == fmt::format("{:?}", name);
+           });
+  });
+}
+
+std::string PlanFingerprint::encode() const {
+  std::string out;
+  put_u8(out, format_version);
+  put_string(out, exact);
+  put_string(out, core);
+  put_varint(out, outputs.size());
+  for (const auto& [name, from] : outputs) {
+    put_string(out, name);
+    put_string(out, from);
+  }
+  put_varint(out, relation_columns.size());
+  for (const std::string& column : relation_columns) put_string(out, column);
+  return out;
+}
+
+Result<PlanFingerprint> PlanFingerprint::decode(std::string_view bytes) {
+  ByteReader reader(bytes);
+  Error corrupt{ErrorCode::kCorrupt, "a stored plan fingerprint does not decode"};
+  if (reader.u8() != format_version) return corrupt;
+  PlanFingerprint fingerprint;
+  fingerprint.exact = reader.string();
+  fingerprint.core = reader.string();
+  uint64_t count = reader.varint();
+  for (uint64_t i = 0; i < count && reader.ok(); ++i) {
+    std::string name(reader.string());
+    fingerprint.outputs[name] = reader.string();
+  }
+  count = reader.varint();
+  for (uint64_t i = 0; i < count && reader.ok(); ++i) fingerprint.relation_columns.emplace_back(reader.string());
+  if (!reader.ok() || !reader.at_end()) return corrupt;
+  return fingerprint;
+}
+
+}  // namespace tributary

@@ -1,0 +1,118 @@
+// ViewGraph: the plans of a set of views as one graph of operators, driven round by round. A view that others read is
+// computed once; a domain is merged once for all of them.
+//
+// Two kinds of rows leave it (docs/formats/analytics-table.md). Of views whose rows are functions of one domain's row ("by
+// row"): every row that a fact touched, versioned by the fact's position, one that does not pass as a tombstone; they need
+// nothing to be remembered. Of all others: what consolidates to a change in this round, versioned by (run generation,
+// checkpoint).
+//
+// Pure: events, states, attributes and checkpoint are inputs, and threads are the caller's (Executor). The outcome does not
+// depend on the number of workers.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "process/attributes.h"
+#include "process/domain_merge.h"
+#include "process/map_stage.h"
+#include "process/operator.h"
+
+namespace tributary {
+
+// Calls work(0) … work(count − 1), perhaps at the same time, and returns when all have returned.
+using Executor = std::function<void(size_t count, const std::function<void(size_t)>& work)>;
+void run_serially(size_t count, const std::function<void(size_t)>& work);
+
+struct DeadRow {
+  ClientId client;
+  std::string key;       // of the view's row; dead_key() where it fails inside a plan of several operators
+  Position position;     // zero where several facts made it
+  std::string reason;
+};
+
+// Which row of which operator of its view failed; row keys of domains never begin with its first byte.
+std::string dead_key(size_t node, std::string_view key);
+
+struct GraphLimits {
+  size_t sweep_rows_max = 5000;         // stored rows looked at again in a round, per client and domain
+  size_t resume_rows_max = 20'000;      // output rows of changes on their way through many rows, per operator and round
+  size_t parallel_rows_min = 4096;      // fewer are mapped by one worker
+};
+
+struct GraphOptions {
+  std::string state_suffix;             // of all names of entries in keyed state: "" or "@3"
+  std::vector<ViewPlan> views;          // each after those that it reads
+  std::set<std::string> stored;         // those whose rows are wanted
+  std::map<std::string, Relation> relations;  // domains
+  FindSchema find_schema;
+  size_t workers = 1;
+  GraphLimits limits;
+};
+
+struct TouchedRow {
+  std::string domain;
+  ClientId client;
+  std::string table;
+  std::string key;
+};
+
+struct GraphInput {
+  std::vector<const EventBatch*> batches;                             // of any domains and clients
+  const std::map<ClientId, ClientAttributes>* attributes = nullptr;  // of all clients
+  std::map<std::pair<ClientId, std::string>, std::string> tables;    // by client and domain: the source's table
+  std::vector<TouchedRow> touched;                                    // to be given out again
+  std::set<std::string> views_with_dead;                              // for which `cleared` is wanted
+  uint64_t run_generation = 0;
+  uint64_t checkpoint = 0;
+};
+
+struct GraphOutput {
+  struct View {
+    std::string name;
+    OutputBatch rows;
+    std::vector<DeadRow> dead;
+    std::vector<std::pair<ClientId, std::string>> cleared;  // keys that are computed, or gone
+  };
+  std::vector<View> views;                // with news
+  std::vector<Withdrawal> withdrawals;    // take effect on rows of earlier rounds, before this round's rows
+  std::vector<ParkedRow> parked;
+  bool pending = false;                   // another round is wanted even without events
+};
+
+class ViewGraph {
+ public:
+  static Result<std::unique_ptr<ViewGraph>> make(GraphOptions options, ExpressionEngine& engine);
+  ~ViewGraph();
+
+  // One round. `states` are one a worker, fresh for this round, over one store. After an error nothing of the round may be
+  // kept, and forget_pending() must be called.
+  Result<GraphOutput> run(const GraphInput& input, std::span<KeyedState* const> states, const Executor& executor);
+
+  // Whether a round without events has something to do.
+  bool wants_round() const;
+  // What is pending is looked up again.
+  void forget_pending();
+
+  // Whether the view's rows are functions of one domain's row.
+  bool by_row(const std::string& view) const;
+  // Whether the domain's rows are kept (so that attribute changes and retries are sweeps and touches).
+  bool keeps_rows(const std::string& domain) const;
+  // Whether a stored view depends on the domain.
+  bool reads(const std::string& domain) const;
+  // Whether a stored view that reads `domain` uses attributes.
+  bool uses_attributes(const std::string& domain) const;
+  const GraphOptions& options() const;
+  std::string state_name(const std::string& domain) const;
+
+ private:
+  struct Impl;
+  explicit ViewGraph(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tributary

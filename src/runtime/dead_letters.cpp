@@ -1,0 +1,174 @@
+#include "runtime/dead_letters.h"
+
+#include "base/bytes.h"
+#include "process/state_operators.h"
+
+namespace tributary {
+namespace {
+
+constexpr uint8_t format_version = 1;
+constexpr uint8_t dropped_flag = 1;
+
+StateName name_of(const std::string& table) { return {static_cast<uint16_t>(StateOperator::kDeadLetter), table}; }
+
+// Under the empty key: how many were not kept.
+std::string overflow_key(const ClientId& client, const std::string& table) { return name_of(table).key(client.value); }
+
+std::string encode(const DeadLetter& letter) {
+  std::string out;
+  put_u8(out, format_version);
+  letter.position.append_to(out);
+  put_u8(out, letter.dropped ? dropped_flag : 0);
+  put_string(out, letter.reason);
+  return out;
+}
+
+struct Owned {
+  ClientId client;
+  std::string table;
+  std::string key;
+};
+
+std::optional<Owned> owner_of(std::string_view state_key) {
+  ByteReader reader(state_key);
+  reader.u16_big();
+  Owned owned;
+  owned.client = ClientId{std::string(reader.bytes(reader.u8()))};
+  owned.table = reader.bytes(reader.u8());
+  owned.key = reader.rest();
+  if (!reader.ok()) return std::nullopt;
+  return owned;
+}
+
+}  // namespace
+
+Status DeadLetters::load(const Storage& storage) {
+  std::string prefix;
+  put_u16_big(prefix, static_cast<uint16_t>(StateOperator::kDeadLetter));
+  StorageIterator it = storage.iterate(Family::kState, prefix);
+  std::lock_guard lock(mutex_);
+  keys_.clear();
+  counts_.clear();
+  for (; it.valid(); it.next()) {
+    auto owned = owner_of(it.key());
+    if (!owned) return Error{ErrorCode::kCorrupt, "the key of a dead letter does not decode"};
+    DeadLetterCount& count = counts_[{owned->client, owned->table}];
+    if (owned->key.empty()) {
+      ByteReader reader(it.value());
+      count.not_kept = reader.varint();
+      continue;
+    }
+    keys_.emplace(it.key());
+    ++count.kept;
+  }
+  return it.status();
+}
+
+std::set<std::string> DeadLetters::tables() const {
+  std::lock_guard lock(mutex_);
+  std::set<std::string> tables;
+  for (const auto& [owner, count] : counts_) {
+    if (count.kept > 0) tables.insert(owner.second);
+  }
+  return tables;
+}
+
+std::map<std::pair<ClientId, std::string>, DeadLetterCount> DeadLetters::counts() const {
+  std::lock_guard lock(mutex_);
+  return counts_;
+}
+
+void DeadLetters::note(StorageBatch& write, const std::string& table, const std::vector<DeadRow>& dead,
+                       const std::vector<std::pair<ClientId, std::string>>& cleared) {
+  if (dead.empty() && cleared.empty()) return;
+  std::lock_guard lock(mutex_);
+  StateName name = name_of(table);
+  auto count_of = [&](const ClientId& client) -> DeadLetterCount& {
+    Owner owner{client, table};
+    DeadLetterCount& count = counts_[owner];
+    counts_before_.try_emplace(owner, count);
+    return count;
+  };
+  for (const auto& [client, key] : cleared) {
+    std::string id = name.key(client.value, key);
+    if (keys_.erase(id) == 0) continue;
+    write.remove(Family::kState, id);
+    undo_.push_back({id, false});
+    --count_of(client).kept;
+  }
+  for (const DeadRow& row : dead) {
+    std::string id = name.key(row.client.value, row.key);
+    DeadLetterCount& count = count_of(row.client);
+    if (!keys_.contains(id) && count.kept >= kept_max_) {
+      ++count.not_kept;
+      std::string value;
+      put_varint(value, count.not_kept);
+      write.put(Family::kState, overflow_key(row.client, table), value);
+      continue;
+    }
+    write.put(Family::kState, id, encode({row.key, row.position, row.reason, false}));
+    if (!keys_.insert(id).second) continue;
+    undo_.push_back({id, true});
+    ++count.kept;
+  }
+}
+
+void DeadLetters::forget(StorageBatch& write, const Storage& storage, const ClientId& client, const std::string& table) {
+  std::lock_guard lock(mutex_);
+  Owner owner{client, table};
+  counts_before_.try_emplace(owner, counts_[owner]);
+  for (StorageIterator it = storage.iterate(Family::kState, overflow_key(client, table)); it.valid(); it.next()) {
+    write.remove(Family::kState, it.key());
+    std::string id(it.key());
+    if (keys_.erase(id) > 0) undo_.push_back({std::move(id), false});
+  }
+  counts_[owner] = {};
+}
+
+void DeadLetters::commit() {
+  std::lock_guard lock(mutex_);
+  undo_.clear();
+  counts_before_.clear();
+  std::erase_if(counts_, [](const auto& entry) { return entry.second.kept == 0 && entry.second.not_kept == 0; });
+}
+
+void DeadLetters::roll_back() {
+  std::lock_guard lock(mutex_);
+  for (size_t i = undo_.size(); i-- > 0;) {
+    if (undo_[i].added) {
+      keys_.erase(undo_[i].key);
+    } else {
+      keys_.insert(undo_[i].key);
+    }
+  }
+  for (const auto& [owner, count] : counts_before_) counts_[owner] = count;
+  undo_.clear();
+  counts_before_.clear();
+}
+
+Result<std::vector<DeadLetter>> DeadLetters::stored(const Storage& storage, const ClientId& client,
+                                                    const std::string& table) {
+  std::string prefix = overflow_key(client, table);
+  std::vector<DeadLetter> letters;
+  StorageIterator it = storage.iterate(Family::kState, prefix);
+  for (; it.valid(); it.next()) {
+    if (it.key().size() == prefix.size()) continue;
+    ByteReader reader(it.value());
+    DeadLetter letter;
+    letter.key = it.key().substr(prefix.size());
+    uint8_t version = reader.u8();
+    letter.position = Position::decode(reader.bytes(Position::encoded_bytes)).value_or(Position{});
+    letter.dropped = (reader.u8() & dropped_flag) != 0;
+    letter.reason = reader.string();
+    if (!reader.ok() || version != format_version) return Error{ErrorCode::kCorrupt, "a dead letter does not decode"};
+    letters.push_back(std::move(letter));
+  }
+  RETURN_IF_ERROR(it.status());
+  return letters;
+}
+
+void DeadLetters::put(StorageBatch& write, const ClientId& client, const std::string& table, const DeadLetter& letter) {
+  write.put(Family::kState, name_of(table).key(client.value, letter.key), encode(letter));
+}
+
+}  // namespace tributary
