@@ -6,7 +6,6 @@
 #include "process/aggregate.h"
 #include "process/first_row.h"
 #include "process/graph_round.h"
-#include "process/join.h"
 
 namespace tributary {
 namespace {
@@ -19,13 +18,13 @@ std::string node_name(const ViewPlan& view, size_t node, const std::string& suff
 }
 
 std::unique_ptr<Operator> make_operator(const PlanNode& plan, const std::vector<const PlanNode*>& inputs,
-                                        const std::string& name) {
+                                        const std::string& name, const GraphLimits& limits) {
   switch (plan.kind) {
     case NodeKind::kAggregate:
       return std::make_unique<AggregateOperator>(plan.aggregate, inputs[0]->columns, plan.columns, name);
     case NodeKind::kFirstRow: return std::make_unique<FirstRowOperator>(plan.first_row, plan.columns, name);
     case NodeKind::kJoin:
-      return std::make_unique<JoinOperator>(plan.join, inputs[0]->columns, inputs[1]->columns, name);
+      return std::make_unique<JoinOperator>(plan.join, inputs[0]->columns, inputs[1]->columns, name, limits.join);
     default: return nullptr;
   }
 }
@@ -103,7 +102,7 @@ size_t ViewGraph::Impl::add_view_node(GraphNode node, const ViewPlan& view) {
   nodes.push_back(std::move(client_node));
   GraphNode join_node{.plan = join.get(), .view = node.view, .number = node.number};
   join_node.inputs = {nodes.size() - 2, nodes.size() - 1};
-  join_node.op = make_operator(*join, {rows.get(), client.get()}, node_name(view, node.number, options.state_suffix));
+  join_node.op = make_operator(*join, {rows.get(), client.get()}, node_name(view, node.number, options.state_suffix), options.limits);
   nodes.push_back(std::move(join_node));
   return nodes.size() - 1;
 }
@@ -145,7 +144,7 @@ Status ViewGraph::Impl::add_view(const ViewPlan& view, ExpressionEngine& engine)
       node.domain = nodes[node.inputs[0]].domain;
       ++entry.maps;
     }
-    node.op = make_operator(plan, inputs, node_name(view, i, options.state_suffix));
+    node.op = make_operator(plan, inputs, node_name(view, i, options.state_suffix), options.limits);
     if (plan.kind == NodeKind::kAggregate && plan.aggregate.global) {
       node.seeds = static_cast<AggregateOperator*>(node.op.get());
     }

@@ -19,6 +19,7 @@
 
 #include "process/attributes.h"
 #include "process/domain_merge.h"
+#include "process/join.h"
 #include "process/map_stage.h"
 #include "process/operator.h"
 
@@ -42,6 +43,7 @@ struct GraphLimits {
   size_t sweep_rows_max = 5000;         // stored rows looked at again in a round, per client and domain
   size_t resume_rows_max = 20'000;      // output rows of changes on their way through many rows, per operator and round
   size_t parallel_rows_min = 4096;      // fewer are mapped by one worker
+  JoinLimits join;
 };
 
 struct GraphOptions {

@@ -1,0 +1,91 @@
+// One simulated case: clients' tables, views over them, what happens to them and how the facts of it arrive. All of it is
+// data, so that a failing case can be made smaller and printed. The same seed makes the same case.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "model/schema.h"
+
+namespace tributary::simulation {
+
+// SplitMix64 (Steele, Lea, Flood 2014).
+class Random {
+ public:
+  explicit Random(uint64_t seed) : state_(seed) {}
+  uint64_t next() {
+    uint64_t z = state_ += 0x9E3779B97F4A7C15;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
+    return z ^ (z >> 31);
+  }
+  uint64_t below(uint64_t bound) { return next() % bound; }
+  bool one_in(uint64_t n) { return below(n) == 0; }
+  template <typename T>
+  const T& pick(const std::vector<T>& of) { return of[below(of.size())]; }
+
+ private:
+  uint64_t state_;
+};
+
+// A value as SQL text without its type, nullopt for NULL: "7", "b", "2024-01-02".
+using Value = std::optional<std::string>;
+
+struct DomainShape {
+  std::string name;
+  std::vector<ColumnSchema> columns;   // key columns first
+  std::vector<uint32_t> key;
+};
+
+struct ViewText {
+  std::string name;
+  std::string sql;      // as in a pipeline file
+  std::string batch;    // the same with ties broken as the pipeline breaks them; client.NAME stands in it too
+  std::set<std::string> operators;  // for the coverage: "filter", "left join", …
+  // Columns whose value is compared with a tolerance are those of type float64.
+};
+
+enum class StepKind : uint8_t {
+  kPut,        // inserts, or updates where the key is there
+  kDelete,
+  kMove,       // to another key
+  kTruncate,
+  kAttribute,  // a client's attribute changes
+  kRound,      // what has arrived is processed
+  kRestart,    // … and lost if not committed; the pipeline starts again with another number of workers
+  kFailRound,  // a round is made and not committed
+  kQuiet,      // everything arrives, and the views are compared
+};
+
+struct Step {
+  StepKind kind = StepKind::kPut;
+  uint32_t client = 0;
+  uint32_t domain = 0;
+  int64_t key = 0;          // picks a row
+  int64_t other_key = 0;    // kMove
+  std::vector<Value> values;  // kPut, kMove: of the columns that are no key
+  std::set<uint32_t> left_out;  // columns that an update leaves out if they did not change
+  uint32_t delay = 0;       // its fact arrives so many steps late
+  bool twice = false;       // … and once more, later
+  uint32_t workers = 1;     // kRestart
+  std::string attribute;    // kAttribute: name and value
+  Value value;
+};
+
+struct SimCase {
+  uint64_t seed = 0;
+  std::vector<DomainShape> domains;
+  std::vector<ViewText> views;
+  std::vector<std::string> clients;
+  std::vector<std::map<std::string, std::string>> attributes;  // by client; all are texts
+  std::vector<Step> steps;
+};
+
+SimCase make_case(uint64_t seed);
+std::string to_text(const SimCase& sim);
+
+}  // namespace tributary::simulation

@@ -1,0 +1,455 @@
+#include "sim_run.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <deque>
+
+#include "base/bytes.h"
+#include "process/memory_state.h"
+#include "process/view_graph.h"
+#include "sim_store.h"
+#include "sim_world.h"
+#include "sql/view_planner.h"
+
+namespace tributary::simulation {
+namespace {
+
+constexpr double relative_tolerance = 1e-9;
+constexpr double absolute_tolerance = 1e-9;  // of sums of numbers below 200
+constexpr size_t rounds_max = 5000;
+
+std::string attribute_sql(std::string sql, const std::map<std::string, std::string>& attributes) {
+  for (const auto& [name, value] : attributes) {
+    std::string wanted = "client." + name;
+    std::string with = fmt::format("CAST({} AS VARCHAR)", quote_duckdb_text(value));
+    for (size_t at = sql.find(wanted); at != std::string::npos; at = sql.find(wanted, at + with.size())) {
+      sql.replace(at, wanted.size(), with);
+    }
+  }
+  return sql;
+}
+
+std::string duckdb_type(const LogicalType& type) {
+  switch (type.id) {
+    case TypeId::kBool: return "BOOLEAN";
+    case TypeId::kInt32: return "INTEGER";
+    case TypeId::kInt64: return "BIGINT";
+    case TypeId::kFloat64: return "DOUBLE";
+    case TypeId::kDecimal: return fmt::format("DECIMAL({},{})", type.precision, type.scale);
+    case TypeId::kDate: return "DATE";
+    case TypeId::kTimestamp: return "TIMESTAMP";
+    default: return "VARCHAR";
+  }
+}
+
+class Runner {
+ public:
+  Runner(const SimCase& sim, Engines engines, Coverage* coverage)
+      : sim_(sim), engines_(engines), coverage_(coverage), world_(sim), batch_random_(sim.seed ^ 0xBA7C4) {}
+
+  std::string run() {
+    if (std::string problem = plan(); !problem.empty()) return problem;
+    for (size_t i = 0; i < sim_.clients.size(); ++i) {
+      ClientAttributes& attributes = attributes_[ClientId{sim_.clients[i]}];
+      attributes.revision = 1;
+      for (const auto& [name, value] : sim_.attributes[i]) {
+        Column column({TypeId::kText});
+        column.append_bytes(value);
+        attributes.values.emplace(name, std::move(column));
+      }
+      texts_.push_back(sim_.attributes[i]);
+    }
+    restart(1);
+    for (now_ = 0; now_ < sim_.steps.size(); ++now_) {
+      if (std::string problem = step(sim_.steps[now_]); !problem.empty()) return problem;
+    }
+    return quiet();
+  }
+
+ private:
+  struct Delayed {
+    size_t due = 0;
+    Fact fact;
+  };
+
+  std::string plan() {
+    std::vector<Relation> relations;
+    for (const DomainShape& shape : sim_.domains) {
+      Relation relation{.name = shape.name, .columns = {}, .key = {}};
+      for (const ColumnSchema& column : shape.columns) {
+        relation.columns.push_back({column.name, column.type, !column.key});
+        if (column.key) relation.key.push_back(column.name);
+      }
+      relations_[shape.name] = relation;
+      relations.push_back(std::move(relation));
+    }
+    for (const ViewText& view : sim_.views) {
+      ViewRequest request{.name = view.name, .sql = view.sql, .relations = relations, .attributes = {{"plan", {TypeId::kText}}}};
+      auto planned = plan_view(engines_.expressions, request);
+      if (auto* errors = std::get_if<std::vector<PlanError>>(&planned)) {
+        return fmt::format("EveryViewIsPlanned {}: {}\n{}", view.name, errors->front().message, view.sql);
+      }
+      auto& plan = std::get<ViewPlan>(planned);
+      Relation relation{.name = view.name, .columns = plan.columns(), .key = plan.key};
+      relation.is_view = true;
+      relations.push_back(std::move(relation));
+      plans_.push_back(std::move(plan));
+    }
+    return "";
+  }
+
+  void restart(uint32_t workers) {
+    workers_ = workers;
+    GraphOptions options{.state_suffix = "", .views = plans_, .stored = {}, .relations = relations_,
+                         .find_schema = [this](const ClientId&, const std::string& table, uint32_t) -> Result<SchemaPtr> {
+                           for (uint32_t i = 0; i < sim_.domains.size(); ++i) {
+                             if (world_.schema(i)->table == table) return world_.schema(i);
+                           }
+                           return Error{ErrorCode::kNotFound, table};
+                         },
+                         .workers = workers};
+    for (const ViewPlan& plan : plans_) options.stored.insert(plan.name);
+    options.limits.sweep_rows_max = 1 + batch_random_.below(4);
+    options.limits.resume_rows_max = 1 + batch_random_.below(6);
+    options.limits.parallel_rows_min = 2;
+    options.limits.join = {.fan_out_rows_max = batch_random_.below(4), .pass_changes_max = 1 + batch_random_.below(3)};
+    auto graph = ViewGraph::make(std::move(options), engines_.expressions);
+    CHECK(graph.ok(), "{}", graph.error().message);
+    graph_ = std::move(graph).value();
+  }
+
+  void count(const std::string& kind) {
+    if (coverage_ == nullptr) return;
+    for (const ViewText& view : sim_.views) {
+      for (const std::string& of : view.operators) ++(*coverage_)[of][kind];
+    }
+  }
+
+  std::string step(const Step& step) {
+    switch (step.kind) {
+      case StepKind::kRound: return round(true);
+      case StepKind::kFailRound: count("failed round"); return round(false);
+      case StepKind::kRestart: count("restart, other workers"); restart(step.workers); return "";
+      case StepKind::kAttribute: return change_attribute(step);
+      case StepKind::kQuiet: return quiet();
+      default: break;
+    }
+    std::set<std::string> kinds;
+    for (Fact& fact : world_.apply(step, kinds)) {
+      if (step.delay > 0) kinds.insert("late fact");
+      if (step.twice) {
+        kinds.insert("duplicate");
+        delayed_.push_back({now_ + step.delay + 5, fact});
+      }
+      delayed_.push_back({now_ + step.delay, std::move(fact)});
+    }
+    for (const std::string& kind : kinds) count(kind);
+    return "";
+  }
+
+  void arrive(size_t until) {
+    for (size_t i = 0; i < delayed_.size();) {
+      if (delayed_[i].due > until) {
+        ++i;
+        continue;
+      }
+      arrived_.push_back(std::move(delayed_[i].fact));
+      delayed_.erase(delayed_.begin() + static_cast<ptrdiff_t>(i));
+    }
+  }
+
+  // As the runtime does when a client's attributes are others at a start.
+  std::string change_attribute(const Step& step) {
+    ClientId client{sim_.clients[step.client]};
+    if (std::string problem = round(true); !problem.empty()) return problem;
+    std::string& text = texts_[step.client][step.attribute];
+    if (text == *step.value) return "";
+    count("attribute change");
+    text = *step.value;
+    ClientAttributes old = attributes_.at(client);
+    ClientAttributes& now = attributes_.at(client);
+    ++now.revision;
+    Column column({TypeId::kText});
+    column.append_bytes(text);
+    now.values.at(step.attribute) = std::move(column);
+    for (uint32_t i = 0; i < sim_.domains.size(); ++i) {
+      const std::string& name = sim_.domains[i].name;
+      if (!graph_->uses_attributes(name)) continue;
+      if (graph_->keeps_rows(name)) {
+        Status swept = DomainMerge::sweep_attributes(state_, graph_->state_name(name), client, old.encode());
+        CHECK(swept.ok());
+        continue;
+      }
+      for (const Fact& fact : done_) {
+        if (fact.client == step.client && fact.domain == i) arrived_.push_back(fact);
+      }
+    }
+    restart(workers_);
+    return "";
+  }
+
+  std::string round(bool commit) {
+    arrive(now_);
+    std::deque<EventBatch> batches;
+    for (const Fact& fact : arrived_) {
+      ClientId client{sim_.clients[fact.client]};
+      const std::string& domain = sim_.domains[fact.domain].name;
+      if (batches.empty() || batches.back().client != client || batches.back().domain != domain || batch_random_.one_in(4)) {
+        batches.emplace_back(client, domain, world_.schema(fact.domain));
+      }
+      world_.append(batches.back(), fact);
+    }
+    GraphInput input{.attributes = &attributes_};
+    for (const EventBatch& batch : batches) input.batches.push_back(&batch);
+    for (const std::string& client : sim_.clients) {
+      for (uint32_t i = 0; i < sim_.domains.size(); ++i) input.tables[{ClientId{client}, sim_.domains[i].name}] = world_.schema(i)->table;
+    }
+    input.run_generation = 1;
+    input.checkpoint = checkpoint_ + 1;
+    std::vector<MemoryRound> rounds(workers_, MemoryRound(state_));
+    std::vector<KeyedState*> states;
+    for (MemoryRound& round : rounds) states.push_back(&round);
+    auto out = graph_->run(input, states, run_serially);
+    if (!out.ok()) return "ARoundSucceeds " + out.error().to_string();
+    if (!commit) {
+      graph_->forget_pending();
+      return "";
+    }
+    for (MemoryRound& round : rounds) round.commit();
+    ++checkpoint_;
+    done_.insert(done_.end(), arrived_.begin(), arrived_.end());
+    arrived_.clear();
+    for (const Withdrawal& withdrawal : out->withdrawals) store_.withdraw(withdrawal);
+    for (const GraphOutput::View& view : out->views) {
+      for (const DeadRow& row : view.dead) return fmt::format("NoRowFails {}: {}", view.name, row.reason);
+      auto plan = std::find_if(plans_.begin(), plans_.end(), [&](const ViewPlan& of) { return of.name == view.name; });
+      if (view.rows.rows() > 0) store_.insert(view.name, *plan, view.rows);
+    }
+    return "";
+  }
+
+  // Everything arrives and is processed; rows that lack a value are read again; then the views are compared.
+  std::string quiet() {
+    size_t last = now_;
+    now_ = SIZE_MAX;
+    std::string problem;
+    for (size_t rounds = 0; problem.empty() && rounds < rounds_max; ++rounds) {
+      problem = round(true);
+      if (!problem.empty() || !arrived_.empty() || graph_->wants_round()) continue;
+      read_parked_again();
+      if (arrived_.empty()) break;
+    }
+    now_ = last;
+    if (problem.empty() && graph_->wants_round()) problem = "WorkEnds after many rounds something is still pending";
+    return problem.empty() ? compare() : problem;
+  }
+
+  void read_parked_again() {
+    std::string prefix;
+    put_u16_big(prefix, static_cast<uint16_t>(StateOperator::kParked));
+    std::vector<Fact> facts;
+    for (const auto& [key, value] : state_.entries()) {
+      if (!key.starts_with(prefix)) continue;
+      ByteReader reader(std::string_view(key).substr(prefix.size()));
+      std::string client(reader.bytes(reader.u8()));
+      std::string domain(reader.bytes(reader.u8()));
+      auto client_at = std::find(sim_.clients.begin(), sim_.clients.end(), client) - sim_.clients.begin();
+      auto domain_at = std::find_if(sim_.domains.begin(), sim_.domains.end(), [&](const auto& of) { return of.name == domain; }) -
+                       sim_.domains.begin();
+      facts.push_back(world_.read_again(static_cast<uint32_t>(client_at), static_cast<uint32_t>(domain_at), reader.rest()));
+    }
+    for (Fact& fact : facts) arrived_.push_back(std::move(fact));
+  }
+
+  std::string compare() {
+    for (uint32_t client = 0; client < sim_.clients.size(); ++client) {
+      if (std::string problem = fill_batch(client); !problem.empty()) return problem;
+      for (const ViewPlan& plan : plans_) {
+        if (std::string problem = compare_view(client, plan); !problem.empty()) return problem;
+      }
+    }
+    return "";
+  }
+
+  std::string fill_batch(uint32_t client) {
+    std::string sql = "DROP SCHEMA IF EXISTS s CASCADE; CREATE SCHEMA s; USE s;";
+    for (uint32_t i = 0; i < sim_.domains.size(); ++i) {
+      const DomainShape& shape = sim_.domains[i];
+      sql += "CREATE TABLE " + shape.name + "(";
+      for (const ColumnSchema& column : shape.columns) {
+        sql += fmt::format("{}{} {}", sql.back() == '(' ? "" : ", ", column.name, duckdb_type(column.type));
+      }
+      sql += ");";
+      for (const auto& [key, row] : world_.table(client, i)) {
+        sql += "INSERT INTO " + shape.name + " VALUES (";
+        for (const Value& cell : world_.cells(i, key, row)) {
+          sql += (sql.back() == '(' ? "" : ", ") + (cell ? quote_duckdb_text(*cell) : std::string("NULL"));
+        }
+        sql += ");";
+      }
+    }
+    for (const ViewText& view : sim_.views) {
+      sql += fmt::format("CREATE TABLE {} AS {};", view.name, attribute_sql(view.batch, texts_[client]));
+    }
+    for (size_t at = 0; at < sql.size();) {
+      size_t end = sql.find(';', at);
+      if (Status done = engines_.batch.run(sql.substr(at, end - at)); !done.ok()) {
+        return fmt::format("TheBatchRuns {}: {}", sql.substr(at, end - at), done.error().message);
+      }
+      at = end + 1;
+    }
+    return "";
+  }
+
+  std::string compare_view(uint32_t client, const ViewPlan& plan) {
+    std::string select;
+    for (const OutputColumn& column : plan.columns()) select += fmt::format("{}CAST(\"{}\" AS VARCHAR)", select.empty() ? "" : ", ", column.name);
+    auto answer = engines_.batch.rows(fmt::format("SELECT {} FROM {}", select, plan.name));
+    if (!answer.ok()) return "TheBatchRuns " + answer.error().message;
+    std::vector<std::vector<std::string>> wanted;
+    for (const ScratchRow& row : *answer) {
+      auto& cells = wanted.emplace_back();
+      for (const auto& cell : row) cells.push_back(cell.value_or(null_text));
+    }
+    auto got = store_.rows(plan.name, ClientId{sim_.clients[client]});
+    return same_rows(plan, std::move(wanted), std::move(got)) ? "" : difference(client, plan, *answer, client);
+  }
+
+  bool same_rows(const ViewPlan& plan, std::vector<std::vector<std::string>> a, std::vector<std::vector<std::string>> b) const {
+    if (a.size() != b.size()) return false;
+    std::vector<size_t> doubles;
+    for (size_t i = 0; i < plan.columns().size(); ++i) {
+      if (plan.columns()[i].type.id == TypeId::kFloat64) doubles.push_back(i);
+    }
+    auto order = [&](const std::vector<std::string>& x, const std::vector<std::string>& y) {
+      for (size_t i = 0; i < x.size(); ++i) {
+        if (std::find(doubles.begin(), doubles.end(), i) != doubles.end()) continue;
+        if (x[i] != y[i]) return x[i] < y[i];
+      }
+      for (size_t i : doubles) {
+        bool x_null = x[i] == null_text;
+        bool y_null = y[i] == null_text;
+        if (x_null != y_null) return x_null;
+        if (!x_null && !close(x[i], y[i])) return std::strtod(x[i].c_str(), nullptr) < std::strtod(y[i].c_str(), nullptr);
+      }
+      return false;
+    };
+    std::sort(a.begin(), a.end(), order);
+    std::sort(b.begin(), b.end(), order);
+    for (size_t i = 0; i < a.size(); ++i) {
+      if (order(a[i], b[i]) || order(b[i], a[i])) return false;
+    }
+    return true;
+  }
+
+  static bool close(const std::string& a, const std::string& b) {
+    if (a == b) return true;
+    double x = std::strtod(a.c_str(), nullptr);
+    double y = std::strtod(b.c_str(), nullptr);
+    return std::fabs(x - y) <= absolute_tolerance + relative_tolerance * std::max(std::fabs(x), std::fabs(y));
+  }
+
+  std::string difference(uint32_t client, const ViewPlan& plan, const std::vector<ScratchRow>& wanted, uint32_t of) const {
+    auto lines = [](std::vector<std::string> rows) {
+      std::sort(rows.begin(), rows.end());
+      std::string out;
+      for (const std::string& row : rows) out += "    " + row + "\n";
+      return out;
+    };
+    std::vector<std::string> batch;
+    std::vector<std::string> ours;
+    for (const ScratchRow& row : wanted) {
+      std::string line;
+      for (const auto& cell : row) line += cell.value_or("NULL") + " | ";
+      batch.push_back(std::move(line));
+    }
+    for (const auto& row : store_.rows(plan.name, ClientId{sim_.clients[of]})) {
+      std::string line;
+      for (const auto& cell : row) line += (cell == null_text ? "NULL" : cell) + " | ";
+      ours.push_back(std::move(line));
+    }
+    return fmt::format("EveryViewEqualsItsBatch client={} view={} after step {}\n  batch:\n{}  incremental:\n{}",
+                       sim_.clients[client], plan.name, now_, lines(std::move(batch)), lines(std::move(ours)));
+  }
+
+  const SimCase& sim_;
+  Engines engines_;
+  Coverage* coverage_;
+  World world_;
+  Random batch_random_;
+  std::map<std::string, Relation> relations_;
+  std::vector<ViewPlan> plans_;
+  std::map<ClientId, ClientAttributes> attributes_;
+  std::vector<std::map<std::string, std::string>> texts_;
+  MemoryState state_;
+  std::unique_ptr<ViewGraph> graph_;
+  SimStore store_;
+  uint32_t workers_ = 1;
+  uint64_t checkpoint_ = 0;
+  size_t now_ = 0;
+  std::vector<Delayed> delayed_;
+  std::vector<Fact> arrived_;  // and not processed
+  std::vector<Fact> done_;     // processed
+};
+
+}  // namespace
+
+std::string run_case(const SimCase& sim, Engines engines, Coverage* coverage) {
+  return Runner(sim, engines, coverage).run();
+}
+
+SimCase shrink(SimCase sim, Engines engines, size_t attempts_max) {
+  size_t attempts = 0;
+  std::string failure = run_case(sim, engines, nullptr);
+  std::string invariant = failure.substr(0, failure.find(' '));
+  auto fails = [&](const SimCase& smaller) {
+    ++attempts;
+    return run_case(smaller, engines, nullptr).starts_with(invariant);
+  };
+  for (size_t i = sim.views.size(); i-- > 0 && sim.views.size() > 1;) {
+    SimCase smaller = sim;
+    smaller.views.erase(smaller.views.begin() + static_cast<ptrdiff_t>(i));
+    if (fails(smaller)) sim = std::move(smaller);
+  }
+  for (size_t piece = std::max<size_t>(1, sim.steps.size() / 2); piece > 0 && attempts < attempts_max; piece /= 2) {
+    for (size_t at = 0; at < sim.steps.size() && attempts < attempts_max;) {
+      SimCase smaller = sim;
+      auto begin = smaller.steps.begin() + static_cast<ptrdiff_t>(at);
+      smaller.steps.erase(begin, begin + static_cast<ptrdiff_t>(std::min(piece, smaller.steps.size() - at)));
+      if (fails(smaller)) {
+        sim = std::move(smaller);
+      } else {
+        at += piece;
+      }
+    }
+  }
+  return sim;
+}
+
+std::string coverage_text(const Coverage& coverage, size_t& empty_cells) {
+  std::set<std::string> kinds;
+  for (const auto& [of, row] : coverage) {
+    for (const auto& [kind, count] : row) kinds.insert(kind);
+  }
+  std::string out = fmt::format("{:<18}", "");
+  for (const std::string& kind : kinds) out += fmt::format(" {:>{}}", kind, std::max<size_t>(kind.size(), 7));
+  out += "\n";
+  empty_cells = 0;
+  for (const auto& [of, row] : coverage) {
+    out += fmt::format("{:<18}", of);
+    for (const std::string& kind : kinds) {
+      auto at = row.find(kind);
+      uint64_t count = at == row.end() ? 0 : at->second;
+      empty_cells += count == 0 ? 1 : 0;
+      out += fmt::format(" {:>{}}", count, std::max<size_t>(kind.size(), 7));
+    }
+    out += "\n";
+  }
+  return out;
+}
+
+}  // namespace tributary::simulation

@@ -1,0 +1,31 @@
+// Runs a case: the facts of its steps go through the views' graph as the runtime would drive it, and each view is compared
+// with the same SQL run in batch over the tables as they are.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "sim_case.h"
+#include "sql/duckdb_engine.h"
+#include "verify/scratch_database.h"
+
+namespace tributary::simulation {
+
+// operator → kind of change → how often views with that operator met it.
+using Coverage = std::map<std::string, std::map<std::string, uint64_t>>;
+
+struct Engines {
+  DuckDbEngine& expressions;
+  ScratchDatabase& batch;
+};
+
+// Empty: every comparison held. Else what did not, with its invariant's name first.
+std::string run_case(const SimCase& sim, Engines engines, Coverage* coverage);
+
+// A smaller case that fails as well.
+SimCase shrink(SimCase sim, Engines engines, size_t attempts_max = 400);
+
+// A table of the coverage; `empty_cells` counts pairs that were never met.
+std::string coverage_text(const Coverage& coverage, size_t& empty_cells);
+
+}  // namespace tributary::simulation

@@ -1,0 +1,181 @@
+#include "sim_world.h"
+
+#include <charconv>
+#include <cstdio>
+
+namespace tributary::simulation {
+namespace {
+
+int32_t parse_date(const std::string& text) {
+  int year = 0;
+  unsigned month = 0;
+  unsigned day = 0;
+  CHECK(std::sscanf(text.c_str(), "%d-%u-%u", &year, &month, &day) == 3);
+  return days_from_civil(year, month, day);
+}
+
+}  // namespace
+
+void append_text_value(Column& column, const Value& value) {
+  if (!value) return column.append_null();
+  switch (column.type().id) {
+    case TypeId::kBool: return column.append_fixed<uint8_t>(*value == "true" ? 1 : 0);
+    case TypeId::kInt32: return column.append_fixed<int32_t>(std::stoi(*value));
+    case TypeId::kInt64: return column.append_fixed<int64_t>(std::stoll(*value));
+    case TypeId::kFloat64: return column.append_fixed<double>(std::stod(*value));
+    case TypeId::kDecimal:
+      return column.append_fixed<Int128>(*parse_decimal(*value, column.type().precision, column.type().scale));
+    case TypeId::kDate: return column.append_fixed<int32_t>(parse_date(*value));
+    case TypeId::kTimestamp:
+      return column.append_fixed<int64_t>((int64_t{parse_date(*value)} * 24 + std::stoi(value->substr(11, 2))) *
+                                          3'600'000'000);
+    default: return column.append_bytes(*value);
+  }
+}
+
+World::World(const SimCase& sim) : sim_(sim) {
+  for (uint32_t i = 0; i < sim.domains.size(); ++i) {
+    TableSchema schema;
+    schema.table = "public." + sim.domains[i].name;
+    schema.version = 1;
+    schema.columns = sim.domains[i].columns;
+    schema.key_columns = sim.domains[i].key;
+    schemas_.push_back(std::make_shared<const TableSchema>(schema));
+    for (uint32_t client = 0; client < sim.clients.size(); ++client) tables_[{client, i}];
+  }
+}
+
+std::vector<Value> World::cells(uint32_t domain, int64_t key, const std::vector<Value>& values) const {
+  std::vector<Value> cells;
+  size_t next = 0;
+  for (const ColumnSchema& column : sim_.domains[domain].columns) {
+    if (column.name == "id") {
+      cells.emplace_back(std::to_string(key));
+    } else if (column.key) {
+      cells.emplace_back(std::string(1, static_cast<char>('p' + key % 3)));
+    } else {
+      cells.push_back(next < values.size() ? values[next] : std::nullopt);
+      ++next;
+    }
+  }
+  return cells;
+}
+
+std::string World::row_key(uint32_t domain, int64_t key) const {
+  EventBatch batch(ClientId{"x"}, "x", schemas_[domain]);
+  auto row = cells(domain, key, {});
+  for (size_t i = 0; i < row.size(); ++i) append_text_value(batch.columns[i], row[i]);
+  batch.ops.push_back(Op::kCreate);
+  return batch.row_key(0);
+}
+
+std::vector<Fact> World::apply(const Step& step, std::set<std::string>& kinds) {
+  auto& table = tables_.at({step.client, step.domain});
+  const DomainShape& shape = sim_.domains[step.domain];
+  Fact fact{.client = step.client, .domain = step.domain, .op = Op::kCreate, .position = {1, commit_, 5, 0}, .key = step.key,
+            .values = step.values, .left_out = {}, .moved = {}, .range = {}};
+  auto at = table.find(step.key);
+  // Columns left out keep their values.
+  auto leave_out = [&](const Row& before, Row& now) {
+    size_t next = 0;
+    for (uint32_t i = 0; i < shape.columns.size(); ++i) {
+      if (shape.columns[i].key) continue;
+      if (step.left_out.contains(i)) {
+        now[next] = before[next];
+        fact.left_out.insert(i);
+        kinds.insert("absent value");
+      }
+      ++next;
+    }
+  };
+  switch (step.kind) {
+    case StepKind::kPut: {
+      Row now = step.values;
+      if (at != table.end()) {
+        fact.op = Op::kUpdate;
+        leave_out(at->second, now);
+        kinds.insert("update of value");
+        if (now[0] != at->second[0]) kinds.insert("update of join or group key");
+      } else {
+        kinds.insert(deleted_once_[{step.client, step.domain}].contains(step.key) ? "re-insert" : "insert");
+      }
+      for (const Value& value : now) {
+        if (!value) kinds.insert("NULL in a key");  // any column may be one
+      }
+      fact.values = now;
+      table[step.key] = std::move(now);
+      break;
+    }
+    case StepKind::kDelete:
+      if (at == table.end()) return {};
+      fact.op = Op::kDelete;
+      table.erase(at);
+      deleted_once_[{step.client, step.domain}].insert(step.key);
+      kinds.insert("delete");
+      break;
+    case StepKind::kMove: {
+      if (at == table.end() || table.contains(step.other_key)) return {};
+      Row now = step.values;
+      leave_out(at->second, now);
+      Fact gone = fact;
+      gone.op = Op::kDelete;
+      gone.moved = step.other_key;
+      gone.left_out.clear();
+      fact.key = step.other_key;
+      fact.moved = step.key;
+      fact.values = now;
+      deleted_once_[{step.client, step.domain}].insert(step.key);
+      table.erase(at);
+      table[step.other_key] = std::move(now);
+      ++commit_;
+      kinds.insert("row key changes");
+      return {gone, fact};
+    }
+    case StepKind::kTruncate:
+      for (const auto& [key, row] : table) deleted_once_[{step.client, step.domain}].insert(key);
+      table.clear();
+      fact.range = RangeFact{RangeKind::kTruncate, fact.position, "", "", 0, 0};
+      kinds.insert("truncate");
+      break;
+    default: return {};
+  }
+  ++commit_;
+  return {fact};
+}
+
+Fact World::read_again(uint32_t client, uint32_t domain, std::string_view key) {
+  Position now = Position::end_of_commit(1, commit_++);
+  Fact fact{.client = client, .domain = domain, .op = Op::kSnapshot, .position = now, .key = 0, .values = {}, .left_out = {},
+            .moved = {}, .range = {}};
+  for (const auto& [id, row] : tables_.at({client, domain})) {
+    if (row_key(domain, id) != key) continue;
+    fact.key = id;
+    fact.values = row;
+    return fact;
+  }
+  fact.range = RangeFact{RangeKind::kAbsence, now, std::string(key), std::string(key) + '\0', 0, 0};
+  return fact;
+}
+
+void World::append(EventBatch& batch, const Fact& fact) const {
+  if (fact.range) {
+    batch.ranges.push_back(*fact.range);
+    return;
+  }
+  if (fact.moved) batch.moved.push_back({static_cast<uint32_t>(batch.rows()), row_key(fact.domain, *fact.moved)});
+  auto row = cells(fact.domain, fact.key, fact.values);
+  for (uint32_t i = 0; i < row.size(); ++i) {
+    bool key = batch.schema->columns[i].key;
+    if (!key && (fact.op == Op::kDelete || fact.left_out.contains(i))) {
+      batch.columns[i].append_absent();
+    } else {
+      append_text_value(batch.columns[i], row[i]);
+    }
+  }
+  batch.ops.push_back(fact.op);
+  batch.positions.push_back(fact.position);
+  batch.commit_micros.push_back(0);
+  batch.transactions.push_back(0);
+}
+
+}  // namespace tributary::simulation

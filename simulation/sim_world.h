@@ -1,0 +1,55 @@
+// The clients' tables, and the facts of what happens to them.
+#pragma once
+
+#include <map>
+
+#include "model/event_batch.h"
+#include "sim_case.h"
+
+namespace tributary::simulation {
+
+struct Fact {
+  uint32_t client = 0;
+  uint32_t domain = 0;
+  Op op = Op::kCreate;
+  Position position;
+  int64_t key = 0;
+  std::vector<Value> values;         // of the columns that are no key
+  std::set<uint32_t> left_out;       // columns
+  std::optional<int64_t> moved;
+  std::optional<RangeFact> range;    // then nothing else
+};
+
+class World {
+ public:
+  explicit World(const SimCase& sim);
+
+  // Does what the step says, where it can be done, and gives the facts. `kinds` gets what kinds of change it was.
+  std::vector<Fact> apply(const Step& step, std::set<std::string>& kinds);
+
+  const std::map<int64_t, std::vector<Value>>& table(uint32_t client, uint32_t domain) const {
+    return tables_.at({client, domain});
+  }
+  const SchemaPtr& schema(uint32_t domain) const { return schemas_[domain]; }
+  // The row as it is, as a snapshot would read it, or its absence.
+  Fact read_again(uint32_t client, uint32_t domain, std::string_view row_key);
+
+  void append(EventBatch& batch, const Fact& fact) const;
+  std::string row_key(uint32_t domain, int64_t key) const;
+  // All cells of a row as SQL text, in the columns' order.
+  std::vector<Value> cells(uint32_t domain, int64_t key, const std::vector<Value>& values) const;
+
+ private:
+  using Row = std::vector<Value>;
+
+  const SimCase& sim_;
+  std::vector<SchemaPtr> schemas_;
+  std::map<std::pair<uint32_t, uint32_t>, std::map<int64_t, Row>> tables_;
+  std::map<std::pair<uint32_t, uint32_t>, std::set<int64_t>> deleted_once_;
+  uint64_t commit_ = 1;
+};
+
+// Appends a value given as SQL text.
+void append_text_value(Column& column, const Value& value);
+
+}  // namespace tributary::simulation

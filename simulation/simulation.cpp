@@ -1,0 +1,62 @@
+// ./dev sim: random cases until the time is over, or one again by its seed. Exit code 1 at the first case that fails, which is
+// made smaller and printed.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+
+#include "sim_run.h"
+
+namespace tributary::simulation {
+namespace {
+
+int report(const SimCase& sim, const std::string& failure, Engines engines) {
+  fmt::print("FAILED seed={} {}\nmade smaller:\n", sim.seed, failure);
+  SimCase smaller = shrink(sim, engines);
+  fmt::print("{}{}\nonce more: ./dev sim --seed {}\n", to_text(smaller), run_case(smaller, engines, nullptr), sim.seed);
+  return 1;
+}
+
+int run(uint64_t first_seed, uint64_t cases_max, double seconds, bool one) {
+  auto expressions = DuckDbEngine::open();
+  auto batch = ScratchDatabase::open(std::filesystem::temp_directory_path().string(), size_t{256} << 20);
+  if (!expressions.ok() || !batch.ok()) {
+    fmt::print(stderr, "simulation: DuckDB does not open\n");
+    return 70;
+  }
+  Engines engines{**expressions, **batch};
+  Coverage coverage;
+  auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+  uint64_t cases = 0;
+  for (uint64_t seed = first_seed; cases < cases_max && (one || std::chrono::steady_clock::now() < end); ++seed) {
+    SimCase sim = make_case(seed);
+    if (one) fmt::print("{}", to_text(sim));
+    std::string failure = run_case(sim, engines, &coverage);
+    if (!failure.empty()) return report(sim, failure, engines);
+    if (++cases % 1000 == 0) fmt::print(stderr, "simulation: {} cases, none failed\n", cases);
+    if (one) break;
+  }
+  size_t empty = 0;
+  fmt::print("{}\n{} cases from seed {}, none failed; {} pairs of operator and change were not met\n",
+             coverage_text(coverage, empty), cases, first_seed, empty);
+  return 0;
+}
+
+}  // namespace
+}  // namespace tributary::simulation
+
+int main(int argc, char** argv) {
+  CLI::App app("Random views and changes, incremental against batch. Ends with 1 at the first difference.");
+  double seconds = 60;
+  uint64_t seed = 0;
+  uint64_t first = static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
+  uint64_t cases = UINT64_MAX;
+  app.add_option("--seconds", seconds, "how long")->capture_default_str();
+  app.add_option("--cases", cases, "at most so many");
+  app.add_option("--from-seed", first, "the first case's seed (default: by the clock)");
+  auto* one = app.add_option("--seed", seed, "this case alone, printed");
+  CLI11_PARSE(app, argc, argv);
+  return tributary::simulation::run(one->count() > 0 ? seed : first, cases, seconds, one->count() > 0);
+}
