@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "app/dead_letter_list.h"
 #include "app/event_reader.h"
 #include "base/exit_codes.h"
 #include "config/compile.h"
@@ -58,6 +59,22 @@ struct VerifyOptions {
   bool json = false;
 };
 int verify_command(const VerifyOptions& options);
+
+struct ExplainOptions {
+  std::string file;
+  std::string view;  // empty: all
+  bool json = false;
+  bool svg = false;
+};
+int explain_command(const ExplainOptions& options);
+
+struct DeadLetterOptions {
+  std::string file;
+  std::string action = "list";  // list, show, retry, drop
+  DeadLetterFilter filter;
+  bool json = false;
+};
+int dead_letters_command(const DeadLetterOptions& options);
 
 int init_command(const std::string& url, const std::string& password_environment);
 

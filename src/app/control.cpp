@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "app/dead_letter_list.h"
 #include "app/event_reader.h"
 #include "app/status_report.h"
 
@@ -71,6 +72,23 @@ Status handle(const Assembly& assembly, std::string_view request, ControlStream&
     ASSIGN_OR_RETURN(auto keys, assembly.runtime->dead_letter_keys(ClientId{parsed.value("client", "")},
                                                                    parsed.value("view", "")));
     for (const std::string& key : keys) out.send(key);
+    return {};
+  }
+  if (command == "dead_letter_list") {
+    ASSIGN_OR_RETURN(json list, list_dead_letters(assembly.pipeline, *assembly.storage, *assembly.log, *assembly.raw,
+                                                  DeadLetterFilter::from_json(parsed)));
+    out.send(list.dump());
+    return {};
+  }
+  if (command == "dead_letter_order") {
+    if (assembly.runtime == nullptr) return Error{ErrorCode::kUnsupported, "the running pipeline does not process"};
+    RoundRunner::DeadLetterOrder order{ClientId{parsed.value("client", "")}, parsed.value("view", ""), {}, parsed.value("drop", false)};
+    if (std::string id = parsed.value("id", ""); !id.empty()) {
+      auto key = bytes_of_hex(id);
+      if (!key) return Error{ErrorCode::kInvalidInput, "an id is hexadecimal, as `dead-letters list` shows it"};
+      order.keys.push_back(*key);
+    }
+    assembly.runtime->order(std::move(order));
     return {};
   }
   return Error{ErrorCode::kUnsupported, fmt::format("the running pipeline knows no command {}", command)};

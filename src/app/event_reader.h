@@ -24,6 +24,8 @@ struct TapOptions {
   std::optional<int64_t> from_micros;  // commit time
   bool follow = true;               // go on when the end is reached
   bool raw = false;                 // read the raw store (once, from the start)
+  std::optional<std::string> key;   // raw: of this row key alone (row key bytes)
+  std::string domain;               // raw: of this domain alone; empty: all
 
   std::string to_json() const;
   static Result<TapOptions> from_json(std::string_view text);

@@ -11,7 +11,7 @@ namespace {
 using namespace tributary;  // NOLINT: main's file joins everything
 
 // Commands of later versions: known by name, and refused by name.
-constexpr std::string_view later_commands[] = {"explain", "dead-letters", "replay", "release", "preview",
+constexpr std::string_view later_commands[] = {"replay", "release", "preview",
                                                "trace",   "token",        "top"};
 
 std::string examples(const char* text) { return std::string("Examples:\n") + text; }
@@ -121,6 +121,34 @@ int parse_and_run(int argc, char** argv) {
   verify->footer(examples("  tributary verify shop.yaml\n  tributary verify shop.yaml --client acme --view orders\n"
                           "Exit code 1: there is a difference. While the pipeline runs, writers may go on."));
   verify->callback([&] { code = verify_command(verify_options); });
+
+  ExplainOptions explain_options;
+  auto* explain = app.add_subcommand("explain", "how views are computed: operators, keys, state");
+  explain->add_option("FILE", explain_options.file, "the pipeline file")->required();
+  explain->add_option("VIEW", explain_options.view, "this view alone");
+  explain->add_flag("--json", explain_options.json, "the plans as JSON");
+  explain->add_flag("--svg", explain_options.svg, "the plan as a picture");
+  explain->footer(examples("  tributary explain shop.yaml\n  tributary explain shop.yaml sales --svg > sales.svg"));
+  explain->callback([&] {
+    if (explain_options.svg && explain_options.view.empty()) throw CLI::ValidationError("--svg", "needs a VIEW");
+    code = explain_command(explain_options);
+  });
+
+  DeadLetterOptions dead_options;
+  auto* dead = app.add_subcommand("dead-letters", "rows that could not be computed: list, show, retry, drop");
+  dead->add_option("FILE", dead_options.file, "the pipeline file")->required();
+  dead->add_option("ACTION", dead_options.action, "list (default), show (with the row's events), retry, drop")
+      ->check(CLI::IsMember({"list", "show", "retry", "drop"}));
+  dead->add_option("ID", dead_options.filter.id, "of one letter, as `list` shows it; without: all");
+  dead->add_option("--client", dead_options.filter.client, "of this client alone");
+  dead->add_option("--view", dead_options.filter.view, "of this view alone");
+  dead->add_flag("--json", dead_options.json, "the letters as JSON");
+  dead->footer(examples("  tributary dead-letters shop.yaml list --client acme\n"
+                        "  tributary dead-letters shop.yaml show --view sales\n"
+                        "  tributary dead-letters shop.yaml retry --client acme --view sales\n"
+                        "A letter goes by itself when its row is changed so that it can be computed, or is deleted.\n"
+                        "`drop` takes letters off the list; their rows stay out of the view."));
+  dead->callback([&] { code = dead_letters_command(dead_options); });
 
   for (std::string_view name : later_commands) {
     auto* later = app.add_subcommand(std::string(name), "not built yet")->allow_extras();

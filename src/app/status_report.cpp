@@ -101,7 +101,13 @@ void add_runtime(json& client, const ClientId& id, const RuntimeStatus& runtime,
   client["lag"]["seconds"] = std::max(0.0, seconds);
   uint64_t dead = 0;
   for (const auto& [of, count] : runtime.dead_letters) {
-    if (of.first == id) dead += count;
+    if (of.first != id) continue;
+    dead += count.kept + count.not_kept;
+    if (count.tripped()) {
+      client["warnings"].push_back(fmt::format("view {}: the breaker has tripped: {} rows that could not be computed are not "
+                                               "listed; `tributary dead-letters FILE retry --client {} --view {}` after a fix",
+                                               of.second, count.not_kept, id, of.second));
+    }
   }
   client["dead_letters"] = dead;
   for (const PlanProblem& problem : runtime.set_aside) {
@@ -143,6 +149,11 @@ json running_status(const Assembly& assembly, int64_t now_micros) {
   }
   for (const auto& [table, reason] : runtime.tables_set_aside) problems.push_back("table " + table + " is set aside: " + reason);
   status["problems"] = std::move(problems);
+  status["rebuilds"] = json::array();
+  for (const RoundRunner::Rebuild& rebuild : runtime.rebuilds) {
+    double fraction = rebuild.refeeds == 0 ? 1 : 1 - static_cast<double>(rebuild.refeeds_left) / static_cast<double>(rebuild.refeeds);
+    status["rebuilds"].push_back({{"view", rebuild.view}, {"fraction", fraction}});
+  }
 
   // Sources first: what they call durable is then in the log when the waiting events are counted.
   std::map<ClientId, SourceStatus> sources;

@@ -1,5 +1,7 @@
 #include "runtime/dead_letters.h"
 
+#include <algorithm>
+
 #include "base/bytes.h"
 #include "process/state_operators.h"
 
@@ -21,6 +23,18 @@ std::string encode(const DeadLetter& letter) {
   put_u8(out, letter.dropped ? dropped_flag : 0);
   put_string(out, letter.reason);
   return out;
+}
+
+Result<DeadLetter> decode(std::string key, std::string_view value) {
+  ByteReader reader(value);
+  DeadLetter letter;
+  letter.key = std::move(key);
+  uint8_t version = reader.u8();
+  letter.position = Position::decode(reader.bytes(Position::encoded_bytes)).value_or(Position{});
+  letter.dropped = (reader.u8() & dropped_flag) != 0;
+  letter.reason = reader.string();
+  if (!reader.ok() || version != format_version) return Error{ErrorCode::kCorrupt, "a dead letter does not decode"};
+  return letter;
 }
 
 struct Owned {
@@ -58,8 +72,9 @@ Status DeadLetters::load(const Storage& storage) {
       count.not_kept = reader.varint();
       continue;
     }
+    ASSIGN_OR_RETURN(DeadLetter letter, decode(owned->key, it.value()));
     keys_.emplace(it.key());
-    ++count.kept;
+    if (!letter.dropped) ++count.kept;
   }
   return it.status();
 }
@@ -94,7 +109,8 @@ void DeadLetters::note(StorageBatch& write, const std::string& table, const std:
     if (keys_.erase(id) == 0) continue;
     write.remove(Family::kState, id);
     undo_.push_back({id, false});
-    --count_of(client).kept;
+    DeadLetterCount& count = count_of(client);
+    if (count.kept > 0) --count.kept;  // a dropped one is not counted
   }
   for (const DeadRow& row : dead) {
     std::string id = name.key(row.client.value, row.key);
@@ -125,6 +141,27 @@ void DeadLetters::forget(StorageBatch& write, const Storage& storage, const Clie
   counts_[owner] = {};
 }
 
+Status DeadLetters::drop(StorageBatch& write, const Storage& storage, const ClientId& client, const std::string& table,
+                         const std::vector<std::string>& keys) {
+  ASSIGN_OR_RETURN(std::vector<DeadLetter> letters, stored(storage, client, table));
+  std::lock_guard lock(mutex_);
+  Owner owner{client, table};
+  DeadLetterCount& count = counts_[owner];
+  counts_before_.try_emplace(owner, count);
+  for (DeadLetter& letter : letters) {
+    bool wanted = keys.empty() || std::find(keys.begin(), keys.end(), letter.key) != keys.end();
+    if (!wanted || letter.dropped) continue;
+    letter.dropped = true;
+    put(write, client, table, letter);
+    --count.kept;
+  }
+  if (keys.empty() && count.not_kept > 0) {
+    count.not_kept = 0;
+    write.remove(Family::kState, overflow_key(client, table));
+  }
+  return {};
+}
+
 void DeadLetters::commit() {
   std::lock_guard lock(mutex_);
   undo_.clear();
@@ -153,14 +190,7 @@ Result<std::vector<DeadLetter>> DeadLetters::stored(const Storage& storage, cons
   StorageIterator it = storage.iterate(Family::kState, prefix);
   for (; it.valid(); it.next()) {
     if (it.key().size() == prefix.size()) continue;
-    ByteReader reader(it.value());
-    DeadLetter letter;
-    letter.key = it.key().substr(prefix.size());
-    uint8_t version = reader.u8();
-    letter.position = Position::decode(reader.bytes(Position::encoded_bytes)).value_or(Position{});
-    letter.dropped = (reader.u8() & dropped_flag) != 0;
-    letter.reason = reader.string();
-    if (!reader.ok() || version != format_version) return Error{ErrorCode::kCorrupt, "a dead letter does not decode"};
+    ASSIGN_OR_RETURN(DeadLetter letter, decode(std::string(it.key().substr(prefix.size())), it.value()));
     letters.push_back(std::move(letter));
   }
   RETURN_IF_ERROR(it.status());

@@ -48,6 +48,9 @@ class DeadLetters {
             const std::vector<std::pair<ClientId, std::string>>& cleared);
   // Forgets all of a client's table; with it the breaker closes.
   void forget(StorageBatch& write, const Storage& storage, const ClientId& client, const std::string& table);
+  // The letters (no keys: all) are not listed any more, and their rows stay withdrawn. The breaker closes.
+  Status drop(StorageBatch& write, const Storage& storage, const ClientId& client, const std::string& table,
+              const std::vector<std::string>& keys);
   void commit();
   void roll_back();
 

@@ -136,19 +136,19 @@ Result<RoundOutcome> RoundRunner::run() {
     RETURN_IF_ERROR(replan());
   }
   ASSIGN_OR_RETURN(RoundOutcome outcome, live_round());
-  bool retries = false;
+  bool orders = false;
   {
     std::lock_guard lock(mutex_);
-    retries = !retries_.empty();
+    orders = !orders_.empty();
   }
   auto add = [&](RoundOutcome other) {
     outcome.outbox_bytes += other.outbox_bytes;
     outcome.more = outcome.more || other.more;
     std::move(other.parked.begin(), other.parked.end(), std::back_inserter(outcome.parked));
   };
-  if (retries) {
-    ASSIGN_OR_RETURN(RoundOutcome retried, retry_round());
-    add(std::move(retried));
+  if (orders) {
+    ASSIGN_OR_RETURN(RoundOutcome ordered, order_round());
+    add(std::move(ordered));
   }
   if (!builds_.refeeds().empty()) {
     ASSIGN_OR_RETURN(RoundOutcome fed, refeed_round());
@@ -263,53 +263,67 @@ Result<RoundOutcome> RoundRunner::refeed_round() {
   return std::move(pass.outcome);
 }
 
-// Rows that could not be computed, once more: those that are kept are given out again, others come from raw.
-Result<RoundOutcome> RoundRunner::retry_round() {
-  Retry retry;
+Result<RoundOutcome> RoundRunner::order_round() {
+  DeadLetterOrder order;
   {
     std::lock_guard lock(mutex_);
-    retry = retries_.front();
+    order = orders_.front();
   }
   Pass pass(ports_.storage, limits_.workers, checkpoint_ + 1);
-  std::vector<EventBatch> batches;
   for (Generation& generation : generations_) {
-    if (!generation.graph->options().stored.contains(retry.view)) continue;
-    std::string table = retry.view + generation_suffix(generation.number);
-    if (retry.keys.empty()) dead_.forget(pass.write, ports_.storage, retry.client, table);
-    GraphInput input = input_of(generation);
-    input.views_with_dead.insert(retry.view);
-    for (const Table& of : client_tables_) {
-      if (of.client != retry.client || !generation.graph->reads(of.domain)) continue;
-      if (!generation.graph->keeps_rows(of.domain)) {
-        if (retry.keys.empty()) builds_.add_refeed(generation.number, retry.client, of.domain);
-        for (const std::string& key : retry.keys) {
-          RETURN_IF_ERROR(ports_.raw.read({.client = retry.client, .domain = of.domain, .key = key, .from_micros = {}, .to_micros = {}},
-                                          [&](const EventBatch& batch) {
-                                            batches.push_back(batch);
-                                            return true;
-                                          }));
-        }
-      } else if (retry.keys.empty()) {
-        RETURN_IF_ERROR(DomainMerge::sweep_attributes(*pass.states[0], generation.graph->state_name(of.domain),
-                                                      retry.client, attributes_.at(retry.client).encode()));
-        generation.graph->forget_pending();
-      } else {
-        for (const std::string& key : retry.keys) input.touched.push_back({of.domain, of.client, of.table, domain_key(key)});
-      }
+    if (!generation.graph->options().stored.contains(order.view)) continue;
+    if (order.drop) {
+      RETURN_IF_ERROR(dead_.drop(pass.write, ports_.storage, order.client, order.view + generation_suffix(generation.number),
+                                 order.keys));
+    } else {
+      RETURN_IF_ERROR(retry(order, generation, pass));
     }
-    for (const EventBatch& batch : batches) input.batches.push_back(&batch);
-    RETURN_IF_ERROR(run_graph(generation, std::move(input), pass));
   }
   builds_.save(pass.write);
   RETURN_IF_ERROR(commit(pass));
+  pass.outcome.more = true;
   std::lock_guard lock(mutex_);
-  retries_.pop_front();
+  orders_.pop_front();
   return std::move(pass.outcome);
 }
 
-void RoundRunner::retry(Retry retry) {
+// Rows that could not be computed, once more: those that are kept are given out again, others come from raw.
+Status RoundRunner::retry(const DeadLetterOrder& order, Generation& generation, Pass& pass) {
+  std::string table = order.view + generation_suffix(generation.number);
+  if (order.keys.empty()) dead_.forget(pass.write, ports_.storage, order.client, table);
+  GraphInput input = input_of(generation);
+  input.views_with_dead.insert(order.view);
+  std::deque<EventBatch> batches;
+  for (const Table& of : client_tables_) {
+    if (of.client != order.client || !generation.graph->reads(of.domain)) continue;
+    bool kept = generation.graph->keeps_rows(of.domain);
+    if (order.keys.empty() && kept) {
+      RETURN_IF_ERROR(DomainMerge::sweep_attributes(*pass.states[0], generation.graph->state_name(of.domain), order.client,
+                                                    attributes_.at(order.client).encode()));
+      generation.graph->forget_pending();
+    } else if (order.keys.empty()) {
+      builds_.add_refeed(generation.number, order.client, of.domain);
+    }
+    for (const std::string& key : order.keys) {
+      if (kept) {
+        input.touched.push_back({of.domain, of.client, of.table, domain_key(key)});
+        continue;
+      }
+      RETURN_IF_ERROR(ports_.raw.read(
+          {.client = order.client, .domain = of.domain, .key = domain_key(key), .from_micros = {}, .to_micros = {}},
+          [&](const EventBatch& batch) {
+            batches.push_back(batch);
+            return true;
+          }));
+    }
+  }
+  for (const EventBatch& batch : batches) input.batches.push_back(&batch);
+  return run_graph(generation, std::move(input), pass);
+}
+
+void RoundRunner::order(DeadLetterOrder order) {
   std::lock_guard lock(mutex_);
-  retries_.push_back(std::move(retry));
+  orders_.push_back(std::move(order));
 }
 
 Status RoundRunner::run_graph(Generation& generation, GraphInput input, Pass& pass) {

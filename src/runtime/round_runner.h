@@ -107,13 +107,15 @@ class RoundRunner {
   // Rows that wait for a value, at most `limit`.
   Result<std::vector<ParkedRow>> parked(size_t limit);
 
-  // The next rounds compute these rows again (dead letters of a view; empty keys: all that the client's view has).
-  struct Retry {
+  // What a person wants of dead letters of a client's view: the next rounds compute the rows again, or the letters are not
+  // listed any more. Empty keys: all.
+  struct DeadLetterOrder {
     ClientId client;
     std::string view;
     std::vector<std::string> keys;
+    bool drop = false;
   };
-  void retry(Retry retry);
+  void order(DeadLetterOrder order);
   // The sender has brought readers over to new builds, or dropped tables: look.
   void look_at_builds() { builds_changed_ = true; }
 
@@ -154,7 +156,8 @@ class RoundRunner {
 
   Result<RoundOutcome> live_round();
   Result<RoundOutcome> refeed_round();
-  Result<RoundOutcome> retry_round();
+  Result<RoundOutcome> order_round();
+  Status retry(const DeadLetterOrder& order, Generation& generation, Pass& pass);
   Status run_graph(Generation& generation, GraphInput input, Pass& pass);
   Status commit(Pass& pass);
   void put_outbox(Pass& pass, const OutboxEntry& entry);
@@ -186,7 +189,7 @@ class RoundRunner {
   Tables tables_;
   std::vector<Rebuild> rebuilds_;
   std::map<TopicPartition, Offset> offsets_;
-  std::deque<Retry> retries_;
+  std::deque<DeadLetterOrder> orders_;
 };
 
 }  // namespace tributary

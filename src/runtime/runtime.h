@@ -66,7 +66,7 @@ class Runtime {
   Result<std::vector<std::string>> dead_letter_keys(const ClientId& client, const std::string& view) const {
     return runner_->dead_letter_keys(client, view);
   }
-  void retry(RoundRunner::Retry retry) { runner_->retry(std::move(retry)); }
+  void order(RoundRunner::DeadLetterOrder order) { runner_->order(std::move(order)); }
 
  private:
   void run_rounds();

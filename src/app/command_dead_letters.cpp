@@ -1,0 +1,87 @@
+#include <cstdio>
+
+#include "app/commands.h"
+#include "app/control.h"
+#include "app/dead_letter_list.h"
+
+namespace tributary {
+namespace {
+
+using nlohmann::json;
+
+Result<json> listed(const Pipeline& pipeline, const DeadLetterFilter& filter) {
+  if (pipeline_is_running(pipeline)) {
+    std::string answer;
+    RETURN_IF_ERROR(control_call(control_socket_path(pipeline.data), filter.to_json(), [&](std::string_view part) {
+      answer.append(part);
+      return true;
+    }));
+    return json::parse(answer, nullptr, false);
+  }
+  if (!DataDirectory::inspect(pipeline.data).ok()) return json(json::array());
+  ASSIGN_OR_RETURN(auto assembly, Assembly::open(pipeline, {}, {}, [](const std::string&) {}));
+  return list_dead_letters(pipeline, *assembly->storage, *assembly->log, *assembly->raw, filter);
+}
+
+void print_letters(const json& letters, bool events) {
+  if (letters.empty()) std::printf("no dead letters\n");
+  for (const json& letter : letters) {
+    std::string client = letter["client"].get<std::string>();
+    std::string view = letter["view"].get<std::string>();
+    if (letter.contains("not_kept")) {
+      std::printf("%s %s: the breaker has tripped: %s more rows failed and are not listed; `retry` without an id computes all\n",
+                  client.c_str(), view.c_str(), letter["not_kept"].dump().c_str());
+      continue;
+    }
+    std::printf("%s  %s  %s  key %s  position %s\n    %s\n", client.c_str(), view.c_str(),
+                letter["id"].get<std::string>().c_str(), letter["key"].get<std::string>().c_str(),
+                letter["position"].get<std::string>().c_str(), letter["reason"].get<std::string>().c_str());
+    if (!events) continue;
+    for (const json& event : letter["events"]) std::printf("    %s\n", event.dump().c_str());
+  }
+}
+
+int change(const Pipeline& pipeline, const DeadLetterOptions& options) {
+  bool drop = options.action == "drop";
+  if (options.filter.client.empty() || options.filter.view.empty()) {
+    std::fprintf(stderr, "tributary: %s needs --client and --view; `list` shows them\n", options.action.c_str());
+    return exit_usage;
+  }
+  if (!pipeline_is_running(pipeline)) {
+    std::fprintf(stderr, "tributary: the pipeline does not run; `tributary run %s`, then %s\n", options.file.c_str(),
+                 options.action.c_str());
+    return exit_try_again;
+  }
+  json request{{"command", "dead_letter_order"}, {"client", options.filter.client}, {"view", options.filter.view},
+               {"id", options.filter.id}, {"drop", drop}};
+  Status done = control_call(control_socket_path(pipeline.data), request.dump(), [](std::string_view) { return true; });
+  if (!done.ok()) return print_error(done.error());
+  std::printf(drop ? "dropped: not listed any more; the rows stay out of the view until they change\n"
+                   : "the rows are computed again; `list` shows what still fails\n");
+  return exit_ok;
+}
+
+}  // namespace
+
+int dead_letters_command(const DeadLetterOptions& options) {
+  auto loaded = load_or_complain(options.file);
+  if (int* code = std::get_if<int>(&loaded)) return *code;
+  const auto& pipeline = std::get<Pipeline>(loaded);
+  if (!options.filter.client.empty() && !pipeline.clients.contains(options.filter.client)) {
+    std::fprintf(stderr, "tributary: %s has no client %s\n", options.file.c_str(), options.filter.client.c_str());
+    return exit_usage;
+  }
+  if (options.action == "retry" || options.action == "drop") return change(pipeline, options);
+  DeadLetterFilter filter = options.filter;
+  filter.events = options.action == "show";
+  auto letters = listed(pipeline, filter);
+  if (!letters.ok()) return print_error(letters.error());
+  if (options.json) {
+    std::printf("%s\n", letters->dump(2).c_str());
+  } else {
+    print_letters(*letters, filter.events);
+  }
+  return exit_ok;
+}
+
+}  // namespace tributary

@@ -1,0 +1,88 @@
+#include "app/dead_letter_list.h"
+
+#include "app/event_reader.h"
+#include "model/row_key.h"
+#include "runtime/builds.h"
+#include "runtime/dead_letters.h"
+#include "runtime/state_cleanup.h"
+
+namespace tributary {
+namespace {
+
+using nlohmann::json;
+
+std::string hex_of(std::string_view bytes) {
+  std::string out;
+  for (unsigned char c : bytes) out += fmt::format("{:02x}", c);
+  return out;
+}
+
+// All events of the row in any domain: its key tells which they are.
+Result<json> events_of(const Pipeline& pipeline, EventLog& log, RawStore& raw, const std::string& client,
+                       const std::string& key) {
+  json events = json::array();
+  EventReader reader(pipeline, log, raw);
+  TapOptions options{.client = client, .from_start = true, .from_micros = {}, .follow = false, .raw = true, .key = domain_key(key), .domain = {}};
+  RETURN_IF_ERROR(reader.read(
+      options,
+      [&](std::string_view line) {
+        events.push_back(json::parse(line, nullptr, false));
+        return true;
+      },
+      [] { return true; }));
+  return events;
+}
+
+}  // namespace
+
+std::string DeadLetterFilter::to_json() const {
+  return json{{"command", "dead_letter_list"}, {"client", client}, {"view", view}, {"id", id}, {"events", events}}.dump();
+}
+
+DeadLetterFilter DeadLetterFilter::from_json(const json& json) {
+  return {json.value("client", ""), json.value("view", ""), json.value("id", ""), json.value("events", false)};
+}
+
+std::optional<std::string> bytes_of_hex(std::string_view hex) {
+  auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; };
+  std::string out;
+  if (hex.size() % 2 != 0) return std::nullopt;
+  for (size_t i = 0; i < hex.size(); i += 2) {
+    if (digit(hex[i]) < 0 || digit(hex[i + 1]) < 0) return std::nullopt;
+    out.push_back(static_cast<char>(digit(hex[i]) * 16 + digit(hex[i + 1])));
+  }
+  return out;
+}
+
+Result<json> list_dead_letters(const Pipeline& pipeline, const Storage& storage, EventLog& log, RawStore& raw,
+                               const DeadLetterFilter& filter) {
+  json list = json::array();
+  ASSIGN_OR_RETURN(Builds builds, Builds::load(storage));
+  DeadLetters counts;
+  RETURN_IF_ERROR(counts.load(storage));
+  for (const Build& build : builds.all()) {
+    if (!filter.view.empty() && build.view != filter.view) continue;
+    for (const auto& [id, config] : pipeline.clients) {
+      if (!filter.client.empty() && id != filter.client) continue;
+      ASSIGN_OR_RETURN(auto letters, DeadLetters::stored(storage, ClientId{id}, build.table()));
+      for (const DeadLetter& letter : letters) {
+        std::string hex = hex_of(letter.key);
+        if (letter.dropped || (!filter.id.empty() && filter.id != hex)) continue;
+        json entry{{"client", id}, {"view", build.view}, {"id", hex}, {"key", row_key_to_string(domain_key(letter.key))},
+                   {"position", letter.position.to_string()}, {"reason", letter.reason}};
+        if (filter.events) {
+          ASSIGN_OR_RETURN(entry["events"], events_of(pipeline, log, raw, id, letter.key));
+        }
+        list.push_back(std::move(entry));
+      }
+      auto all = counts.counts();
+      auto at = all.find({ClientId{id}, build.table()});
+      if (at != all.end() && at->second.tripped()) {
+        list.push_back({{"client", id}, {"view", build.view}, {"not_kept", at->second.not_kept}});
+      }
+    }
+  }
+  return list;
+}
+
+}  // namespace tributary

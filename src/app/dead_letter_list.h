@@ -1,0 +1,32 @@
+// Dead letters of a pipeline, as `tributary dead-letters` shows them, whether it runs or not.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "config/pipeline.h"
+#include "contracts/raw_store.h"
+#include "contracts/event_log.h"
+#include "storage/storage.h"
+
+namespace tributary {
+
+struct DeadLetterFilter {
+  std::string client;  // empty: all
+  std::string view;    // empty: all
+  std::string id;      // hexadecimal key bytes; empty: all
+  bool events = false; // with the events of the row that failed
+
+  std::string to_json() const;
+  static DeadLetterFilter from_json(const nlohmann::json& json);
+};
+
+// [{"client":"acme","view":"sales","id":"…","key":"(42)","position":"…","reason":"…","events":[…]}], and where a breaker has
+// tripped {"client":…,"view":…,"not_kept":17}.
+Result<nlohmann::json> list_dead_letters(const Pipeline& pipeline, const Storage& storage, EventLog& log, RawStore& raw,
+                                         const DeadLetterFilter& filter);
+
+// "0a1b" → bytes; nullopt where it is no hexadecimal.
+std::optional<std::string> bytes_of_hex(std::string_view hex);
+
+}  // namespace tributary
