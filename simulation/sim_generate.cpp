@@ -47,7 +47,7 @@ DomainShape make_domain(Random& random, uint32_t number) {
   add("m", decimal_type, false, toast && random.one_in(2));
   add("x", double_type, false, false);
   add("day", date_type, false, false);
-  add("at", timestamp_type, false, false);
+  add("ts", timestamp_type, false, false);
   add("ok", bool_type, false, false);
   add("u", int64_type, false, false);  // different in every row version
   return shape;

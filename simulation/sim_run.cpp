@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "process/memory_state.h"
+#include "process/plan_text.h"
 #include "process/view_graph.h"
 #include "sim_store.h"
 #include "sim_world.h"
@@ -179,11 +180,9 @@ class Runner {
     for (uint32_t i = 0; i < sim_.domains.size(); ++i) {
       const std::string& name = sim_.domains[i].name;
       if (!graph_->uses_attributes(name)) continue;
-      if (graph_->keeps_rows(name)) {
-        Status swept = DomainMerge::sweep_attributes(state_, graph_->state_name(name), client, old.encode());
-        CHECK(swept.ok());
-        continue;
-      }
+      Status swept = DomainMerge::sweep_attributes(state_, graph_->state_name(name), client, old.encode());
+      CHECK(swept.ok());
+      if (graph_->keeps_rows(name)) continue;
       for (const Fact& fact : done_) {
         if (fact.client == step.client && fact.domain == i) arrived_.push_back(fact);
       }
@@ -372,8 +371,8 @@ class Runner {
       for (const auto& cell : row) line += (cell == null_text ? "NULL" : cell) + " | ";
       ours.push_back(std::move(line));
     }
-    return fmt::format("EveryViewEqualsItsBatch client={} view={} after step {}\n  batch:\n{}  incremental:\n{}",
-                       sim_.clients[client], plan.name, now_, lines(std::move(batch)), lines(std::move(ours)));
+    return fmt::format("EveryViewEqualsItsBatch client={} view={} after step {}\n  batch:\n{}  incremental:\n{}  plan:\n{}",
+                       sim_.clients[client], plan.name, now_, lines(std::move(batch)), lines(std::move(ours)), plan_text(plan));
   }
 
   const SimCase& sim_;
@@ -415,13 +414,16 @@ SimCase shrink(SimCase sim, Engines engines, size_t attempts_max) {
     smaller.views.erase(smaller.views.begin() + static_cast<ptrdiff_t>(i));
     if (fails(smaller)) sim = std::move(smaller);
   }
-  for (size_t piece = std::max<size_t>(1, sim.steps.size() / 2); piece > 0 && attempts < attempts_max; piece /= 2) {
+  bool smaller_found = true;
+  for (size_t piece = std::max<size_t>(1, sim.steps.size() / 2); piece > 0 && attempts < attempts_max;
+       piece = piece > 1 ? piece / 2 : (std::exchange(smaller_found, false) ? 1 : 0)) {
     for (size_t at = 0; at < sim.steps.size() && attempts < attempts_max;) {
       SimCase smaller = sim;
       auto begin = smaller.steps.begin() + static_cast<ptrdiff_t>(at);
       smaller.steps.erase(begin, begin + static_cast<ptrdiff_t>(std::min(piece, smaller.steps.size() - at)));
       if (fails(smaller)) {
         sim = std::move(smaller);
+        smaller_found = true;
       } else {
         at += piece;
       }

@@ -23,7 +23,7 @@ struct Engines {
 std::string run_case(const SimCase& sim, Engines engines, Coverage* coverage);
 
 // A smaller case that fails as well.
-SimCase shrink(SimCase sim, Engines engines, size_t attempts_max = 400);
+SimCase shrink(SimCase sim, Engines engines, size_t attempts_max = 4000);
 
 // A table of the coverage; `empty_cells` counts pairs that were never met.
 std::string coverage_text(const Coverage& coverage, size_t& empty_cells);

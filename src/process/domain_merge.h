@@ -96,7 +96,7 @@ class DomainMerge {
   // kept; others are dropped.
   Result<MergeOutput> run(KeyedState& state, const Relation& relation);
 
-  // Has the rows of one client's domain looked at again, since its attributes changed (keep_rows). `old_attributes` is
+  // Has the rows of one client's domain that are kept looked at again, since its attributes changed. `old_attributes` is
   // what they were.
   static Status sweep_attributes(KeyedState& state, const std::string& state_name, const ClientId& client,
                                  std::string old_attributes);

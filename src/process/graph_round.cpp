@@ -134,7 +134,7 @@ Status Round::merge() {
     if (graph_.domains.contains(batch->domain)) merge_of(batch->domain, batch->client).add(*batch);
   }
   for (auto& [name, domain] : graph_.domains) {
-    if (!domain.keep_rows) continue;
+    if (!domain.may_sweep()) continue;
     if (!domain.sweeping_known) RETURN_IF_ERROR(find_sweeping(name, domain));
     for (const ClientId& client : domain.sweeping) {
       auto table = input_.tables.find({client, name});

@@ -43,6 +43,8 @@ struct GraphDomain {
   bool uses_attributes = false;
   bool sweeping_known = false;
   std::set<ClientId> sweeping;  // clients with sweeps that are left
+
+  bool may_sweep() const { return keep_rows || uses_attributes; }
 };
 
 struct Graph {

@@ -185,6 +185,7 @@ Status JoinOperator::append_pair(const Group& group, const JoinRow& left, const 
   if (!plan_.right_unique) {
     key.clear();
     put_string(key, left.key);
+    put_string(key, group.key);
   }
   std::span<Column> right_columns = std::span(out.columns).subspan(left_columns_);
   if (right == nullptr) {
@@ -218,11 +219,15 @@ Status JoinOperator::append_change(const Group& group, int side, const JoinChang
   return {};
 }
 
+bool JoinOperator::has_many(const Group& group, int side) const {
+  if (side == right_side && plan_.right_unique) return false;
+  return group.known.rows[side] > static_cast<int64_t>(limits_.fan_out_rows_max);
+}
+
 // Left changes meet the right rows as they were; then right changes meet the left rows as they are.
 Status JoinOperator::run_at_once(KeyedState& state, Group& group, Rows& out) const {
-  auto many = [&](int side) { return group.known.rows[side] > static_cast<int64_t>(limits_.fan_out_rows_max); };
   if (!group.changes[left_side].empty()) {
-    if (many(right_side)) {
+    if (has_many(group, right_side)) {
       RETURN_IF_ERROR(queue(state, group, right_side));
       return begin_pass(state, group, left_side);
     }
@@ -233,7 +238,7 @@ Status JoinOperator::run_at_once(KeyedState& state, Group& group, Rows& out) con
     store_changes(state, group, left_side);
   }
   if (group.changes[right_side].empty()) return {};
-  if (many(left_side)) return begin_pass(state, group, right_side);
+  if (has_many(group, left_side)) return begin_pass(state, group, right_side);
   ASSIGN_OR_RETURN(auto lefts, rows_of(state, group, left_side));
   JoinPass pass{right_side, {}, group.changes[right_side]};
   store_changes(state, group, right_side);
@@ -270,16 +275,23 @@ Status JoinOperator::begin_pass(KeyedState& state, Group& group, int side) const
   return queue(state, group, side);
 }
 
+bool JoinOperator::must_wait(const Group& group, int side) const {
+  if (group.known.queued[side] > 0) return true;
+  return group.known.pass && (group.known.pass->side == side || has_many(group, group.known.pass->side));
+}
+
 Status JoinOperator::run_beside_pass(KeyedState& state, Group& group, Rows& out) const {
-  bool waits = group.known.queued > 0 || !group.known.pass;
-  int side = group.known.pass ? group.known.pass->side : left_side;
-  int other = 1 - side;
-  waits = waits || !group.changes[side].empty() ||
-          group.known.rows[side] > static_cast<int64_t>(limits_.fan_out_rows_max);
-  if (waits) {
-    RETURN_IF_ERROR(queue(state, group, left_side));
-    return queue(state, group, right_side);
+  for (int side : {left_side, right_side}) {
+    if (must_wait(group, side)) RETURN_IF_ERROR(queue(state, group, side));
   }
+  return group.known.pass ? run_other_side(state, group, out) : run_at_once(state, group, out);
+}
+
+// Changes of the side through which a pass goes.
+Status JoinOperator::run_other_side(KeyedState& state, Group& group, Rows& out) const {
+  int side = group.known.pass->side;
+  int other = 1 - side;
+  if (group.changes[other].empty()) return {};
   ASSIGN_OR_RETURN(auto now, rows_of(state, group, side));
   std::vector<JoinRow> before = reverted(now, group.known.pass->changes);
   for (const JoinChange& change : group.changes[other]) {
@@ -304,7 +316,7 @@ Status JoinOperator::queue(KeyedState& state, Group& group, int side) const {
   }
   ASSIGN_OR_RETURN(auto known, state.get(keys));
   for (size_t i = 0; i < keys.size(); ++i) {
-    if (!known[i]) ++group.known.queued;
+    if (!known[i]) ++group.known.queued[side];
     state.put(keys[i], encode_queued(group.changes[side][i].after));
   }
   group.changes[side].clear();
@@ -329,7 +341,7 @@ Status JoinOperator::take_queue(KeyedState& state, Group& group, Rows& out) cons
     state.erase(queue_.key(group.client.value, group.key + static_cast<char>(side) + change.key));
     keys.push_back(row_key(group, side, change.key));
   }
-  group.known.queued -= static_cast<int64_t>(changes.size());
+  group.known.queued[side] -= static_cast<int64_t>(changes.size());
   ASSIGN_OR_RETURN(auto stored, state.get(keys));
   bool unique = side == right_side && plan_.right_unique;
   for (size_t i = 0; i < changes.size(); ++i) {

@@ -5,7 +5,9 @@
 // A change that meets more than `fan_out_rows_max` rows of the other side (one customer with a million orders gets another
 // name) does not stop the others: it is recorded under its join key, and passes through those rows piece by piece, in
 // resume(). While it passes, rows of the other side with keys below its cursor have met the changed side as it is, those from the
-// cursor on as it was; further changes under that join key wait in a queue behind it.
+// cursor on as it was; further changes of that side wait in a queue behind it, and those of the other side where they would
+// meet too many rows. Left rows of a join whose right side is unique never wait: they have one result row, under their own key,
+// which must not be given up after its successor came. The result rows of other joins have the join key in theirs.
 #pragma once
 
 #include <optional>
@@ -49,6 +51,10 @@ class JoinOperator final : public Operator {
   Status run_group(KeyedState& state, Group& group, Rows& out) const;
   Status run_at_once(KeyedState& state, Group& group, Rows& out) const;
   Status run_beside_pass(KeyedState& state, Group& group, Rows& out) const;
+  Status run_other_side(KeyedState& state, Group& group, Rows& out) const;
+  bool must_wait(const Group& group, int side) const;
+  // Whether a change of the other side would meet more of this side's rows than can be at once.
+  bool has_many(const Group& group, int side) const;
   Status begin_pass(KeyedState& state, Group& group, int side) const;
   Status pass_row(const Group& group, const JoinRow& other, Rows& out) const;
   Status advance(KeyedState& state, Group& group, size_t rows_max, Rows& out) const;

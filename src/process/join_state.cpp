@@ -23,7 +23,7 @@ std::string JoinKeyState::encode() const {
   std::string out;
   put_u8(out, format_version);
   for (int64_t count : rows) put_varint_signed(out, count);
-  put_varint_signed(out, queued);
+  for (int64_t count : queued) put_varint_signed(out, count);
   put_u8(out, pass ? 1 : 0);
   if (!pass) return out;
   put_u8(out, static_cast<uint8_t>(pass->side));
@@ -43,7 +43,7 @@ Result<JoinKeyState> JoinKeyState::decode(std::string_view bytes) {
   if (reader.u8() != format_version) return corrupt;
   JoinKeyState state;
   for (int64_t& count : state.rows) count = reader.varint_signed();
-  state.queued = reader.varint_signed();
+  for (int64_t& count : state.queued) count = reader.varint_signed();
   if (reader.u8() != 0) {
     JoinPass& pass = state.pass.emplace();
     pass.side = reader.u8() == 0 ? 0 : 1;

@@ -35,9 +35,9 @@ struct JoinPass {
 struct JoinKeyState {
   int64_t rows[2] = {0, 0};  // left, right; as stored, so with the pass's changes
   std::optional<JoinPass> pass;
-  int64_t queued = 0;        // entries in the queue
+  int64_t queued[2] = {0, 0};  // entries in the queue
 
-  bool pending() const { return pass.has_value() || queued > 0; }
+  bool pending() const { return pass.has_value() || queued[0] + queued[1] > 0; }
   bool empty() const { return rows[0] == 0 && rows[1] == 0 && !pending(); }
 
   std::string encode() const;

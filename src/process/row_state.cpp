@@ -20,8 +20,10 @@ Position read_position(ByteReader& reader) {
   return Position::decode(reader.bytes(Position::encoded_bytes)).value_or(Position{});
 }
 
+// A value that the row's own fact carries comes before all that came along with a key change on the same position.
 auto order_of(const CellValue& cell) {
-  return std::tie(cell.position, cell.origin, cell.state, cell.bytes);
+  bool own = cell.state != CellState::kAbsent && cell.origin == Position{};
+  return std::tuple(cell.position, own, cell.origin, cell.state, std::string_view(cell.bytes));
 }
 
 // Whether `offered` takes the place of `held`. The last two parts of the order only break ties between two reads of one

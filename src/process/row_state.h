@@ -5,7 +5,8 @@
 //   floor     the greatest position through which everything is void: a delete, the edge of a range fact, or what was
 //             under the key just before its row was created
 //   position  the greatest position of a fact about the row above the floor
-//   cells     per column, the value with the greatest (position, origin) above the floor
+//   cells     per column, the value with the greatest (position, origin) above the floor; a value of the fact itself, which
+//             has no origin, counts as the greatest
 //
 // A cell's position is the row's unless the row's newest fact left the value out. `origin` orders values that came along
 // with a key change: they count as of the change, and the value that was newest under the old key wins.

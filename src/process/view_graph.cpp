@@ -76,14 +76,14 @@ size_t ViewGraph::Impl::add_view_node(GraphNode node, const ViewPlan& view) {
     nodes.push_back(std::move(node));
     return nodes.size() - 1;
   }
-  auto& rows = made.emplace_back(std::make_unique<PlanNode>());
-  auto& client = made.emplace_back(std::make_unique<PlanNode>());
-  auto& join = made.emplace_back(std::make_unique<PlanNode>());
+  PlanNode* rows = made.emplace_back(std::make_unique<PlanNode>()).get();
+  PlanNode* client = made.emplace_back(std::make_unique<PlanNode>()).get();
+  PlanNode* join = made.emplace_back(std::make_unique<PlanNode>()).get();
   rows->kind = NodeKind::kView;
   rows->relation = plan.relation;
   client->kind = NodeKind::kView;
   client->relation = "client";
-  GraphNode client_node{.plan = client.get(), .view = node.view, .number = node.number};
+  GraphNode client_node{.plan = client, .view = node.view, .number = node.number};
   for (size_t i = 0; i < plan.columns.size(); ++i) {
     (node.attributes[i].empty() ? rows : client)->columns.push_back(plan.columns[i]);
     if (!node.attributes[i].empty()) client_node.attributes.push_back(node.attributes[i]);
@@ -95,14 +95,14 @@ size_t ViewGraph::Impl::add_view_node(GraphNode node, const ViewPlan& view) {
   join->kind = NodeKind::kJoin;
   join->join = {.kind = JoinKind::kLeft, .left_key = {}, .right_key = {}, .right_unique = true};
   join->columns = plan.columns;
-  GraphNode rows_node{.plan = rows.get(), .view = node.view, .number = node.number, .inputs = node.inputs};
+  GraphNode rows_node{.plan = rows, .view = node.view, .number = node.number, .inputs = node.inputs};
   rows_node.by_row = node.by_row;
   find_source(rows_node, read->plan->columns());
   nodes.push_back(std::move(rows_node));
   nodes.push_back(std::move(client_node));
-  GraphNode join_node{.plan = join.get(), .view = node.view, .number = node.number};
+  GraphNode join_node{.plan = join, .view = node.view, .number = node.number};
   join_node.inputs = {nodes.size() - 2, nodes.size() - 1};
-  join_node.op = make_operator(*join, {rows.get(), client.get()}, node_name(view, node.number, options.state_suffix), options.limits);
+  join_node.op = make_operator(*join, {rows, client}, node_name(view, node.number, options.state_suffix), options.limits);
   nodes.push_back(std::move(join_node));
   return nodes.size() - 1;
 }
@@ -199,7 +199,7 @@ bool ViewGraph::wants_round() const {
     return node.op != nullptr && (node.may_be_pending || (node.seeds != nullptr && !node.seeded));
   });
   return pending || std::any_of(impl_->domains.begin(), impl_->domains.end(), [](const auto& domain) {
-           return domain.second.keep_rows && (!domain.second.sweeping_known || !domain.second.sweeping.empty());
+           return domain.second.may_sweep() && (!domain.second.sweeping_known || !domain.second.sweeping.empty());
          });
 }
 

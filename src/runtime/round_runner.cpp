@@ -115,12 +115,8 @@ Status RoundRunner::use_changed_attributes(const std::map<ClientId, ClientAttrib
     for (Generation& generation : generations_) {
       for (const auto& [name, domain] : plan_.relations) {
         if (!generation.graph->uses_attributes(name)) continue;
-        if (generation.graph->keeps_rows(name)) {
-          RETURN_IF_ERROR(
-              DomainMerge::sweep_attributes(state, generation.graph->state_name(name), client, before.encode()));
-        } else {
-          builds_.add_refeed(generation.number, client, name);
-        }
+        RETURN_IF_ERROR(DomainMerge::sweep_attributes(state, generation.graph->state_name(name), client, before.encode()));
+        if (!generation.graph->keeps_rows(name)) builds_.add_refeed(generation.number, client, name);
       }
     }
   }
