@@ -31,6 +31,7 @@ struct Relation {
   std::string name;
   std::vector<OutputColumn> columns;
   std::vector<std::string> key;  // columns that are unique together, per client; empty: none known. A domain's row key
+  bool is_view = false;          // else a domain
 };
 
 struct MapOutput {
@@ -108,7 +109,7 @@ struct FirstRowPlan {
 enum class NodeKind : uint8_t {
   kDomain,     // rows of a domain: those of its columns that the view uses, by their source's name, then attributes
                // ("client.plan", NULL where a client has none)
-  kView,       // rows of another view: those of its columns that are used
+  kView,       // rows of another view: those of its columns that are used, then attributes as above
   kMap,        // 1 input
   kJoin,       // 2 inputs: left, right
   kAggregate,  // 1
