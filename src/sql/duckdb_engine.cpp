@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "sql/duckdb_database.h"
+#include "sql/duckdb_values.h"
 
 namespace tributary {
 
@@ -66,6 +67,36 @@ Result<std::unique_ptr<DuckDbEngine>> DuckDbEngine::open(const DuckDbOptions& op
 Result<std::unique_ptr<ExpressionProgram>> DuckDbEngine::prepare(const std::vector<InputColumn>& inputs,
                                                                  const std::vector<std::string>& expressions) {
   return make_duckdb_program(database_, inputs, expressions);
+}
+
+Result<ExpressionType> DuckDbEngine::describe(const std::vector<InputColumn>& inputs, const std::string& expression) {
+  ProgramInput input;
+  for (const InputColumn& column : inputs) {
+    input.names.push_back(column.name);
+    input.types.push_back(column.type);
+  }
+  if (input.names.empty()) {  // a table function must have a column
+    input.names.emplace_back("_nothing");
+    input.types.push_back({TypeId::kBool});
+  }
+  DuckDbConnection connection;
+  if (duckdb_connect(database_->database.get(), connection.out()) != DuckDBSuccess) {
+    return Error{ErrorCode::kInternal, "DuckDB gives no connection"};
+  }
+  int64_t number = database_->add_input(&input);
+  DuckDbStatement statement;
+  std::string sql = fmt::format("SELECT ({}\n) FROM tributary_input({})", expression, number);
+  bool prepared = duckdb_prepare(connection.get(), sql.c_str(), statement.out()) == DuckDBSuccess;
+  database_->remove_input(number);
+  if (!prepared) {
+    return Error{ErrorCode::kInvalidInput, duckdb_message(duckdb_prepare_error(statement.get()))};
+  }
+  if (duckdb_prepared_statement_column_count(statement.get()) != 1) {
+    return Error{ErrorCode::kInvalidInput, "the expression is not one value a row"};
+  }
+  DuckDbType type(duckdb_prepared_statement_column_logical_type(statement.get(), 0));
+  ResultType result = result_type_of(type.get());
+  return ExpressionType{result.type, result.native, result.cast == "VARCHAR"};
 }
 
 Result<std::string> DuckDbEngine::syntax_json(std::string_view sql) {

@@ -29,6 +29,13 @@ struct DuckDbOptions {
 // The version of the library that is loaded: "v1.5.6".
 std::string duckdb_version();
 
+// What an expression gives, before anything runs.
+struct ExpressionType {
+  LogicalType type;
+  std::string native;  // "HUGEINT": DuckDB's type, where a column of `type` must be cast back to be seen as that
+  bool as_text = false;  // DuckDB's type is none of ours: `type` is kText, and holds its text form
+};
+
 class DuckDbEngine final : public ExpressionEngine {
  public:
   // Takes some 30 ms.
@@ -39,6 +46,9 @@ class DuckDbEngine final : public ExpressionEngine {
   // A column may be named as no other (without regard to case) is, or it cannot be used.
   Result<std::unique_ptr<ExpressionProgram>> prepare(const std::vector<InputColumn>& inputs,
                                                      const std::vector<std::string>& expressions) override;
+
+  // The type of an expression, aggregates among them. Errors as prepare().
+  Result<ExpressionType> describe(const std::vector<InputColumn>& inputs, const std::string& expression);
 
   // The JSON by which DuckDB describes the syntax of `sql`, also where it does not parse (then with "error": true).
   Result<std::string> syntax_json(std::string_view sql);

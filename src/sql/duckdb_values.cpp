@@ -120,29 +120,30 @@ DuckDbType duckdb_type_of(LogicalType type) {
 
 ResultType result_type_of(duckdb_logical_type type) {
   switch (duckdb_get_type_id(type)) {
-    case DUCKDB_TYPE_BOOLEAN: return {{TypeId::kBool}, ""};
-    case DUCKDB_TYPE_TINYINT:
-    case DUCKDB_TYPE_UTINYINT: return {{TypeId::kInt16}, "SMALLINT"};
-    case DUCKDB_TYPE_SMALLINT: return {{TypeId::kInt16}, ""};
-    case DUCKDB_TYPE_USMALLINT: return {{TypeId::kInt32}, "INTEGER"};
-    case DUCKDB_TYPE_INTEGER: return {{TypeId::kInt32}, ""};
-    case DUCKDB_TYPE_UINTEGER: return {{TypeId::kInt64}, "BIGINT"};
-    case DUCKDB_TYPE_BIGINT: return {{TypeId::kInt64}, ""};
-    case DUCKDB_TYPE_UBIGINT: return {{TypeId::kUInt64}, ""};
-    case DUCKDB_TYPE_HUGEINT:
-    case DUCKDB_TYPE_UHUGEINT: return {{TypeId::kDecimal, 38, 0}, "DECIMAL(38,0)"};
-    case DUCKDB_TYPE_FLOAT: return {{TypeId::kFloat32}, ""};
-    case DUCKDB_TYPE_DOUBLE: return {{TypeId::kFloat64}, ""};
-    case DUCKDB_TYPE_DECIMAL: return {{TypeId::kDecimal, duckdb_decimal_width(type), duckdb_decimal_scale(type)}, ""};
-    case DUCKDB_TYPE_DATE: return {{TypeId::kDate}, ""};
-    case DUCKDB_TYPE_TIMESTAMP: return {{TypeId::kTimestamp}, ""};
-    case DUCKDB_TYPE_TIMESTAMP_S:
-    case DUCKDB_TYPE_TIMESTAMP_MS: return {{TypeId::kTimestamp}, "TIMESTAMP"};
-    case DUCKDB_TYPE_TIMESTAMP_TZ: return {{TypeId::kTimestampTz}, ""};
-    case DUCKDB_TYPE_UUID: return {{TypeId::kUuid}, ""};
-    case DUCKDB_TYPE_BLOB: return {{TypeId::kBytes}, ""};
-    case DUCKDB_TYPE_VARCHAR: return {{is_json(type) ? TypeId::kJson : TypeId::kText}, ""};
-    default: return {{TypeId::kText}, "VARCHAR"};  // TIME, INTERVAL, lists, structs, … in DuckDB's text form
+    case DUCKDB_TYPE_BOOLEAN: return {{TypeId::kBool}, "", ""};
+    case DUCKDB_TYPE_TINYINT: return {{TypeId::kInt16}, "SMALLINT", "TINYINT"};
+    case DUCKDB_TYPE_UTINYINT: return {{TypeId::kInt16}, "SMALLINT", "UTINYINT"};
+    case DUCKDB_TYPE_SMALLINT: return {{TypeId::kInt16}, "", ""};
+    case DUCKDB_TYPE_USMALLINT: return {{TypeId::kInt32}, "INTEGER", "USMALLINT"};
+    case DUCKDB_TYPE_INTEGER: return {{TypeId::kInt32}, "", ""};
+    case DUCKDB_TYPE_UINTEGER: return {{TypeId::kInt64}, "BIGINT", "UINTEGER"};
+    case DUCKDB_TYPE_BIGINT: return {{TypeId::kInt64}, "", ""};
+    case DUCKDB_TYPE_UBIGINT: return {{TypeId::kUInt64}, "", ""};
+    case DUCKDB_TYPE_HUGEINT: return {{TypeId::kDecimal, 38, 0}, "DECIMAL(38,0)", "HUGEINT"};
+    case DUCKDB_TYPE_UHUGEINT: return {{TypeId::kDecimal, 38, 0}, "DECIMAL(38,0)", "UHUGEINT"};
+    case DUCKDB_TYPE_FLOAT: return {{TypeId::kFloat32}, "", ""};
+    case DUCKDB_TYPE_DOUBLE: return {{TypeId::kFloat64}, "", ""};
+    case DUCKDB_TYPE_DECIMAL:
+      return {{TypeId::kDecimal, duckdb_decimal_width(type), duckdb_decimal_scale(type)}, "", ""};
+    case DUCKDB_TYPE_DATE: return {{TypeId::kDate}, "", ""};
+    case DUCKDB_TYPE_TIMESTAMP: return {{TypeId::kTimestamp}, "", ""};
+    case DUCKDB_TYPE_TIMESTAMP_S: return {{TypeId::kTimestamp}, "TIMESTAMP", "TIMESTAMP_S"};
+    case DUCKDB_TYPE_TIMESTAMP_MS: return {{TypeId::kTimestamp}, "TIMESTAMP", "TIMESTAMP_MS"};
+    case DUCKDB_TYPE_TIMESTAMP_TZ: return {{TypeId::kTimestampTz}, "", ""};
+    case DUCKDB_TYPE_UUID: return {{TypeId::kUuid}, "", ""};
+    case DUCKDB_TYPE_BLOB: return {{TypeId::kBytes}, "", ""};
+    case DUCKDB_TYPE_VARCHAR: return {{is_json(type) ? TypeId::kJson : TypeId::kText}, "", ""};
+    default: return {{TypeId::kText}, "VARCHAR", ""};  // TIME, INTERVAL, lists, structs, … in DuckDB's text form
   }
 }
 

@@ -18,7 +18,8 @@ DuckDbType duckdb_type_of(LogicalType type);
 // What becomes of an expression's result.
 struct ResultType {
   LogicalType type;
-  std::string cast;  // the SQL type to cast the expression to first; empty: none
+  std::string cast;    // the SQL type to cast the expression to first; empty: none
+  std::string native;  // the type before that cast, where casting back gives the same value: "HUGEINT"
 };
 ResultType result_type_of(duckdb_logical_type type);
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 namespace tributary {
 namespace {
@@ -55,12 +56,41 @@ constexpr std::string_view allowed[] = {
     "uuid_extract_timestamp", "uuid_extract_version", "week", "weekday", "weekofyear", "xor", "year",
     "yearweek", "|", "||", "~", "~~", "~~*", "~~~"};
 
-constexpr std::string_view aggregates[] = {
-    "any_value", "approx_count_distinct", "approx_quantile", "arg_max", "arg_min", "array_agg", "avg",
-    "bit_and", "bit_or", "bit_xor", "bool_and", "bool_or", "count", "count_if", "count_star", "countif",
-    "first", "group_concat", "histogram", "last", "list", "listagg", "max", "max_by", "mean", "median", "min",
-    "min_by", "mode", "product", "quantile", "quantile_cont", "quantile_disc", "stddev", "stddev_pop",
-    "stddev_samp", "string_agg", "sum", "var_pop", "var_samp", "variance"};
+constexpr std::pair<std::string_view, AggregateKind> aggregates[] = {
+    {"count_star", AggregateKind::kCountRows}, {"count", AggregateKind::kCount}, {"sum", AggregateKind::kSum},
+    {"avg", AggregateKind::kAvg}, {"mean", AggregateKind::kAvg}, {"min", AggregateKind::kMin},
+    {"max", AggregateKind::kMax}, {"bool_and", AggregateKind::kBoolAnd}, {"bool_or", AggregateKind::kBoolOr},
+    {"arg_min", AggregateKind::kArgMin}, {"argmin", AggregateKind::kArgMin}, {"min_by", AggregateKind::kArgMin},
+    {"arg_max", AggregateKind::kArgMax}, {"argmax", AggregateKind::kArgMax}, {"max_by", AggregateKind::kArgMax}};
+
+constexpr std::string_view other_aggregates[] = {
+    "any_value", "approx_count_distinct", "approx_quantile", "approx_top_k", "arbitrary", "arg_max_null",
+    "arg_max_nulls_last", "arg_min_null", "arg_min_nulls_last", "array_agg", "bit_and", "bit_or", "bit_xor",
+    "bitstring_agg", "corr", "count_if", "countif", "covar_pop", "covar_samp", "entropy", "favg", "first", "fsum",
+    "group_concat", "histogram", "histogram_exact", "kahan_sum", "kurtosis", "kurtosis_pop", "last", "list", "listagg",
+    "mad", "median", "mode", "product", "quantile", "quantile_cont", "quantile_disc", "regr_avgx", "regr_avgy",
+    "regr_count", "regr_intercept", "regr_r2", "regr_slope", "regr_sxx", "regr_sxy", "regr_syy", "reservoir_quantile",
+    "sem", "skewness", "stddev", "stddev_pop", "stddev_samp", "string_agg", "sum_no_overflow", "sumkahan", "var_pop",
+    "var_samp", "variance"};
+
+// Of those, the ones with a nearer form than the list of all.
+constexpr std::pair<std::string_view, std::string_view> nearest_aggregates[] = {
+    {"any_value", "min(x) gives one of the values, always the same"},
+    {"arbitrary", "min(x) gives one of the values, always the same"},
+    {"approx_count_distinct", "count(DISTINCT x) is exact"},
+    {"arg_max_null", "write arg_max(x, y)"},
+    {"arg_max_nulls_last", "write arg_max(x, y)"},
+    {"arg_min_null", "write arg_min(x, y)"},
+    {"arg_min_nulls_last", "write arg_min(x, y)"},
+    {"count_if", "write count(*) FILTER (WHERE …)"},
+    {"countif", "write count(*) FILTER (WHERE …)"},
+    {"favg", "write avg(x), which does not depend on the order of rows"},
+    {"first", "rows have no order; write arg_min(x, t) for the x of the row with the least t"},
+    {"fsum", "write sum(x), which does not depend on the order of rows"},
+    {"kahan_sum", "write sum(x), which does not depend on the order of rows"},
+    {"last", "rows have no order; write arg_max(x, t) for the x of the row with the greatest t"},
+    {"sum_no_overflow", "write sum(x)"},
+    {"sumkahan", "write sum(x), which does not depend on the order of rows"}};
 
 constexpr std::string_view clocks[] = {
     "ago", "current_date", "current_localtime", "current_localtimestamp", "current_time", "current_timestamp",
@@ -87,10 +117,6 @@ std::string refuse_function(std::string_view name, size_t arguments) {
     return "age() with one argument reads the clock, so a replay would give other rows; give it two timestamps";
   }
   if (holds(allowed, name)) return {};
-  if (holds(aggregates, name)) {
-    return fmt::format("{} is an aggregate; joins, GROUP BY and DISTINCT come with a later version",
-                       name == "count_star" ? "count(*)" : fmt::format("{}()", name));
-  }
   if (holds(clocks, name)) {
     return fmt::format("{}() reads the clock, so a replay would give other rows; use a timestamp column of the row",
                        name);
@@ -100,6 +126,25 @@ std::string refuse_function(std::string_view name, size_t arguments) {
                        name);
   }
   return fmt::format("{}() is not among the functions that a view may call (docs/sql.md lists them)", name);
+}
+
+bool is_aggregate_function(std::string_view name) { return aggregate_kind(name) || holds(other_aggregates, name); }
+
+std::optional<AggregateKind> aggregate_kind(std::string_view name) {
+  for (const auto& [known, kind] : aggregates) {
+    if (known == name) return kind;
+  }
+  return std::nullopt;
+}
+
+std::string refuse_aggregate(std::string_view name) {
+  for (const auto& [known, instead] : nearest_aggregates) {
+    if (known == name) return fmt::format("{}() is not supported; {}", name, instead);
+  }
+  return fmt::format(
+      "{}() is not supported; the aggregates are count, sum, avg, min, max, bool_and, bool_or, arg_min and "
+      "arg_max",
+      name);
 }
 
 std::span<const std::string_view> allowed_functions() { return allowed; }

@@ -1,8 +1,8 @@
-// The syntax of one SELECT, with the place of every part: what planners walk. Made by DuckDB's parser, whose own
-// description of the tree (json_serialize_sql) stays inside syntax_tree.cpp.
+// The syntax of one query, with the place of every part: what planners walk. Made by DuckDB's parser, whose own
+// description of the tree (json_serialize_sql) stays inside syntax_tree.cpp and syntax_expression.cpp.
 //
-//   auto parsed = parse_select(engine, "SELECT id, lower(email) AS email FROM users WHERE id > 7");
-//   std::get<SelectStatement>(parsed).select_list[1].alias   // "email"
+//   auto parsed = parse_query(engine, "SELECT id, lower(email) AS email FROM users WHERE id > 7");
+//   std::get<Query>(parsed).select.select_list[1].alias   // "email"
 //
 // Values; no thread-safety of their own.
 #pragma once
@@ -22,16 +22,18 @@
 
 namespace tributary {
 
-inline constexpr size_t sql_bytes_max = 256 * 1024;    // of one view's SQL
-inline constexpr size_t expression_depth_max = 200;    // of expressions inside expressions
+inline constexpr size_t sql_bytes_max = 256 * 1024;  // of one view's SQL
+inline constexpr size_t expression_depth_max = 200;  // of expressions inside expressions
+inline constexpr size_t relations_max = 64;          // in one FROM
+inline constexpr size_t selects_max = 256;            // in one view
 
 enum class ExpressionKind : uint8_t {
   kColumn,       // name_parts: ["o", "id"]
   kConstant,
-  kFunction,     // name: lower case; operators too: "+", "~~" for LIKE
+  kFunction,     // name: lower case; operators too: "+", "~~" for LIKE. Aggregates too
   kCast,         // CAST and TRY_CAST
   kCase,
-  kComparison,
+  kComparison,   // name is DuckDB's ("COMPARE_EQUAL")
   kBetween,
   kConjunction,  // AND, OR
   kOperator,     // NOT, IN, IS NULL, COALESCE, …: name is DuckDB's ("OPERATOR_COALESCE")
@@ -44,35 +46,55 @@ enum class ExpressionKind : uint8_t {
   kOther,        // name is DuckDB's class
 };
 
+// How a call was written beside its arguments.
+struct CallDetails {
+  size_t arguments = 0;     // the first children
+  bool has_filter = false;  // the child behind them
+  bool distinct = false;
+  bool ordered = false;     // ORDER BY inside the call
+  std::string schema;       // where it was written, else "" or "main"
+};
+
+struct WindowOrder {
+  size_t child = 0;
+  bool descending = false;
+  bool nulls_first = false;
+};
+struct WindowDetails {
+  bool row_number = false;        // row_number() OVER (…) without anything else: no frame, no arguments
+  std::vector<size_t> partition;  // children
+  std::vector<WindowOrder> order;
+};
+
 struct Expression {
   ExpressionKind kind = ExpressionKind::kOther;
   size_t offset = 0;  // in the SQL text, in bytes
   std::string name;
-  std::string alias;  // empty: none
+  std::string alias;                    // empty: none
   std::vector<std::string> name_parts;  // kColumn
   std::vector<Expression> children;
-  bool try_cast = false;                // kCast
-  bool has_aggregate_modifiers = false;  // kFunction: DISTINCT, FILTER, ORDER BY inside the call
-  std::string schema;                    // kFunction: where it was written, else "" or "main"
-  std::string star_relation;             // kStar: "o" of o.*
+  std::optional<int64_t> integer;       // kConstant of an integer type
+  CallDetails call;                     // kFunction
+  WindowDetails window;                 // kWindow
+  std::string star_relation;              // kStar: "o" of o.*
   std::vector<std::string> star_exclude;  // kStar
   bool star_modified = false;             // kStar: REPLACE, RENAME, COLUMNS(…)
 
-  std::shared_ptr<const nlohmann::json> syntax;  // DuckDB's, for expression_sql()
+  std::shared_ptr<const nlohmann::json> shape;  // DuckDB's description, with a hole for each child
 };
 
-// A part of a statement that its planner may not know. In the order in which they are written.
+// A part of a statement that no planner knows.
 enum class ClauseKind : uint8_t {
   kWith,
-  kDistinct,
-  kGroupBy,
-  kHaving,
-  kQualify,
+  kDistinctOn,
+  kGroupingSets,
+  kEmptyGroup,
   kOrderBy,
   kLimit,
   kSample,
-  kSetOperation,
-  kJoin,
+  kExcept,
+  kIntersect,
+  kUnionByName,
   kSubqueryInFrom,
   kTableFunction,
   kNoFrom,
@@ -90,18 +112,73 @@ struct TableReference {
   size_t offset = 0;
 };
 
+enum class JoinForm : uint8_t {
+  kInner,
+  kLeft,
+  kRight,
+  kFull,
+  kSemi,
+  kAnti,
+  kCross,  // a comma, or CROSS JOIN
+  kNatural,
+  kAsof,
+  kPositional,
+  kNested,  // a join on the right side, in parentheses
+  kOther,
+};
+struct Join {
+  JoinForm form = JoinForm::kInner;
+  TableReference right;                // meaningless for kNested, and where `clauses` has something in its place
+  std::optional<Expression> condition;
+  std::vector<std::string> using_columns;
+  size_t offset = 0;
+};
+
 struct SelectStatement {
   std::vector<Expression> select_list;
-  TableReference from;                // meaningless where `clauses` has a join, subquery, … in its place
+  TableReference from;                // meaningless where `clauses` has a subquery, … in its place
+  std::vector<Join> joins;            // left to right
   std::optional<Expression> where;
+  std::vector<Expression> group_by;
+  bool group_by_all = false;
+  std::optional<Expression> having;
+  std::optional<Expression> qualify;
+  std::optional<size_t> distinct;     // its offset
+  size_t offset = 0;
   std::vector<Clause> clauses;
 };
 
-// Parses `sql`, which must be one SELECT. Errors have DuckDB's message at its place. Thread-safe.
-std::variant<SelectStatement, std::vector<PlanError>> parse_select(DuckDbEngine& engine, std::string_view sql);
+// A SELECT, or a UNION of some.
+struct Query {
+  SelectStatement select;       // where `inputs` is empty
+  std::vector<Query> inputs;    // else two or more of them
+  std::vector<size_t> offsets;  // of the words UNION, one less
+  bool distinct = false;        // UNION without ALL
+  std::vector<Clause> clauses;  // of the union
+};
 
-// The SQL of an expression, where each column reference is replaced by the column that `rename` names.
-Result<std::string> expression_sql(DuckDbEngine& engine, const Expression& expression,
-                                   const std::function<std::string(const std::vector<std::string>&)>& rename);
+// Parses `sql`, which must be one SELECT. Errors have DuckDB's message at its place. Thread-safe.
+std::variant<Query, std::vector<PlanError>> parse_query(DuckDbEngine& engine, std::string_view sql);
+
+// The relations in FROM, in the order in which they are written.
+std::vector<TableReference> relations_of(const Query& query);
+
+// A copy of `expression` in which `replace` has put something else in the place of some of its parts. Called from the
+// outside in; what it gave is not walked again, and takes the alias of what it stands for.
+using Replace = std::function<std::optional<Expression>(const Expression&)>;
+Expression rewrite(const Expression& expression, const Replace& replace);
+
+Expression column_expression(std::string name, size_t offset);
+// CAST(1 AS BIGINT): what row_number() gives the first row.
+Expression one_expression(size_t offset);
+// CAST(expression AS type). `type` is one of DuckDB's without parameters ("HUGEINT"); DECIMAL has the digits given.
+Expression cast_expression(Expression expression, const std::string& type, uint8_t precision = 0, uint8_t scale = 0);
+
+// Equal for expressions that are the same but for their places and their alias.
+std::string expression_identity(const Expression& expression);
+
+// The SQL of an expression as DuckDB writes it, where each column reference is replaced by the column that `rename` names.
+using Rename = std::function<std::string(const std::vector<std::string>&)>;
+Result<std::string> expression_sql(DuckDbEngine& engine, const Expression& expression, const Rename& rename = {});
 
 }  // namespace tributary

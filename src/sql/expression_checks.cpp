@@ -1,0 +1,133 @@
+#include "sql/expression_checks.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sql/functions.h"
+
+namespace tributary {
+namespace {
+
+struct Surroundings {
+  std::string_view clause;
+  bool aggregates = false;        // may stand here
+  const Expression* inside = nullptr;  // the aggregate whose argument this is
+};
+
+bool is_aggregate(const Expression& expression) {
+  return expression.kind == ExpressionKind::kFunction && is_aggregate_function(expression.name);
+}
+
+// How an aggregate may be called; empty: as it is.
+std::string refuse_call(const Expression& call) {
+  auto kind = aggregate_kind(call.name);
+  if (!kind) return refuse_aggregate(call.name);
+  const CallDetails& details = call.call;
+  if (details.ordered) return fmt::format("{} does not depend on an order; leave ORDER BY out", call_name(call));
+  size_t arguments = *kind == AggregateKind::kArgMin || *kind == AggregateKind::kArgMax ? 2
+                     : *kind == AggregateKind::kCountRows                               ? 0
+                                                                                        : 1;
+  if (details.arguments != arguments) {
+    return fmt::format("{} takes {} here; write {}({})", call_name(call),
+                       arguments == 1 ? "one argument" : "two arguments", call.name, arguments == 1 ? "x" : "x, y");
+  }
+  bool same_without = *kind == AggregateKind::kCount || *kind == AggregateKind::kMin || *kind == AggregateKind::kMax ||
+                      *kind == AggregateKind::kBoolAnd || *kind == AggregateKind::kBoolOr;
+  if (details.distinct && !same_without) {
+    return fmt::format("{} takes no DISTINCT; make a view of SELECT DISTINCT, and write {} over that", call_name(call),
+                       call_name(call));
+  }
+  return {};
+}
+
+void check_aggregate(PlanningContext& context, const Expression& call, const Surroundings& around) {
+  if (around.inside != nullptr) {
+    return context.fail(call.offset,
+                        fmt::format("{} stands inside {}; make the inner one a view of its own, and aggregate "
+                                    "over that: views may read views",
+                                    call_name(call), call_name(*around.inside)));
+  }
+  if (!around.aggregates) {
+    return context.fail(
+        call.offset,
+        fmt::format("{} is an aggregate, and {} sees single rows; {}", call_name(call), around.clause,
+                    around.clause == "WHERE" ? "write HAVING" : "make it a view of its own, and read that"));
+  }
+  if (std::string refused = refuse_call(call); !refused.empty()) context.fail(call.offset, refused);
+}
+
+// Whether the children are to be looked at.
+bool check_call(PlanningContext& context, const Expression& call, const Surroundings& around) {
+  if (!call.call.schema.empty() && call.call.schema != "main") {
+    context.fail(call.offset, fmt::format("functions have no schema here; write {}()", call.name));
+    return false;
+  }
+  if (is_aggregate(call)) {
+    check_aggregate(context, call, around);
+    return true;
+  }
+  std::string refused = refuse_function(call.name, call.children.size());
+  if (refused.empty() && (call.call.distinct || call.call.has_filter || call.call.ordered)) {
+    refused = fmt::format("{}() is no aggregate and takes no DISTINCT, FILTER or ORDER BY", call.name);
+  }
+  if (!refused.empty()) context.fail(call.offset, refused);
+  return refused.empty();
+}
+
+// What no view has; empty for the rest.
+std::string refuse_kind(const Expression& expression, const Surroundings& around) {
+  switch (expression.kind) {
+    case ExpressionKind::kSubquery:
+      return "subqueries are not supported; make it a view of its own and JOIN that: views may read views";
+    case ExpressionKind::kWindow:
+      if (around.aggregates && around.inside == nullptr) return {};
+      return "window functions are not supported here; the form is QUALIFY row_number() OVER (PARTITION BY … ORDER BY "
+             "…) "
+             "= 1";
+    case ExpressionKind::kParameter:
+      return "a view has no parameters; write the value, or use an attribute: client.NAME";
+    case ExpressionKind::kOther: return fmt::format("{} is not supported in a view", expression.name);
+    default: return {};
+  }
+}
+
+void check(PlanningContext& context, const Expression& expression, Surroundings around) {
+  if (std::string refused = refuse_kind(expression, around); !refused.empty()) {
+    return context.fail(expression.offset, refused);
+  }
+  if (expression.kind == ExpressionKind::kFunction) {
+    if (!check_call(context, expression, around)) return;
+    if (is_aggregate(expression)) around.inside = &expression;
+  }
+  for (const Expression& child : expression.children) {
+    if (child.kind == ExpressionKind::kStar) {
+      context.fail(child.offset, "* stands alone in the SELECT list");
+    } else {
+      check(context, child, around);
+    }
+  }
+}
+
+}  // namespace
+
+std::string call_name(const Expression& call) {
+  return call.name == "count_star" ? "count(*)" : fmt::format("{}()", call.name);
+}
+
+bool contains_aggregate(const Expression& expression) {
+  return is_aggregate(expression) ||
+         std::any_of(expression.children.begin(), expression.children.end(), contains_aggregate);
+}
+
+bool contains_window(const Expression& expression) {
+  return expression.kind == ExpressionKind::kWindow ||
+         std::any_of(expression.children.begin(), expression.children.end(), contains_window);
+}
+
+void check_expression(PlanningContext& context, const Expression& expression, std::string_view clause) {
+  bool aggregates = clause == "SELECT" || clause == "HAVING" || clause == "QUALIFY";
+  check(context, expression, {.clause = clause, .aggregates = aggregates});
+}
+
+}  // namespace tributary
