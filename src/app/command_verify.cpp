@@ -91,7 +91,7 @@ VerifyRequest request_of(const Pipeline& pipeline, const CompiledPipeline& compi
   }
   for (const ViewPlan& plan : compiled.views) {
     if (!options.view.empty() && plan.name != options.view) continue;
-    VerifyView view{plan.name, "SELECT * FROM \"" + plan.relation + "\"", plan.table().columns};
+    VerifyView view{plan.name, "SELECT * FROM \"" + plan.name + "\"", plan.columns()};
     for (const ViewConfig& config : pipeline.views) {
       if (config.name == plan.name) view.sql = config.sql;
     }

@@ -9,15 +9,20 @@ ViewRequest view_request(const PlanRequest& request) {
   return {.name = request.name,
           .sql = request.sql,
           .relations = request.relations,
-          .attributes = request.attributes,
-          .other_views = request.other_views};
+          .attributes = request.attributes};
 }
 
 }  // namespace
 
 PlanFunctions plan_functions(DuckDbEngine& engine) {
   return {.plan = [&engine](const PlanRequest& request) { return plan_view(engine, view_request(request)); },
-          .identity = [](const std::string& name, const Relation& relation) { return identity_view(name, relation); }};
+          .identity = [](const std::string& name, const Relation& relation) { return identity_view(name, relation); },
+          .reads =
+              [&engine](std::string_view sql, const std::vector<std::string>& names) {
+                std::vector<RelationRead> reads;
+                for (RelationUse& use : relations_read(engine, sql, names)) reads.push_back({std::move(use.name), use.place});
+                return reads;
+              }};
 }
 
 RuntimePlanner::RuntimePlanner(const Pipeline& pipeline, LockFile lock, DuckDbEngine& engine)

@@ -11,7 +11,7 @@ namespace {
 class Compiler {
  public:
   Compiler(const Pipeline& pipeline, const LockFile* lock, const PlanFunctions& functions)
-      : pipeline_(pipeline), lock_(lock), functions_(functions) {}
+      : pipeline_(pipeline), lock_(lock), functions_(functions), views_(pipeline.views.size()) {}
 
   CompileResult compile() {
     for (const auto& [name, domain] : pipeline_.domains) find_relation(domain);
@@ -21,13 +21,26 @@ class Compiler {
         result_.compiled.views.push_back(functions_.identity(name, domain.relation));
       }
     }
-    for (const ViewConfig& view : pipeline_.views) compile_view(view);
+    for (size_t view = 0; view < views_.size(); ++view) find_reads(view);
+    for (size_t view = 0; view < views_.size(); ++view) compile_view(view);
     sort_errors(result_.errors);
     sort_errors(result_.notes);
     return std::move(result_);
   }
 
  private:
+  enum class Progress : uint8_t { kWaiting, kStarted, kDone };
+  struct View {
+    struct Read {
+      size_t view;
+      TextPlace place;  // in the file
+    };
+    std::vector<Read> reads;  // other views
+    Progress progress = Progress::kWaiting;
+    std::optional<Relation> relation;  // what others may read, where it has no errors; no columns: they are not known
+    bool stateful = false;  // an operator of it, or of a view that it reads, keeps state
+  };
+
   void note(TextPlace place, std::string message) {
     result_.notes.push_back({pipeline_.file, place, std::move(message)});
   }
@@ -51,63 +64,120 @@ class Compiler {
            fmt::format("domain {}: client {} is set aside: {}", domain.name, client.client, client.reason));
     }
     ViewPlan identity = functions_.identity(domain.name, relation->relation);
-    for (const ViewOutput& output : identity.outputs) {
-      const std::string& source = identity.inputs[*output.input].name;
-      if (source == output.column.name) continue;
+    for (size_t i = 0; i < relation->relation.columns.size(); ++i) {
+      const std::string& source = relation->relation.columns[i].name;
+      const std::string& name = identity.columns()[i].name;
+      if (source == name) continue;
       note(domain.place, fmt::format("domain {}: the source's column \"{}\" is called \"{}\", since the name is the "
                                      "pipeline's own",
-                                     domain.name, source, output.column.name));
+                                     domain.name, source, name));
     }
     result_.compiled.domains.emplace(domain.name, *std::move(relation));
   }
 
-  PlanRequest request_of(const ViewConfig& view) const {
-    PlanRequest request{.name = view.name, .sql = view.sql};
-    for (const auto& [name, type] : pipeline_.attribute_types()) request.attributes.push_back({name, type});
-    for (const ViewConfig& other : pipeline_.views) {
-      if (other.name != view.name) request.other_views.push_back(other.name);
+  void find_reads(size_t index) {
+    const ViewConfig& view = pipeline_.views[index];
+    std::vector<std::string> names;
+    for (const ViewConfig& other : pipeline_.views) names.push_back(other.name);
+    for (const RelationRead& read : functions_.reads(view.sql, names)) {
+      auto found = static_cast<size_t>(std::find(names.begin(), names.end(), read.name) - names.begin());
+      views_[index].reads.push_back({found, pipeline_.place_in_file(view, read.place)});
     }
-    return request;
   }
 
-  void compile_view(const ViewConfig& view) {
-    PlanRequest request = request_of(view);
+  // Depth first, so that what a view reads is compiled before it. `path_` holds the views that wait for this one.
+  void compile_view(size_t index) {
+    View& view = views_[index];
+    if (view.progress == Progress::kDone) return;
+    view.progress = Progress::kStarted;
+    path_.push_back(index);
+    bool ready = true;
+    for (const View::Read& read : view.reads) {
+      if (views_[read.view].progress == Progress::kStarted) {
+        report_cycle(read);
+        ready = false;
+        continue;
+      }
+      compile_view(read.view);
+      if (views_[read.view].relation) continue;
+      const std::string& name = pipeline_.views[index].name;
+      note(pipeline_.views[index].place, fmt::format("view {}: it is not looked at, since view {} has errors", name,
+                                                     pipeline_.views[read.view].name));
+      ready = false;
+    }
+    path_.pop_back();
+    view.progress = Progress::kDone;
+    if (ready) plan_view(index);
+  }
+
+  void report_cycle(const View::Read& closing) {
+    std::vector<std::string> names;
+    for (auto at = std::find(path_.begin(), path_.end(), closing.view); at != path_.end(); ++at) {
+      names.push_back(pipeline_.views[*at].name);
+    }
+    names.push_back(names.front());
+    fail(closing.place, fmt::format("view {}: it reads itself: {}; take one of them out of a FROM",
+                                    pipeline_.views[path_.back()].name, fmt::join(names, " → ")));
+  }
+
+  void plan_view(size_t index) {
+    const ViewConfig& config = pipeline_.views[index];
+    PlanRequest request{.name = config.name, .sql = config.sql};
+    for (const auto& [name, type] : pipeline_.attribute_types()) request.attributes.push_back({name, type});
     for (const auto& [name, domain] : pipeline_.domains) {
       auto known = result_.compiled.domains.find(name);
-      request.relations.push_back(known == result_.compiled.domains.end() ? Relation{name, {}, {}}
+      request.relations.push_back(known == result_.compiled.domains.end() ? Relation{.name = name}
                                                                           : known->second.relation);
     }
-    std::vector<PlanError> errors;
+    for (const View::Read& read : views_[index].reads) request.relations.push_back(*views_[read.view].relation);
     auto planned = functions_.plan(request);
-    if (auto* found = std::get_if<std::vector<PlanError>>(&planned)) {
-      errors = std::move(*found);
-    } else if (auto& plan = std::get<ViewPlan>(planned); !plan.outputs.empty()) {
-      add_view(view, std::move(plan));
+    if (auto* errors = std::get_if<std::vector<PlanError>>(&planned)) {
+      for (const PlanError& error : *errors) {
+        fail(pipeline_.place_in_file(config, error.place), fmt::format("view {}: {}", config.name, error.message));
+      }
+      return;
     }
-    for (const PlanError& error : errors) {
-      fail(pipeline_.place_in_file(view, error.place), fmt::format("view {}: {}", view.name, error.message));
+    auto& plan = std::get<ViewPlan>(planned);
+    Relation relation{.name = config.name, .is_view = true};
+    if (!plan.nodes.empty()) {
+      relation.columns = plan.columns();
+      relation.key = plan.key;
+      add_view(index, std::move(plan));
     }
+    views_[index].relation = std::move(relation);
   }
 
-  void add_view(const ViewConfig& view, ViewPlan plan) {
-    for (const std::string& column : view.order_by) {
-      if (std::find(plan.order_by.begin(), plan.order_by.end(), column) != plan.order_by.end()) continue;
+  void add_view(size_t index, ViewPlan plan) {
+    const ViewConfig& config = pipeline_.views[index];
+    View& view = views_[index];
+    view.stateful =
+        plan.keeps_state() || std::any_of(view.reads.begin(), view.reads.end(),
+                                          [&](const View::Read& read) { return views_[read.view].stateful; });
+    std::vector<std::string> allowed = plan.key;
+    if (view.stateful) {
+      allowed.clear();
+      for (const OutputColumn& column : plan.columns()) allowed.push_back(column.name);
+    }
+    for (const std::string& column : config.order_by) {
+      if (std::find(allowed.begin(), allowed.end(), column) != allowed.end()) continue;
       return fail(
-          view.place,
-          plan.order_by.empty()
+          config.place,
+          allowed.empty()
               ? fmt::format("view {}: order_by takes the key's columns, and the view has not all of them; select "
                             "them, or take order_by out",
-                            view.name)
-              : fmt::format("view {}: order_by: \"{}\" is no key column; there are: {}", view.name, column,
-                            fmt::join(plan.order_by, ", ")));
+                            config.name)
+              : fmt::format("view {}: order_by: \"{}\" is no {}column; there are: {}", config.name, column,
+                            view.stateful ? "" : "key ", fmt::join(allowed, ", ")));
     }
-    if (!view.order_by.empty()) plan.order_by = view.order_by;
+    if (!config.order_by.empty()) plan.order_by = config.order_by;
     result_.compiled.views.push_back(std::move(plan));
   }
 
   const Pipeline& pipeline_;
   const LockFile* lock_;
   const PlanFunctions& functions_;
+  std::vector<View> views_;  // as the pipeline's
+  std::vector<size_t> path_;
   CompileResult result_;
 };
 

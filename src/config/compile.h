@@ -26,27 +26,35 @@ struct PlanRequest {
   std::string_view sql;
   std::vector<Relation> relations;
   std::vector<InputColumn> attributes;
-  std::vector<std::string> other_views;
+};
+
+// A relation that SQL reads, and where it is first named. As sql/view_planner.h's RelationUse.
+struct RelationRead {
+  std::string name;
+  TextPlace place;  // within the SQL
 };
 
 struct PlanFunctions {
-  // A relation without columns is one whose columns are not known: a view over it gives a plan without outputs.
+  // A relation without columns is one whose columns are not known: a view over it gives a plan without nodes.
   std::function<std::variant<ViewPlan, std::vector<PlanError>>(const PlanRequest&)> plan;
   std::function<ViewPlan(const std::string& name, const Relation&)> identity;
+  // Those of `names` that the SQL reads; none where it does not parse.
+  std::function<std::vector<RelationRead>(std::string_view sql, const std::vector<std::string>& names)> reads;
 };
 
 struct CompiledPipeline {
   std::map<std::string, DomainRelation> domains;
-  std::vector<ViewPlan>
-      views;  // in the file's order; without `views:` one a domain, by name. Not: those over domains whose
-                                // columns are not known
+  // Views after those that they read, else in the file's order; without `views:` one a domain, by name. Not: those that read
+  // what is not known, or has errors.
+  std::vector<ViewPlan> views;
 };
 
 struct CompileResult {
-  CompiledPipeline compiled;      // whole only where there are no errors and `complete`
-  bool complete = false;          // every domain's columns are known
+  CompiledPipeline compiled;  // whole only where there are no errors and `complete`
+  bool complete = false;  // every domain's columns are known
   std::vector<FileError> errors;
-  std::vector<FileError> notes;   // clients set aside, columns renamed, domains without known columns
+  std::vector<FileError>
+      notes;  // clients set aside, columns renamed, domains without known columns, views not looked at
 };
 
 // `lock` may be null: then only what needs no columns is checked.
@@ -57,8 +65,8 @@ struct CheckResult {
   std::optional<LockFile> lock;
   CompiledPipeline compiled;
   bool complete = false;
-  std::vector<FileError> errors;     // sorted
-  std::vector<FileError> notes;      // sorted; what is not built yet is among them
+  std::vector<FileError> errors;  // sorted
+  std::vector<FileError> notes;  // sorted; what is not built yet is among them
 };
 
 // Reads the files and connects to nothing.

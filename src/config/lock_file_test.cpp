@@ -1,5 +1,6 @@
 #include "config/lock_file.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -7,50 +8,10 @@
 #include <fstream>
 #include <random>
 
-#include "config/compile.h"
+#include "config/lock_for_test.h"
 
 namespace tributary {
 namespace {
-
-// name, type, source type, key
-struct Shape {
-  const char* name;
-  const char* type;
-  bool key = false;
-};
-
-TableSchema table(const std::string& name, std::vector<Shape> shapes) {
-  TableSchema schema;
-  schema.table = name;
-  for (const Shape& shape : shapes) {
-    if (shape.key) schema.key_columns.push_back(static_cast<uint32_t>(schema.columns.size()));
-    schema.columns.push_back({shape.name, *LogicalType::parse(shape.type), fmt::format("source {}", shape.type),
-                              shape.key, std::string(shape.type) == "text"});
-  }
-  return schema;
-}
-
-Pipeline pipeline_of(const std::string& views) {
-  auto loaded =
-      parse_pipeline("shop.yaml",
-                     "pipeline: shop\nclients:\n  acme: { source: 'postgresql://h/acme' }\n"
-                     "  globex: { source: 'postgresql://h/globex' }\n  initech: { source: 'postgresql://h/initech' }\n"
-                     "domains:\n  orders: { table: public.orders }\n" +
-                         views);
-  EXPECT_TRUE(std::holds_alternative<Pipeline>(loaded));
-  return std::get<Pipeline>(loaded);
-}
-
-LockFile example() {
-  LockFile lock;
-  lock.pipeline = "shop";
-  lock.domains["orders"]["acme"] =
-      table("public.orders", {{"id", "int32", true}, {"total", "decimal(12,2)"}, {"note", "text"}});
-  lock.domains["orders"]["globex"] =
-      table("public.orders", {{"id", "int64", true}, {"total", "decimal(10,4)"}, {"client_id", "text"}});
-  lock.domains["orders"]["globex"].old_image = OldImage::kFull;
-  return lock;
-}
 
 std::string show(const DomainRelation& domain) {
   std::string out;
@@ -151,68 +112,6 @@ TEST(DomainRelation, StaleEntriesDoNotCount) {
   lock.domains["orders"]["gone"] = table("public.orders", {{"other", "text", true}});
   lock.domains["orders"]["initech"] = table("public.renamed", {{"other", "text", true}});
   EXPECT_EQ(domain_relation(pipeline_of(""), lock, "orders")->clients, (std::vector<std::string>{"acme", "globex"}));
-}
-
-// A planner that knows one kind of view and one error.
-PlanFunctions fake_planner() {
-  PlanFunctions functions;
-  functions.identity = [](const std::string& name, const Relation& relation) {
-    ViewPlan plan{.name = name, .relation = relation.name};
-    for (uint32_t i = 0; i < relation.columns.size(); ++i) {
-      plan.inputs.push_back({relation.columns[i].name, relation.columns[i].type});
-      OutputColumn column = relation.columns[i];
-      if (column.name == "client_id") column.name += "_";
-      plan.outputs.push_back({column, i, std::nullopt});
-    }
-    plan.order_by = relation.key;
-    return plan;
-  };
-  functions.plan =
-      [identity = functions.identity](const PlanRequest& request) -> std::variant<ViewPlan, std::vector<PlanError>> {
-    if (request.sql.find("BAD") != std::string_view::npos) return std::vector<PlanError>{{{2, 1}, "bad syntax"}};
-    if (request.relations.at(0).columns.empty()) return ViewPlan{.name = request.name, .relation = "orders"};
-    if (request.sql.find("WRONG") != std::string_view::npos) return std::vector<PlanError>{{{1, 8}, "no such column"}};
-    return identity(request.name, request.relations.at(0));
-  };
-  return functions;
-}
-
-std::string show(const std::vector<FileError>& errors) {
-  std::string out;
-  for (const FileError& error : errors) out += error.to_string() + "\n";
-  return out;
-}
-
-TEST(Compile, EachDomainIsItsOwnViewByDefault) {
-  LockFile lock = example();
-  CompileResult result = compile_pipeline(pipeline_of(""), &lock, fake_planner());
-  EXPECT_TRUE(result.complete);
-  EXPECT_EQ(show(result.errors), "");
-  EXPECT_EQ(
-      show(result.notes),
-      "shop.yaml:7:3: domain orders: the source's column \"client_id\" is called \"client_id_\", since the name is the "
-      "pipeline's own\n");
-  ASSERT_EQ(result.compiled.views.size(), 1u);
-  EXPECT_EQ(result.compiled.views[0].name, "orders");
-}
-
-TEST(Compile, ErrorsStandInTheFile) {
-  LockFile lock = example();
-  Pipeline pipeline = pipeline_of(
-      "views:\n  one: { sql: SELECT WRONG FROM orders }\n  two:\n    sql: |\n      SELECT\n      BAD\n  three:\n"
-      "    sql: SELECT id FROM orders\n    order_by: total\n  four: { sql: SELECT id, order_by: [id] }\n");
-  CompileResult result = compile_pipeline(pipeline, &lock, fake_planner());
-  EXPECT_EQ(show(result.errors),
-            "shop.yaml:9:22: view one: no such column\nshop.yaml:13:7: view two: bad syntax\n"
-            "shop.yaml:14:3: view three: order_by: \"total\" is no key column; there are: id\n");
-  EXPECT_EQ(result.compiled.views.size(), 1u);
-}
-
-TEST(Compile, WithoutLockFileOnlySyntaxIsChecked) {
-  Pipeline pipeline = pipeline_of("views:\n  one: { sql: SELECT WRONG FROM orders }\n  two: { sql: 'BAD' }\n");
-  CompileResult result = compile_pipeline(pipeline, nullptr, fake_planner());
-  EXPECT_FALSE(result.complete);
-  EXPECT_EQ(show(result.errors), "shop.yaml:10:19: view two: bad syntax\n");
 }
 
 }  // namespace

@@ -58,7 +58,8 @@ const char* name_of(AggregateKind kind) {
 }  // namespace
 
 std::string refuse_key(const TypedExpression& value) {
-  if (value.as_text) return "this type cannot be a column's, so its values cannot be told apart; write CAST(… AS VARCHAR)";
+  if (value.as_text)
+    return "this type cannot be a column's, so its values cannot be told apart; write CAST(… AS VARCHAR)";
   if (contains_collation(value.expression)) return "COLLATE is for comparisons only; write lower(x)";
   return {};
 }
@@ -66,8 +67,9 @@ std::string refuse_key(const TypedExpression& value) {
 std::string refuse_order(const TypedExpression& value) {
   if (std::string refused = refuse_key(value); !refused.empty()) return refused;
   if (value.type.id == TypeId::kBigDecimal) {
-    return fmt::format("{} has no order here, since DuckDB sees it as text; write CAST(x AS DECIMAL(38, {})), or DOUBLE",
-                       value.type.to_string(), std::min<int>(value.type.scale, 38));
+    return fmt::format(
+        "{} has no order here, since DuckDB sees it as text; write CAST(x AS DECIMAL(38, {})), or DOUBLE",
+        value.type.to_string(), std::min<int>(value.type.scale, 38));
   }
   if (value.type.id == TypeId::kJson) return "json has no order; take a part of it: x ->> '$.name'";
   return {};
@@ -77,7 +79,8 @@ void AggregatePlanner::add_group(const Expression& group) { find_or_add_group(gr
 
 const AggregatePlanner::Group* AggregatePlanner::find_or_add_group(const Expression& group, bool implicit) {
   std::string identity = expression_identity(group);
-  if (auto known = groups_by_identity_.find(identity); known != groups_by_identity_.end()) return &groups_[known->second];
+  if (auto known = groups_by_identity_.find(identity); known != groups_by_identity_.end())
+    return &groups_[known->second];
   auto typed = type_expression(context_, scope_.types(), group);
   if (!typed) return nullptr;
   if (std::string refused = refuse_key(*typed); !refused.empty()) {
@@ -121,11 +124,12 @@ std::optional<Expression> AggregatePlanner::replace(const Expression& part) {
   if (part.kind != ExpressionKind::kColumn) return std::nullopt;
   const ScopeColumn& column = scope_.column(part.name_parts[0]);
   if (!column.attribute) {
-    context_.fail(part.offset,
-                  global_ ? fmt::format("\"{0}\" stands beside an aggregate; write GROUP BY {0}, or min({0})", column.display)
-                          : fmt::format("\"{0}\" is neither in GROUP BY nor inside an aggregate; add it to GROUP BY, or "
-                                        "write min({0})",
-                                        column.display));
+    context_.fail(
+        part.offset,
+        global_ ? fmt::format("\"{0}\" stands beside an aggregate; write GROUP BY {0}, or min({0})", column.display)
+                : fmt::format("\"{0}\" is neither in GROUP BY nor inside an aggregate; add it to GROUP BY, or "
+                              "write min({0})",
+                              column.display));
     return column_expression("error", part.offset);
   }
   if (global_) {

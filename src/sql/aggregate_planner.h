@@ -23,7 +23,9 @@ class AggregatePlanner {
 
   // Groups by a resolved expression, too.
   void add_group(const Expression& group);
-  bool is_group(const Expression& resolved) const { return groups_by_identity_.contains(expression_identity(resolved)); }
+  bool is_group(const Expression& resolved) const {
+    return groups_by_identity_.contains(expression_identity(resolved));
+  }
 
   // The expression over the aggregate's columns; its aggregates become calls. Errors are the context's.
   Expression above(const Expression& resolved);

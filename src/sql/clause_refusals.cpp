@@ -15,10 +15,10 @@ std::string clause_refusal(ClauseKind kind) {
     case ClauseKind::kLimit:
       return "LIMIT would make the view's rows depend on each other; leave it out, and limit in the query";
     case ClauseKind::kSample: return "a sample gives other rows each time; use WHERE";
-    case ClauseKind::kExcept:
-      return "EXCEPT is not supported; write LEFT JOIN … WHERE the right side's key IS NULL";
+    case ClauseKind::kExcept: return "EXCEPT is not supported; write LEFT JOIN … WHERE the right side's key IS NULL";
     case ClauseKind::kIntersect: return "INTERSECT is not supported; write JOIN … ON a.id = b.id";
-    case ClauseKind::kUnionByName: return "UNION BY NAME is not supported; list the columns in one order, and write UNION ALL";
+    case ClauseKind::kUnionByName:
+      return "UNION BY NAME is not supported; list the columns in one order, and write UNION ALL";
     case ClauseKind::kSubqueryInFrom:
       return "a subquery in FROM is not supported; make it a view of its own: views may read views";
     case ClauseKind::kTableFunction: return "a view reads domains and views, not table functions; write FROM a domain";

@@ -32,7 +32,7 @@ std::string duckdb_version();
 // What an expression gives, before anything runs.
 struct ExpressionType {
   LogicalType type;
-  std::string native;    // "HUGEINT": DuckDB's type, where a column of `type` must be cast back to be seen as that
+  std::string native;  // "HUGEINT": DuckDB's type, where a column of `type` must be cast back to be seen as that
   bool as_text = false;  // DuckDB's type is none of ours: `type` is kText, and holds its text form
 };
 

@@ -133,7 +133,8 @@ ResultType result_type_of(duckdb_logical_type type) {
     case DUCKDB_TYPE_UHUGEINT: return {{TypeId::kDecimal, 38, 0}, "DECIMAL(38,0)", "UHUGEINT"};
     case DUCKDB_TYPE_FLOAT: return {{TypeId::kFloat32}, "", ""};
     case DUCKDB_TYPE_DOUBLE: return {{TypeId::kFloat64}, "", ""};
-    case DUCKDB_TYPE_DECIMAL: return {{TypeId::kDecimal, duckdb_decimal_width(type), duckdb_decimal_scale(type)}, "", ""};
+    case DUCKDB_TYPE_DECIMAL:
+      return {{TypeId::kDecimal, duckdb_decimal_width(type), duckdb_decimal_scale(type)}, "", ""};
     case DUCKDB_TYPE_DATE: return {{TypeId::kDate}, "", ""};
     case DUCKDB_TYPE_TIMESTAMP: return {{TypeId::kTimestamp}, "", ""};
     case DUCKDB_TYPE_TIMESTAMP_S: return {{TypeId::kTimestamp}, "TIMESTAMP", "TIMESTAMP_S"};

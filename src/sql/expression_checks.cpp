@@ -26,11 +26,11 @@ std::string refuse_call(const Expression& call) {
   const CallDetails& details = call.call;
   if (details.ordered) return fmt::format("{} does not depend on an order; leave ORDER BY out", call_name(call));
   size_t arguments = *kind == AggregateKind::kArgMin || *kind == AggregateKind::kArgMax ? 2
-                     : *kind == AggregateKind::kCountRows                                 ? 0
-                                                                                          : 1;
+                     : *kind == AggregateKind::kCountRows                               ? 0
+                                                                                        : 1;
   if (details.arguments != arguments) {
-    return fmt::format("{} takes {} here; write {}({})", call_name(call), arguments == 1 ? "one argument" : "two arguments",
-                       call.name, arguments == 1 ? "x" : "x, y");
+    return fmt::format("{} takes {} here; write {}({})", call_name(call),
+                       arguments == 1 ? "one argument" : "two arguments", call.name, arguments == 1 ? "x" : "x, y");
   }
   bool same_without = *kind == AggregateKind::kCount || *kind == AggregateKind::kMin || *kind == AggregateKind::kMax ||
                       *kind == AggregateKind::kBoolAnd || *kind == AggregateKind::kBoolOr;
@@ -43,14 +43,16 @@ std::string refuse_call(const Expression& call) {
 
 void check_aggregate(PlanningContext& context, const Expression& call, const Surroundings& around) {
   if (around.inside != nullptr) {
-    return context.fail(call.offset, fmt::format("{} stands inside {}; make the inner one a view of its own, and aggregate "
-                                                 "over that: views may read views",
-                                                 call_name(call), call_name(*around.inside)));
+    return context.fail(call.offset,
+                        fmt::format("{} stands inside {}; make the inner one a view of its own, and aggregate "
+                                    "over that: views may read views",
+                                    call_name(call), call_name(*around.inside)));
   }
   if (!around.aggregates) {
-    return context.fail(call.offset,
-                        fmt::format("{} is an aggregate, and {} sees single rows; {}", call_name(call), around.clause,
-                                    around.clause == "WHERE" ? "write HAVING" : "make it a view of its own, and read that"));
+    return context.fail(
+        call.offset,
+        fmt::format("{} is an aggregate, and {} sees single rows; {}", call_name(call), around.clause,
+                    around.clause == "WHERE" ? "write HAVING" : "make it a view of its own, and read that"));
   }
   if (std::string refused = refuse_call(call); !refused.empty()) context.fail(call.offset, refused);
 }
@@ -80,7 +82,8 @@ std::string refuse_kind(const Expression& expression, const Surroundings& around
       return "subqueries are not supported; make it a view of its own and JOIN that: views may read views";
     case ExpressionKind::kWindow:
       if (around.aggregates && around.inside == nullptr) return {};
-      return "window functions are not supported here; the form is QUALIFY row_number() OVER (PARTITION BY … ORDER BY …) "
+      return "window functions are not supported here; the form is QUALIFY row_number() OVER (PARTITION BY … ORDER BY "
+             "…) "
              "= 1";
     case ExpressionKind::kParameter:
       return "a view has no parameters; write the value, or use an attribute: client.NAME";

@@ -15,18 +15,21 @@ std::string refusal(JoinForm form) {
     case JoinForm::kInner:
     case JoinForm::kLeft: return {};
     case JoinForm::kRight: return "RIGHT JOIN is not supported; swap the sides and write LEFT JOIN";
-    case JoinForm::kFull: return "FULL JOIN is not supported; write LEFT JOIN, and a second view for the rows of the other side";
+    case JoinForm::kFull:
+      return "FULL JOIN is not supported; write LEFT JOIN, and a second view for the rows of the other side";
     case JoinForm::kSemi:
       return "SEMI JOIN is not supported; write JOIN with a view of SELECT DISTINCT over the right side's key";
-    case JoinForm::kAnti:
-      return "ANTI JOIN is not supported; write LEFT JOIN … WHERE the right side's key IS NULL";
+    case JoinForm::kAnti: return "ANTI JOIN is not supported; write LEFT JOIN … WHERE the right side's key IS NULL";
     case JoinForm::kCross: return "every row with every row is not supported; write JOIN … ON a.id = b.id";
-    case JoinForm::kNatural: return "NATURAL JOIN changes with the tables' columns; write ON a.id = b.id, or USING (id)";
+    case JoinForm::kNatural:
+      return "NATURAL JOIN changes with the tables' columns; write ON a.id = b.id, or USING (id)";
     case JoinForm::kAsof:
       return "ASOF JOIN is not supported; write ON a.id = b.id, with a view that keeps the row wanted: QUALIFY "
              "row_number() OVER (PARTITION BY … ORDER BY …) = 1";
-    case JoinForm::kPositional: return "POSITIONAL JOIN has no meaning in a view, which is a set of rows; write ON a.id = b.id";
-    case JoinForm::kNested: return "joins inside of joins are not supported; write them one after another: a JOIN b ON … JOIN c ON …";
+    case JoinForm::kPositional:
+      return "POSITIONAL JOIN has no meaning in a view, which is a set of rows; write ON a.id = b.id";
+    case JoinForm::kNested:
+      return "joins inside of joins are not supported; write them one after another: a JOIN b ON … JOIN c ON …";
     case JoinForm::kOther: return "this join is not supported; write JOIN … ON a.id = b.id";
   }
   return {};
@@ -41,7 +44,9 @@ void split(const Expression& condition, std::vector<const Expression*>& parts) {
   for (const Expression& part : condition.children) split(part, parts);
 }
 
-size_t last_relation(uint64_t relations) { return relations == 0 ? 0 : static_cast<size_t>(std::bit_width(relations)) - 1; }
+size_t last_relation(uint64_t relations) {
+  return relations == 0 ? 0 : static_cast<size_t>(std::bit_width(relations)) - 1;
+}
 
 }  // namespace
 
@@ -96,9 +101,10 @@ void FromPlanner::read_on(size_t join, const Expression& condition) {
   bool left_join = select_.joins[join].form == JoinForm::kLeft;
   if (!left_join && relations != right) return add_filter(condition, "ON");
   if (relations != right && (relations & right) != 0) {
-    return context_.fail(condition.offset,
-                         "in a LEFT JOIN, a condition on both sides is an equality of one with the other; write the equality "
-                         "in ON, and this as CASE WHEN … END in SELECT, or write JOIN");
+    return context_.fail(
+        condition.offset,
+        "in a LEFT JOIN, a condition on both sides is an equality of one with the other; write the equality "
+        "in ON, and this as CASE WHEN … END in SELECT, or write JOIN");
   }
   auto typed = type_condition(context_, scope_.types(), condition, "ON");
   if (!typed) return;

@@ -41,13 +41,13 @@ class FromPlanner {
   };
   struct JoinConditions {
     std::vector<KeyPair> pairs;
-    std::vector<TypedExpression> left_only;   // of a LEFT JOIN: no match where one is not true
+    std::vector<TypedExpression> left_only;  // of a LEFT JOIN: no match where one is not true
     std::vector<TypedExpression> right_only;  // rows of the right side that cannot match otherwise
   };
   struct Filter {
     TypedExpression condition;
     std::optional<size_t> leaf;  // the relation in whose leaf it is checked
-    size_t level;                // else behind this join: n joins have the levels 0 (before any) to n
+    size_t level;  // else behind this join: n joins have the levels 0 (before any) to n
   };
 
   void add_filter(const Expression& condition, std::string_view clause);

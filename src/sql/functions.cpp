@@ -141,8 +141,10 @@ std::string refuse_aggregate(std::string_view name) {
   for (const auto& [known, instead] : nearest_aggregates) {
     if (known == name) return fmt::format("{}() is not supported; {}", name, instead);
   }
-  return fmt::format("{}() is not supported; the aggregates are count, sum, avg, min, max, bool_and, bool_or, arg_min and "
-                     "arg_max", name);
+  return fmt::format(
+      "{}() is not supported; the aggregates are count, sum, avg, min, max, bool_and, bool_or, arg_min and "
+      "arg_max",
+      name);
 }
 
 std::span<const std::string_view> allowed_functions() { return allowed; }

@@ -34,7 +34,8 @@ uint8_t integer_digits(LogicalType type) {
 Result<std::optional<LogicalType>> join_key_type(DuckDbEngine& engine, const TypedExpression& left,
                                                  const TypedExpression& right) {
   auto refuse = [&](std::string_view what) {
-    return Error{ErrorCode::kInvalidInput, fmt::format("{} = {}: {}", left.type.to_string(), right.type.to_string(), what)};
+    return Error{ErrorCode::kInvalidInput,
+                 fmt::format("{} = {}: {}", left.type.to_string(), right.type.to_string(), what)};
   };
   if (left.as_text || right.as_text) {
     return refuse("a side has a type that no column can have; write CAST(… AS VARCHAR) on both sides");

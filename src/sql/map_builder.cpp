@@ -63,8 +63,9 @@ uint32_t MapBuilder::input(const std::string& unique_name) {
 }
 
 std::string MapBuilder::sql(const TypedExpression& value) {
-  auto written = expression_sql(context_.engine, value.expression,
-                                [&](const std::vector<std::string>& parts) { return map_.inputs[input(parts[0])].name; });
+  auto written = expression_sql(context_.engine, value.expression, [&](const std::vector<std::string>& parts) {
+    return map_.inputs[input(parts[0])].name;
+  });
   if (written.ok()) return std::move(written).value();
   context_.fail(value.expression.offset, written.error().message);
   return "NULL";
@@ -103,7 +104,8 @@ void MapBuilder::add_where(std::string name, const TypedExpression& value,
 void MapBuilder::add_computed(std::string name, const TypedExpression& value, const std::string& condition) {
   std::string text = sql(value);
   if (!condition.empty()) text = fmt::format("CASE WHEN {} THEN {} END", condition, text);
-  outputs_.push_back({{std::move(name), value.type, true}, std::nullopt, static_cast<uint32_t>(map_.expressions.size())});
+  outputs_.push_back(
+      {{std::move(name), value.type, true}, std::nullopt, static_cast<uint32_t>(map_.expressions.size())});
   map_.expressions.push_back(std::move(text));
 }
 
@@ -138,7 +140,8 @@ uint32_t MapBuilder::add_leaf(const MapPlan& map) {
   for (const Pipe::Column& column : pipe_.columns) {
     auto used = std::find_if(map.inputs.begin(), map.inputs.end(),
                              [&](const InputColumn& input) { return input.name == column.node_name; });
-    if (used != map.inputs.end()) leaf.columns.push_back({column.node_name, column.column.type, column.column.nullable});
+    if (used != map.inputs.end())
+      leaf.columns.push_back({column.node_name, column.column.type, column.column.nullable});
   }
   return context_.add_node(std::move(leaf));
 }

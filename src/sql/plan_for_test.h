@@ -18,9 +18,9 @@ inline std::vector<Relation> relations_for_test() {
     return OutputColumn{name, type_named(type), !key};
   };
   return {{"users",
-           {column("id", "int64", true), column("email", "text"), column("country", "text"), column("client_id", "text"),
-            column("_rev", "int32"), column("Total", "decimal(12,2)"), column("created_at", "timestamptz"),
-            column("big", "bigdecimal(50,2)")},
+           {column("id", "int64", true), column("email", "text"), column("country", "text"),
+            column("client_id", "text"), column("_rev", "int32"), column("Total", "decimal(12,2)"),
+            column("created_at", "timestamptz"), column("big", "bigdecimal(50,2)")},
            {"id"}},
           {"orders",
            {column("id", "int64", true), column("user_id", "int32"), column("status", "text"),
@@ -58,7 +58,8 @@ inline std::string show(const MapPlan& map) {
   if (map.filter) out += fmt::format(" where {}", map.expressions[*map.filter]);
   for (const MapOutput& output : map.outputs) {
     std::string from = output.input ? map.inputs[*output.input].name : map.expressions[*output.expression];
-    out += output.column.name == from ? fmt::format("\n  {}", from) : fmt::format("\n  {} = {}", output.column.name, from);
+    out +=
+        output.column.name == from ? fmt::format("\n  {}", from) : fmt::format("\n  {} = {}", output.column.name, from);
   }
   return out;
 }
@@ -85,8 +86,8 @@ inline std::string show(const PlanNode& node, const ViewPlan& plan) {
     case NodeKind::kAggregate: {
       out = fmt::format("aggregate {}{}", node.inputs[0], node.aggregate.global ? " global" : "");
       for (uint32_t i = 0; i < node.aggregate.group_columns; ++i) out += fmt::format("\n  {}", node.columns[i].name);
-      static constexpr const char* kinds[] = {"count(*)", "count", "count distinct", "sum",     "avg",    "min",
-                                              "max",      "bool_and", "bool_or",     "arg_min", "arg_max"};
+      static constexpr const char* kinds[] = {"count(*)", "count",    "count distinct", "sum",     "avg",    "min",
+                                              "max",      "bool_and", "bool_or",        "arg_min", "arg_max"};
       for (const AggregateCall& call : node.aggregate.calls) {
         out += fmt::format("\n  {} = {}", call.column.name, kinds[static_cast<size_t>(call.kind)]);
         if (call.argument) out += " " + name(0, *call.argument);

@@ -111,7 +111,8 @@ const char* duckdb_type_name(TypeId type) {
 
 TypedExpression cast_to(TypedExpression typed, LogicalType type) {
   if (typed.type == type && typed.native.empty()) return typed;
-  typed.expression = cast_expression(std::move(typed.expression), duckdb_type_name(type.id), type.precision, type.scale);
+  typed.expression =
+      cast_expression(std::move(typed.expression), duckdb_type_name(type.id), type.precision, type.scale);
   typed.type = type;
   typed.native.clear();
   typed.as_text = false;

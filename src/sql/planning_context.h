@@ -22,7 +22,7 @@ struct PlanningContext {
   std::vector<PlanError> errors;
   std::vector<PlanNode> nodes;
   std::set<std::string> names_taken;  // by columns of relations, in lower case
-  uint32_t names_given = 0;           // to columns that have none of their own
+  uint32_t names_given = 0;  // to columns that have none of their own
 
   void fail(size_t offset, std::string message);
   uint32_t add_node(PlanNode node);  // its index
@@ -37,7 +37,7 @@ std::string did_you_mean(const std::string& wanted, const std::vector<std::strin
 struct TypedExpression {
   Expression expression;
   LogicalType type;
-  std::string native;                 // as ExpressionType's
+  std::string native;  // as ExpressionType's
   bool as_text = false;
   std::optional<std::string> column;  // it is this column, unchanged
 };

@@ -63,8 +63,8 @@ void Scope::add(const TableReference& table) {
     context_.fail(table.offset, fmt::format("\"{}.{}\": a view names a domain or a view, not a table; {}", table.schema,
                                             table.name, did_you_mean(table.name, names)));
   } else if (added.relation == nullptr) {
-    context_.fail(table.offset, fmt::format("there is no domain or view \"{}\"; {}", table.name,
-                                            did_you_mean(table.name, names)));
+    context_.fail(table.offset,
+                  fmt::format("there is no domain or view \"{}\"; {}", table.name, did_you_mean(table.name, names)));
   }
   complete_ = complete_ && added.relation != nullptr;
   check_names(table, added);
@@ -155,7 +155,8 @@ const InputColumn* Scope::attribute(const std::string& name) const {
 }
 
 Scope::Found Scope::find_attribute(const std::string& name) const {
-  if (const InputColumn* found = attribute(name)) return {&column(std::string(attribute_prefix) + found->name), "", false};
+  if (const InputColumn* found = attribute(name))
+    return {&column(std::string(attribute_prefix) + found->name), "", false};
   std::vector<std::string> names;
   for (const InputColumn& attribute : context_.request.attributes) names.push_back(attribute.name);
   return {nullptr,
@@ -217,8 +218,8 @@ std::string Scope::explain_missing(const std::string& name) const {
     for (const ScopeRelation& relation : relations_) {
       for (size_t i = 0; i < relation.sql_names.size(); ++i) {
         if (!same_name(relation.relation->columns[i].name, name)) continue;
-        return fmt::format("the source's column \"{}\" is called \"{}\" here, since the name is the pipeline's own", name,
-                           relation.sql_names[i]);
+        return fmt::format("the source's column \"{}\" is called \"{}\" here, since the name is the pipeline's own",
+                           name, relation.sql_names[i]);
       }
     }
     if (same_name(name, "client_id")) {
@@ -232,10 +233,10 @@ std::string Scope::explain_missing(const std::string& name) const {
 Scope::Found Scope::find(const std::vector<std::string>& parts) const {
   if (parts.size() == 2 && same_name(parts[0], "client")) return find_attribute(parts[1]);
   if (parts.size() > 2 || parts.empty()) {
-    return {nullptr,
-            fmt::format("\"{}\" has too many parts; write column or {}.column", fmt::join(parts, "."),
-                        relations_[0].alias),
-            false};
+    return {
+        nullptr,
+        fmt::format("\"{}\" has too many parts; write column or {}.column", fmt::join(parts, "."), relations_[0].alias),
+        false};
   }
   if (parts.size() == 1) return find_in(parts[0], 0, relations_.size(), false);
   for (size_t i = 0; i < relations_.size(); ++i) {
@@ -243,11 +244,10 @@ Scope::Found Scope::find(const std::vector<std::string>& parts) const {
   }
   if (!complete_) return {};
   return {nullptr,
-          relations_.size() == 1
-              ? fmt::format("\"{}\" is not in FROM; write {}.{}, or client.NAME for an attribute", parts[0],
-                            relations_[0].alias, parts[1])
-              : fmt::format("\"{}\" is not in FROM, which has {}; client.NAME is an attribute", parts[0],
-                            relation_names()),
+          relations_.size() == 1 ? fmt::format("\"{}\" is not in FROM; write {}.{}, or client.NAME for an attribute",
+                                               parts[0], relations_[0].alias, parts[1])
+                                 : fmt::format("\"{}\" is not in FROM, which has {}; client.NAME is an attribute",
+                                               parts[0], relation_names()),
           false};
 }
 
@@ -272,14 +272,14 @@ std::vector<const ScopeColumn*> Scope::expand(const Expression& star) {
     }
   }
   if (!any && complete_) {
-    context_.fail(star.offset, fmt::format("\"{}\" is not in FROM; write {}.*", star.star_relation, relations_[0].alias));
+    context_.fail(star.offset,
+                  fmt::format("\"{}\" is not in FROM; write {}.*", star.star_relation, relations_[0].alias));
   }
   for (size_t k = 0; k < known.size(); ++k) {
     if (known[k] || !this->known() || !any) continue;
-    context_.fail(star.offset,
-                  fmt::format("EXCLUDE: {} has no column \"{}\"; {}",
-                              star.star_relation.empty() ? relation_names() : star.star_relation, star.star_exclude[k],
-                              did_you_mean(star.star_exclude[k], names)));
+    context_.fail(star.offset, fmt::format("EXCLUDE: {} has no column \"{}\"; {}",
+                                           star.star_relation.empty() ? relation_names() : star.star_relation,
+                                           star.star_exclude[k], did_you_mean(star.star_exclude[k], names)));
   }
   return columns;
 }
@@ -308,7 +308,8 @@ Expression Scope::resolve(const Expression& expression, const std::vector<Alias>
 
 uint64_t Scope::relations_in(const Expression& expression) const {
   uint64_t used = 0;
-  for_each_column(expression, [&](const Expression& part) { used |= uint64_t{1} << column(part.name_parts[0]).relation; });
+  for_each_column(expression,
+                  [&](const Expression& part) { used |= uint64_t{1} << column(part.name_parts[0]).relation; });
   return used;
 }
 

@@ -20,15 +20,15 @@ struct ScopeRelation {
   std::string alias;
   std::vector<std::string> sql_names;
   std::vector<uint32_t> columns;  // indexes into Scope::columns(), as the relation's
-  std::vector<bool> merged;       // by USING into the column of a relation before: not in *, found by alias only
-  bool null_extended = false;     // right side of a LEFT JOIN
+  std::vector<bool> merged;  // by USING into the column of a relation before: not in *, found by alias only
+  bool null_extended = false;  // right side of a LEFT JOIN
 
   bool known() const { return relation != nullptr && !relation->columns.empty(); }
 };
 
 struct ScopeColumn {
-  std::string name;     // unique
-  std::string source;   // the leaf's name of it
+  std::string name;  // unique
+  std::string source;  // the leaf's name of it
   std::string display;  // as SQL names it
   LogicalType type;
   bool nullable = true;
@@ -48,7 +48,7 @@ class Scope {
   Scope(PlanningContext& context, const SelectStatement& select);
 
   bool complete() const { return complete_; }  // every relation was found
-  bool known() const;                          // … and its columns are
+  bool known() const;  // … and its columns are
   const std::vector<ScopeRelation>& relations() const { return relations_; }
   const std::vector<ScopeColumn>& columns() const { return columns_; }
   const ScopeColumn& column(const std::string& unique_name) const;

@@ -15,10 +15,10 @@ std::optional<PlannedRows> SelectPlanner::plan() {
   from_.check_forms();
   read_items();
   read_conditions();
-  aggregated_ = !select_.group_by.empty() || select_.group_by_all || select_.having ||
-                std::any_of(items_.begin(), items_.end(),
-                            [](const Item& item) { return contains_aggregate(item.expression); }) ||
-                (select_.qualify && contains_aggregate(*select_.qualify));
+  aggregated_ =
+      !select_.group_by.empty() || select_.group_by_all || select_.having ||
+      std::any_of(items_.begin(), items_.end(), [](const Item& item) { return contains_aggregate(item.expression); }) ||
+      (select_.qualify && contains_aggregate(*select_.qualify));
   read_groups();
   if (select_.having) having_ = read_above(*select_.having, "HAVING");
   read_qualify();
@@ -77,7 +77,8 @@ std::string SelectPlanner::name_of(const Expression& item) {
 }
 
 // Checks and resolves. An alias may stand for more than the clause may hold.
-Expression SelectPlanner::read(const Expression& expression, std::string_view clause, const std::vector<Alias>& aliases) {
+Expression SelectPlanner::read(const Expression& expression, std::string_view clause,
+                               const std::vector<Alias>& aliases) {
   check_expression(context_, expression, clause);
   Expression resolved = scope_.resolve(expression, aliases);
   if (clause == "SELECT") return resolved;
@@ -111,7 +112,8 @@ std::optional<Expression> SelectPlanner::group_of_ordinal(const Expression& ordi
   }
   const Expression& item = items_[static_cast<size_t>(number) - 1].expression;
   if (contains_aggregate(item) || contains_window(item)) {
-    context_.fail(ordinal.offset, fmt::format("GROUP BY {}: column {} is an aggregate; group by another", number, number));
+    context_.fail(ordinal.offset,
+                  fmt::format("GROUP BY {}: column {} is an aggregate; group by another", number, number));
     return std::nullopt;
   }
   return item;
@@ -174,10 +176,12 @@ void SelectPlanner::check_names() {
       context_.fail(item.offset,
                     fmt::format("\"{}\" is a name of the pipeline's own; give the column another alias", item.name));
     } else if (!names.insert(item.name).second) {
-      context_.fail(item.offset, fmt::format(fmt::runtime(item.star ? "* gives two columns \"{0}\"; list the columns, or write "
-                                                         "* EXCLUDE ({0}) and name those wanted"
-                                                       : "two columns are called \"{0}\"; give one of them another alias"),
-                                             item.name));
+      context_.fail(
+          item.offset,
+          fmt::format(fmt::runtime(item.star ? "* gives two columns \"{0}\"; list the columns, or write "
+                                               "* EXCLUDE ({0}) and name those wanted"
+                                             : "two columns are called \"{0}\"; give one of them another alias"),
+                      item.name));
     }
   }
   if (items_.size() > outputs_max) {

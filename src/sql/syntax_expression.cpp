@@ -217,7 +217,10 @@ Expression column_expression(std::string name, size_t offset) {
 Expression cast_expression(Expression expression, const std::string& type, uint8_t precision, uint8_t scale) {
   json info;
   if (type == "DECIMAL") {
-    info = {{"type", "DECIMAL_TYPE_INFO"}, {"alias", ""}, {"extension_info", nullptr}, {"width", precision},
+    info = {{"type", "DECIMAL_TYPE_INFO"},
+            {"alias", ""},
+            {"extension_info", nullptr},
+            {"width", precision},
             {"scale", scale}};
   }
   Expression cast;

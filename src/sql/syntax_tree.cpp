@@ -35,9 +35,8 @@ size_t keyword_offset(std::string_view sql, std::string_view keyword, size_t beg
       size_t end = i;
       while (end < sql.size() && is_word(sql[end])) ++end;
       std::string_view word = sql.substr(i, end - i);
-      if (i >= begin && std::equal(word.begin(), word.end(), keyword.begin(), keyword.end(), [](char a, char b) {
-            return std::toupper(static_cast<unsigned char>(a)) == b;
-          })) {
+      if (i >= begin && std::equal(word.begin(), word.end(), keyword.begin(), keyword.end(),
+                                   [](char a, char b) { return std::toupper(static_cast<unsigned char>(a)) == b; })) {
         return i;
       }
       i = end;
@@ -71,17 +70,15 @@ class TreeBuilder {
 
   std::vector<PlanError> errors;
 
-  Query query(const json& node, size_t depth = 0) {
+  Query query(const json& node) {
     Query result;
-    if (depth > union_inputs_max) {
-      fail(expressions_.last_offset, fmt::format("a view has at most {} SELECTs", union_inputs_max));
-      return result;
-    }
-    begin_ = depth == 0 ? 0 : expressions_.last_offset;
+    begin_ = expressions_.last_offset;
     if (json_text(node, "type") == "SELECT_NODE") {
+      if (++selects_ > selects_max && errors.empty())
+        fail(begin_, fmt::format("a view has at most {} SELECTs", selects_max));
       result.select = select(node);
     } else if (json_text(node, "type") == "SET_OPERATION_NODE") {
-      set_operation(node, depth, result);
+      set_operation(node, result);
     } else {
       result.clauses.push_back({ClauseKind::kWith, keyword_offset(sql_, "WITH", 0, 0)});
     }
@@ -100,18 +97,28 @@ class TreeBuilder {
     return keyword_offset(sql_, word, expressions_.last_offset, expressions_.last_offset);
   }
 
-  void set_operation(const json& node, size_t depth, Query& result) {
+  // DuckDB makes a balanced tree of `a UNION b UNION c`, which is one union.
+  void set_operation(const json& node, Query& result) {
     std::string kind = json_text(node, "setop_type");
-    result.inputs.push_back(query(node.at("left"), depth + 1));
-    begin_ = expressions_.last_offset;
-    result.offset = keyword(kind.starts_with("UNION") ? "UNION" : kind.c_str());
-    if (kind == "EXCEPT") result.clauses.push_back({ClauseKind::kExcept, result.offset});
-    if (kind == "INTERSECT") result.clauses.push_back({ClauseKind::kIntersect, result.offset});
-    if (kind == "UNION_BY_NAME") result.clauses.push_back({ClauseKind::kUnionByName, result.offset});
     result.distinct = !node.value("setop_all", false);
-    result.inputs.push_back(query(node.at("right"), depth + 1));
+    add_input(query(node.at("left")), result);
+    begin_ = expressions_.last_offset;
+    size_t offset = keyword(kind.starts_with("UNION") ? "UNION" : kind.c_str());
+    result.offsets.push_back(offset);
+    add_input(query(node.at("right")), result);
+    if (kind == "EXCEPT") result.clauses.push_back({ClauseKind::kExcept, offset});
+    if (kind == "INTERSECT") result.clauses.push_back({ClauseKind::kIntersect, offset});
+    if (kind == "UNION_BY_NAME") result.clauses.push_back({ClauseKind::kUnionByName, offset});
     begin_ = expressions_.last_offset;
     read_modifiers(node, result.clauses, nullptr);
+  }
+  static void add_input(Query input, Query& result) {
+    if (input.inputs.empty() || input.distinct != result.distinct || !input.clauses.empty()) {
+      result.inputs.push_back(std::move(input));
+      return;
+    }
+    for (Query& one : input.inputs) result.inputs.push_back(std::move(one));
+    result.offsets.insert(result.offsets.end(), input.offsets.begin(), input.offsets.end());
   }
 
   // ORDER BY, LIMIT, DISTINCT, WITH: of a SELECT or of a union.
@@ -225,6 +232,7 @@ class TreeBuilder {
 
   std::string_view sql_;
   ExpressionBuilder expressions_;
+  size_t selects_ = 0;
   size_t begin_ = 0;  // keywords of the SELECT that is being read stand behind this
 };
 

@@ -25,7 +25,7 @@ namespace tributary {
 inline constexpr size_t sql_bytes_max = 256 * 1024;  // of one view's SQL
 inline constexpr size_t expression_depth_max = 200;  // of expressions inside expressions
 inline constexpr size_t relations_max = 64;          // in one FROM
-inline constexpr size_t union_inputs_max = 256;
+inline constexpr size_t selects_max = 256;            // in one view
 
 enum class ExpressionKind : uint8_t {
   kColumn,       // name_parts: ["o", "id"]
@@ -148,12 +148,12 @@ struct SelectStatement {
   std::vector<Clause> clauses;
 };
 
-// A SELECT, or UNIONs of some.
+// A SELECT, or a UNION of some.
 struct Query {
-  SelectStatement select;     // where `inputs` is empty
-  std::vector<Query> inputs;  // else two of them
-  bool distinct = false;      // UNION without ALL
-  size_t offset = 0;          // of UNION
+  SelectStatement select;       // where `inputs` is empty
+  std::vector<Query> inputs;    // else two or more of them
+  std::vector<size_t> offsets;  // of the words UNION, one less
+  bool distinct = false;        // UNION without ALL
   std::vector<Clause> clauses;  // of the union
 };
 

@@ -5,9 +5,9 @@
 
 namespace tributary {
 
-// The rows of all inputs, two or more, cast to the types that DuckDB gives a union of them; names are the first's. `offsets`
-// says where each input is joined to those before it.
-std::optional<PlannedRows> unite(PlanningContext& context, std::vector<PlannedRows> inputs,
+// The rows of all inputs, two or more, cast to the types that DuckDB gives a union of them; names are the first's.
+// `offsets` are those of the words UNION between them. nullopt after errors.
+std::optional<PlannedRows> unite(PlanningContext& context, const std::vector<PlannedRows>& inputs,
                                  const std::vector<size_t>& offsets);
 
 }  // namespace tributary

@@ -25,35 +25,14 @@ class QueryPlanner {
   }
 
  private:
-  // The SELECTs of a chain of UNION ALLs, and where each is joined to those before it.
-  struct Branch {
-    const Query* query;
-    size_t offset;
-  };
-  static void flatten(const Query& query, std::vector<Branch>& branches) {
-    const Query& left = query.inputs[0];
-    if (!left.inputs.empty() && !left.distinct && left.clauses.empty()) {
-      flatten(left, branches);
-    } else {
-      branches.push_back({&left, query.offset});
-    }
-    branches.push_back({&query.inputs[1], query.offset});
-  }
-
   std::optional<PlannedRows> plan_union(const Query& query) {
-    std::vector<Branch> branches;
-    flatten(query, branches);
     std::vector<PlannedRows> inputs;
-    for (const Branch& branch : branches) {
-      if (auto rows = plan(*branch.query)) inputs.push_back(*std::move(rows));
+    for (const Query& input : query.inputs) {
+      if (auto rows = plan(input)) inputs.push_back(*std::move(rows));
     }
-    if (inputs.size() != branches.size() || !context_.errors.empty()) return std::nullopt;
-    if (inputs.size() > union_inputs_max) return std::nullopt;
-    std::vector<size_t> offsets;
-    for (const Branch& branch : branches) offsets.push_back(branch.offset);
-    auto rows = unite(context_, std::move(inputs), offsets);
-    if (rows && query.distinct) rows = distinct_rows(context_, *std::move(rows), query.offset);
-    return rows;
+    if (inputs.size() != query.inputs.size() || !context_.errors.empty()) return std::nullopt;
+    auto rows = unite(context_, inputs, query.offsets);
+    return rows && query.distinct ? distinct_rows(context_, *std::move(rows), query.offsets[0]) : rows;
   }
 
   PlanningContext& context_;
@@ -89,9 +68,11 @@ std::vector<RelationUse> relations_read(DuckDbEngine& engine, std::string_view s
   if (!std::holds_alternative<Query>(parsed)) return uses;
   for (const TableReference& table : relations_of(std::get<Query>(parsed))) {
     if (!table.schema.empty()) continue;
+    bool known =
+        std::any_of(uses.begin(), uses.end(), [&](const RelationUse& use) { return same_name(use.name, table.name); });
+    if (known) continue;
     for (const std::string& name : names) {
-      bool known = std::any_of(uses.begin(), uses.end(), [&](const RelationUse& use) { return use.name == name; });
-      if (same_name(name, table.name) && !known) uses.push_back({name, place_at(sql, table.offset)});
+      if (same_name(name, table.name)) uses.push_back({name, place_at(sql, table.offset)});
     }
   }
   return uses;

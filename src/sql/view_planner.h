@@ -28,8 +28,9 @@ namespace tributary {
 struct ViewRequest {
   std::string name;
   std::string_view sql;
-  std::vector<Relation> relations;      // domains, whose columns are named as in the source, and views; without columns: they
-                                        // are not known yet
+  std::vector<Relation>
+      relations;  // domains, whose columns are named as in the source, and views; without columns: they
+  // are not known yet
   std::vector<InputColumn> attributes;  // without "client."
 };
 
@@ -37,8 +38,8 @@ struct ViewRequest {
 // functions, names of relations and attributes), and the plan has no nodes.
 std::variant<ViewPlan, std::vector<PlanError>> plan_view(DuckDbEngine& engine, const ViewRequest& request);
 
-// Those of `names` that the SQL reads, each once, in the order in which they are first written. Empty where the SQL does
-// not parse.
+// Those of `names` that the SQL reads, where it first does; of names that SQL does not tell apart, each. Empty where the
+// SQL does not parse.
 struct RelationUse {
   std::string name;  // as in `names`
   TextPlace place;
