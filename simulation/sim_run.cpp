@@ -10,9 +10,9 @@
 
 #include "base/bytes.h"
 #include "process/memory_state.h"
+#include "process/memory_tables.h"
 #include "process/plan_text.h"
 #include "process/view_graph.h"
-#include "sim_store.h"
 #include "sim_world.h"
 #include "sql/view_planner.h"
 
@@ -386,7 +386,7 @@ class Runner {
   std::vector<std::map<std::string, std::string>> texts_;
   MemoryState state_;
   std::unique_ptr<ViewGraph> graph_;
-  SimStore store_;
+  MemoryTables store_;
   uint32_t workers_ = 1;
   uint64_t checkpoint_ = 0;
   size_t now_ = 0;

@@ -4,6 +4,7 @@
 #include "app/commands.h"
 #include "app/pipeline_plan.h"
 #include "app/source_schemas.h"
+#include "app/view_tests.h"
 
 namespace tributary {
 namespace {
@@ -34,8 +35,11 @@ int check_command(const CheckOptions& options) {
       result = check_pipeline(options.file, functions);
     }
   }
+  ViewTestOutcome tests;
+  if (result.pipeline && result.errors.empty()) tests = run_view_tests(*result.pipeline, result.compiled, **duckdb);
   if (options.json) {
-    nlohmann::json json{{"ok", result.errors.empty() && unreachable.empty()},
+    nlohmann::json json{{"ok", result.errors.empty() && unreachable.empty() && tests.failures.empty()},
+                        {"tests", {{"passed", tests.passed}, {"skipped", tests.skipped}, {"failed", errors_json(tests.failures)}}},
                         {"errors", errors_json(result.errors)},
                         {"notes", errors_json(result.notes)},
                         {"unreachable", unreachable}};
@@ -43,6 +47,11 @@ int check_command(const CheckOptions& options) {
   } else {
     print_errors(result.errors);
     for (const FileError& note : result.notes) std::printf("%s\n", ("note: " + note.to_string()).c_str());
+    print_errors(tests.failures);
+    if (result.pipeline && result.errors.empty() && !result.pipeline->tests.empty()) {
+      std::printf("tests: %zu passed, %zu failed%s\n", tests.passed, tests.failures.size(),
+                  tests.skipped == 0 ? "" : ", the others wait for the tables' columns");
+    }
     for (const std::string& client : unreachable) std::fprintf(stderr, "tributary: %s\n", client.c_str());
     if (result.errors.empty() && result.pipeline) {
       std::printf("%s: %zu clients, %zu domains, %zu views%s\n", options.file.c_str(), result.pipeline->clients.size(),
@@ -51,6 +60,7 @@ int check_command(const CheckOptions& options) {
     }
   }
   if (!result.errors.empty()) return exit_config;
+  if (!tests.failures.empty()) return exit_difference;
   return unreachable.empty() ? exit_ok : exit_unavailable;
 }
 

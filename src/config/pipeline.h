@@ -122,16 +122,22 @@ struct ServeConfig {
   TextPlace place;
 };
 
-// `tests:`: shapes are checked; a later version runs them.
+// `tests:`, run by `check`.
 struct TestValue {
   bool null = false;
   std::string text;
 };
 using TestRow = std::vector<std::pair<std::string, TestValue>>;
+enum class TestChangeKind : uint8_t { kInsert, kUpdate, kDelete };
+struct TestChange {
+  TestChangeKind kind = TestChangeKind::kInsert;
+  std::map<std::string, std::vector<TestRow>> rows;  // by domain; updates and deletes name the row by its key's columns
+};
 struct TestCase {
   std::string name;
   std::string client;  // empty: one without attributes
   std::map<std::string, std::vector<TestRow>> given;  // by domain
+  std::vector<TestChange> changes;  // one after the other
   std::map<std::string, std::vector<TestRow>> expect;  // by view
   TextPlace place;
 };

@@ -245,7 +245,7 @@ void PipelineReader::read_tests(const YamlNode* node) {
   for (const YamlNode& item : node->items) {
     TestCase test;
     test.place = place(item);
-    Members values = members(item, "test", {"name", "client", "given", "expect"});
+    Members values = members(item, "test", {"name", "client", "given", "changes", "expect"});
     auto any = [](std::string_view text) { return std::optional(std::string(text)); };
     value(values, "name", test.name, any, "a text");
     auto client = [&](std::string_view text) {
@@ -257,8 +257,23 @@ void PipelineReader::read_tests(const YamlNode* node) {
       if (item.kind == YamlNode::Kind::kMap) fail(item, fmt::format("test: \"{}:\" is missing", key));
     }
     if (values.contains("given")) test.given = read_test_tables(*values["given"], "given", domains);
+    if (values.contains("changes")) read_test_changes(*values["changes"], domains, test.changes);
     if (values.contains("expect")) test.expect = read_test_tables(*values["expect"], "expect", views);
     pipeline.tests.push_back(std::move(test));
+  }
+}
+
+void PipelineReader::read_test_changes(const YamlNode& node, const std::vector<std::string>& domains,
+                                       std::vector<TestChange>& changes) {
+  if (node.kind != YamlNode::Kind::kList) {
+    return fail(node, "changes is a list; write \"- insert: { orders: [{ id: 1 }] }\"; also update and delete");
+  }
+  for (const YamlNode& item : node.items) {
+    Members values = members(item, "change", {"insert", "update", "delete"});
+    for (auto [name, kind] : {std::pair("insert", TestChangeKind::kInsert), std::pair("update", TestChangeKind::kUpdate),
+                              std::pair("delete", TestChangeKind::kDelete)}) {
+      if (values.contains(name)) changes.push_back({kind, read_test_tables(*values[name], name, domains)});
+    }
   }
 }
 

@@ -1,4 +1,5 @@
-// What the analytics store makes of a graph's output: of rows with equal sort columns and key the greatest version counts.
+// MemoryTables: what the analytics store makes of a graph's output, in memory: of rows with equal sort columns and key the
+// greatest version counts. For the simulation and the tests in a pipeline file.
 #pragma once
 
 #include <map>
@@ -7,9 +8,9 @@
 
 #include "process/view_graph.h"
 
-namespace tributary::simulation {
+namespace tributary {
 
-class SimStore {
+class MemoryTables {
  public:
   void withdraw(const Withdrawal& withdrawal);
   void insert(const std::string& view, const ViewPlan& plan, const OutputBatch& rows);
@@ -36,4 +37,4 @@ class SimStore {
 std::string cell_text(const Column& column, size_t row);
 inline const std::string null_text = "\1NULL";
 
-}  // namespace tributary::simulation
+}  // namespace tributary

@@ -1,11 +1,11 @@
-#include "sim_store.h"
+#include "process/memory_tables.h"
 
 #include <algorithm>
 #include <bit>
 
 #include "process/convert.h"
 
-namespace tributary::simulation {
+namespace tributary {
 namespace {
 
 Version before(Version version) {
@@ -26,7 +26,7 @@ std::string cell_text(const Column& column, size_t row) {
   }
 }
 
-void SimStore::withdraw(const Withdrawal& withdrawal) {
+void MemoryTables::withdraw(const Withdrawal& withdrawal) {
   for (auto& [id, kept] : kept_) {
     if (id.view != withdrawal.view || id.client != withdrawal.client.value || kept.deleted) continue;
     if (id.key < withdrawal.low || (!withdrawal.high.empty() && id.key >= withdrawal.high)) continue;
@@ -34,7 +34,7 @@ void SimStore::withdraw(const Withdrawal& withdrawal) {
   }
 }
 
-void SimStore::insert(const std::string& view, const ViewPlan& plan, const OutputBatch& rows) {
+void MemoryTables::insert(const std::string& view, const ViewPlan& plan, const OutputBatch& rows) {
   std::vector<size_t> sorted;
   for (const std::string& name : plan.order_by) {
     for (size_t i = 0; i < plan.columns().size(); ++i) {
@@ -51,7 +51,7 @@ void SimStore::insert(const std::string& view, const ViewPlan& plan, const Outpu
   }
 }
 
-std::vector<std::vector<std::string>> SimStore::rows(const std::string& view, const ClientId& client) const {
+std::vector<std::vector<std::string>> MemoryTables::rows(const std::string& view, const ClientId& client) const {
   std::vector<std::vector<std::string>> out;
   for (const auto& [id, kept] : kept_) {
     if (id.view == view && id.client == client.value && !kept.deleted) out.push_back(kept.cells);
@@ -59,4 +59,4 @@ std::vector<std::vector<std::string>> SimStore::rows(const std::string& view, co
   return out;
 }
 
-}  // namespace tributary::simulation
+}  // namespace tributary
