@@ -11,6 +11,7 @@ namespace {
 
 struct Surroundings {
   std::string_view clause;
+  bool windows = false;
   bool aggregates = false;        // may stand here
   const Expression* inside = nullptr;  // the aggregate whose argument this is
 };
@@ -81,7 +82,7 @@ std::string refuse_kind(const Expression& expression, const Surroundings& around
     case ExpressionKind::kSubquery:
       return "subqueries are not supported; make it a view of its own and JOIN that: views may read views";
     case ExpressionKind::kWindow:
-      if (around.aggregates && around.inside == nullptr) return {};
+      if (around.windows && around.inside == nullptr) return {};
       return "window functions are not supported here; the form is QUALIFY row_number() OVER (PARTITION BY … ORDER BY "
              "…) "
              "= 1";
@@ -121,13 +122,14 @@ bool contains_aggregate(const Expression& expression) {
 }
 
 bool contains_window(const Expression& expression) {
+  if (is_aggregate(expression)) return false;  // check_expression() refuses one in there
   return expression.kind == ExpressionKind::kWindow ||
          std::any_of(expression.children.begin(), expression.children.end(), contains_window);
 }
 
 void check_expression(PlanningContext& context, const Expression& expression, std::string_view clause) {
-  bool aggregates = clause == "SELECT" || clause == "HAVING" || clause == "QUALIFY";
-  check(context, expression, {.clause = clause, .aggregates = aggregates});
+  bool windows = clause == "SELECT" || clause == "QUALIFY";
+  check(context, expression, {.clause = clause, .windows = windows, .aggregates = windows || clause == "HAVING"});
 }
 
 }  // namespace tributary

@@ -6,8 +6,8 @@
 
 namespace tributary {
 
-// Reports all of it. `clause` is where the expression stands ("WHERE"); aggregates and windows may be in SELECT, HAVING
-// and QUALIFY alone.
+// Reports all of it. `clause` is where the expression stands ("WHERE"); aggregates may be in SELECT, HAVING and QUALIFY
+// alone, windows in SELECT and QUALIFY.
 void check_expression(PlanningContext& context, const Expression& expression, std::string_view clause);
 
 bool contains_aggregate(const Expression& expression);

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "sql/aggregate_planner.h"
-#include "sql/expression_checks.h"
 
 namespace tributary {
 namespace {
@@ -29,11 +28,6 @@ const Expression* first_row_window(PlanningContext& context, const Expression& q
   }
   if (window->window.order.empty()) {
     context.fail(window->offset, fmt::format("which row is the first? {}", form));
-    return nullptr;
-  }
-  for (const Expression& child : window->children) {
-    if (!contains_window(child)) continue;
-    context.fail(child.offset, fmt::format("a window inside of a window is not supported; {}", form));
     return nullptr;
   }
   return window;

@@ -239,7 +239,8 @@ Pipe FromPlanner::right_side(size_t join, const std::set<std::string>& above, st
     return found->second;
   };
   for (const Pipe::Column& column : pipe.columns) {
-    if (above.contains(column.column.name)) carry(column.column.name);
+    bool own = !scope_.column(column.column.name).attribute;
+    if (own && above.contains(column.column.name)) carry(column.column.name);
   }
   for (const KeyPair& pair : conditions.pairs) {
     if (pair.right.column) {

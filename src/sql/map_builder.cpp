@@ -24,7 +24,7 @@ Pipe leaf_pipe(const Scope& scope, size_t relation) {
   const ScopeRelation& of = scope.relations()[relation];
   pipe.leaf = of.relation;
   for (const ScopeColumn& column : scope.columns()) {
-    if (column.relation != relation) continue;
+    if (column.relation != relation && !column.attribute) continue;
     pipe.columns.push_back({{column.name, column.type, column.nullable}, column.source});
   }
   std::vector<std::string> key;
@@ -127,6 +127,7 @@ bool MapBuilder::is_identity() const {
 
 uint32_t MapBuilder::rename() {
   PlanNode& node = context_.nodes[pipe_.node];
+  CHECK(node.kind != NodeKind::kMap);
   for (size_t i = 0; i < outputs_.size(); ++i) node.columns[i].name = outputs_[i].column.name;
   for (size_t i = 0; i < node.aggregate.calls.size(); ++i) {
     node.aggregate.calls[i].column.name = node.columns[node.aggregate.group_columns + i].name;

@@ -32,7 +32,7 @@ void report(PlanningContext& context, const ColumnTypes& columns, const Expressi
     auto part = describe(context, columns, child);
     if (!part.ok()) return report(context, columns, child, part.error().message);
   }
-  context.fail(expression.offset, message);
+  context.fail(expression.offset, message.substr(0, message.find('\n')));  // the candidates for a function are many
 }
 
 }  // namespace

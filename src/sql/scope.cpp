@@ -197,10 +197,9 @@ Scope::Found Scope::find_in(const std::string& name, size_t begin, size_t end, b
     for (size_t i = begin; i < end; ++i) {
       names.insert(names.end(), relations_[i].sql_names.begin(), relations_[i].sql_names.end());
     }
-    found.problem = fmt::format("{} has no column \"{}\"; {}",
-                                end - begin == 1 ? relations_[begin].relation->name : "no relation before here", name,
-                                did_you_mean(name, names));
-    if (end - begin > 1) found.problem.replace(0, found.problem.find(" has"), "none of " + relation_names());
+    found.problem = end - begin == 1 ? fmt::format("{} has no column", relations_[begin].relation->name)
+                                     : fmt::format("none of {} has a column", relation_names());
+    found.problem += fmt::format(" \"{}\"; {}", name, did_you_mean(name, names));
   }
   if (!found.problem.empty()) found.column = nullptr;
   return found;
@@ -308,8 +307,10 @@ Expression Scope::resolve(const Expression& expression, const std::vector<Alias>
 
 uint64_t Scope::relations_in(const Expression& expression) const {
   uint64_t used = 0;
-  for_each_column(expression,
-                  [&](const Expression& part) { used |= uint64_t{1} << column(part.name_parts[0]).relation; });
+  for_each_column(expression, [&](const Expression& part) {
+    const ScopeColumn& found = column(part.name_parts[0]);
+    if (!found.attribute) used |= uint64_t{1} << found.relation;
+  });
   return used;
 }
 

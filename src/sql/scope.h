@@ -32,7 +32,7 @@ struct ScopeColumn {
   std::string display;  // as SQL names it
   LogicalType type;
   bool nullable = true;
-  size_t relation = 0;  // attributes belong to the first
+  size_t relation = 0;  // attributes are the first one's above the leaves
   bool attribute = false;
 };
 
@@ -63,7 +63,7 @@ class Scope {
   Expression resolve(const Expression& expression, const std::vector<Alias>& aliases,
                      const std::function<bool(const std::string& unique_name)>& alias_first = {});
 
-  // Bit n: the expression uses the n-th relation.
+  // Bit n: the expression uses the n-th relation. Attributes count for none, since every leaf can have them.
   uint64_t relations_in(const Expression& expression) const;
 
   // What USING of the n-th join compares: the column of a relation before it, its own.

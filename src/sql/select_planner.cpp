@@ -149,6 +149,10 @@ Expression SelectPlanner::read_above(const Expression& expression, std::string_v
 void SelectPlanner::read_qualify() {
   if (select_.qualify) {
     size_t errors = context_.errors.size();
+    if (select_.group_by_all) {  // DuckDB, which runs the view in batch, has no such thing
+      context_.fail(select_.qualify->offset,
+                    "QUALIFY goes with the groups' names, not with GROUP BY ALL; write GROUP BY …");
+    }
     Expression qualify = read_above(*select_.qualify, "QUALIFY");
     if (context_.errors.size() == errors) {
       if (const Expression* window = first_row_window(context_, qualify)) window_ = *window;

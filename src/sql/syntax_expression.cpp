@@ -83,8 +83,10 @@ void read_details(const json& node, const std::string& class_name, Expression& r
   switch (result.kind) {
     case ExpressionKind::kColumn: result.name_parts = node.at("column_names").get<std::vector<std::string>>(); break;
     case ExpressionKind::kConstant: {
-      const json& value = node.at("value");
-      if (!value.value("is_null", true) && value.contains("value") && value["value"].is_number_integer()) {
+      const json& value = node.at("value");  // 1.5 is the integer 15, with a type that says where the point is
+      std::string type = value.contains("type") ? json_text(value["type"], "id") : "";
+      bool integer = type == "INTEGER" || type == "BIGINT";
+      if (integer && value.contains("value") && value["value"].is_number_integer()) {
         result.integer = value["value"].get<int64_t>();
       }
       break;

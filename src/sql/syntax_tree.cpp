@@ -175,31 +175,35 @@ class TreeBuilder {
     }
   }
 
+  // `a JOIN b JOIN c` is (a JOIN b) JOIN c.
   void read_from(const json& from, SelectStatement& statement) {
-    if (json_text(from, "type") != "JOIN") {
-      statement.from = table(from, statement);
+    std::vector<const json*> joins;
+    const json* left = &from;
+    for (; json_text(*left, "type") == "JOIN"; left = &left->at("left")) joins.push_back(left);
+    statement.from = table(*left, statement, no_offset);
+    if (joins.size() >= relations_max) {
+      fail(first_offset(from), fmt::format("a view joins at most {} relations; split it", relations_max));
       return;
     }
-    if (statement.joins.size() + 1 >= relations_max) {
-      fail(expressions_.last_offset, fmt::format("a view joins at most {} relations; split it", relations_max));
-      return;
-    }
-    read_from(from.at("left"), statement);
+    for (; !joins.empty(); joins.pop_back()) read_join(*joins.back(), statement);
+  }
+
+  void read_join(const json& node, SelectStatement& statement) {
     Join join;
-    join.form = join_form(from);
-    join.offset = json_offset(from);
-    const json& right = from.at("right");
+    join.form = join_form(node);
+    join.offset = json_offset(node);
+    const json& right = node.at("right");
     if (json_text(right, "type") == "JOIN") {
       // `a, b JOIN c` has the comma outside; what is nested inside goes unread.
       if (join.form != JoinForm::kCross) join.form = JoinForm::kNested;
       if (join.offset == no_offset) join.offset = first_offset(right);
       join.right.offset = join.offset;
     } else {
-      join.right = table(right, statement);
+      join.right = table(right, statement, join.offset);
       if (join.offset == no_offset) join.offset = join.right.offset;
     }
-    if (json_is_set(from, "condition")) join.condition = expressions_.build(from["condition"], join.offset);
-    join.using_columns = from.value("using_columns", std::vector<std::string>());
+    if (json_is_set(node, "condition")) join.condition = expressions_.build(node["condition"], join.offset);
+    join.using_columns = node.value("using_columns", std::vector<std::string>());
     statement.joins.push_back(std::move(join));
   }
 
@@ -209,9 +213,11 @@ class TreeBuilder {
     return json_offset(*node);
   }
 
-  TableReference table(const json& from, SelectStatement& statement) {
+  // `join` is the place of the join whose right side it is, where it has one.
+  TableReference table(const json& from, SelectStatement& statement, size_t join) {
     std::string type = json_text(from, "type");
     size_t offset = json_offset(from);
+    if (offset == no_offset) offset = join;
     if (offset == no_offset) offset = type == "EMPTY" ? statement.offset : keyword("FROM");
     expressions_.last_offset = std::max(expressions_.last_offset, offset);
     if (type != "BASE_TABLE") {

@@ -19,9 +19,14 @@ class QueryPlanner {
 
   std::optional<PlannedRows> plan(const Query& query) {
     for (const Clause& clause : query.clauses) context_.fail(clause.offset, clause_refusal(clause.kind));
-    if (!query.inputs.empty()) return plan_union(query);
-    if (query.select.select_list.empty()) return std::nullopt;  // a clause that is refused stands in its place
-    return SelectPlanner(context_, query.select).plan();
+    for (const std::vector<Clause>* clauses : {&query.clauses, &query.select.clauses}) {
+      for (const Clause& clause : *clauses) {
+        if (clause.kind != ClauseKind::kWith) continue;
+        context_.fail(clause.offset, clause_refusal(clause.kind));
+        return std::nullopt;  // what reads its relations would only have errors that follow
+      }
+    }
+    return query.inputs.empty() ? SelectPlanner(context_, query.select).plan() : plan_union(query);
   }
 
  private:

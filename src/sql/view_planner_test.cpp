@@ -186,6 +186,19 @@ TEST_F(ViewPlannerTest, DomainWhoseColumnsAreNotKnown) {
     return std::string("no nodes");
   };
   EXPECT_EQ(check("SELECT whatever, lower(thing), * FROM things u WHERE u.x > 1"), "no nodes");
+  EXPECT_EQ(
+      check("SELECT t.a, o.id, sum(b) AS s, s + 1 AS more FROM orders o LEFT JOIN things t ON t.x = o.id GROUP BY ALL "
+            "HAVING s > 3"),
+      "no nodes");
+  EXPECT_EQ(check("SELECT id FROM things UNION ALL SELECT id FROM orders"), "no nodes");
+  EXPECT_EQ(
+      check("SELECT o.nix, p.x, median(a) AS m FROM orders o RIGHT JOIN things t ON t.x = o.id LIMIT 3"),
+      "1:8 orders has no column \"nix\"; see the lock file for its columns\n"
+      "1:15 \"p\" is not in FROM, which has o, t; client.NAME is an attribute\n"
+      "1:20 median() is not supported; the aggregates are count, sum, avg, min, max, bool_and, bool_or, arg_min and "
+      "arg_max\n"
+      "1:49 RIGHT JOIN is not supported; swap the sides and write LEFT JOIN\n"
+      "1:83 LIMIT would make the view's rows depend on each other; leave it out, and limit in the query");
   EXPECT_EQ(check("SELECT now() FROM things").substr(0, 26), "1:8 now() reads the clock,");
   EXPECT_EQ(check("SELECT o.x FROM things u").substr(0, 19), "1:8 \"o\" is not in F");
   EXPECT_EQ(check("SELECT client.nix FROM things").substr(0, 30), "1:8 no client has an attribute");
@@ -202,16 +215,27 @@ TEST_F(ViewPlannerTest, DeepAndLongSqlIsRefused) {
 // Whatever the text is: an answer, and places inside it.
 TEST_F(ViewPlannerTest, MutatedSqlNeverBreaks) {
   std::mt19937 random(20240229);
-  const std::string base =
+  const std::string bases[] = {
       "SELECT id, lower(trim(u.email)) AS email, CASE WHEN Total > 1.5 THEN client.plan END p, * FROM users u WHERE "
-      "country "
-      "IN ('de', 'fr') AND created_at AT TIME ZONE 'UTC' > DATE '2024-01-01'";
-  const std::string pieces[] = {
-      "(",      ")",  "'", "\"",      ",",    "SELECT", "FROM",
-      " JOIN ", "::", "[", "{",       "$1",   "?",      "\xC3",
-      "--",     "/*", ";", "OVER ()", "NULL", "1e999",  "999999999999999999999999999999999999999999"};
-  for (int round = 0; round < 400; ++round) {
-    std::string sql = base;
+      "country IN ('de', 'fr') AND created_at AT TIME ZONE 'UTC' > DATE '2024-01-01'",
+      "SELECT u.country, sum(o.total) / count(*) AS mean, arg_max(o.status, o.id) FILTER (WHERE o.paid) AS last FROM "
+      "orders o "
+      "LEFT JOIN users u ON u.id = o.user_id AND u.country <> 'x' JOIN sales USING (id) WHERE o.total > 3 GROUP BY 1 "
+      "HAVING "
+      "count(DISTINCT o.status) > 1 UNION ALL SELECT DISTINCT country, 1.5, NULL FROM users",
+      "SELECT id, status AS s FROM orders QUALIFY row_number() OVER (PARTITION BY s ORDER BY total DESC NULLS FIRST) = "
+      "1"};
+  const std::string pieces[] = {"(",          ")",      "'",
+                                "\"",         ",",      "SELECT",
+                                "FROM",       " JOIN ", " GROUP BY ",
+                                " ON ",       "*",      " UNION ",
+                                " DISTINCT ", "sum(",   "::",
+                                "[",          "{",      "$1",
+                                "?",          "\xC3",   "--",
+                                "/*",         ";",      "OVER ()",
+                                "NULL",       "1e999",  "999999999999999999999999999999999999999999"};
+  for (int round = 0; round < 900; ++round) {
+    std::string sql = bases[round % 3];
     for (int i = 0; i < 3; ++i) {
       size_t at = random() % sql.size();
       if (random() % 2 == 0) {
@@ -226,6 +250,21 @@ TEST_F(ViewPlannerTest, MutatedSqlNeverBreaks) {
       for (const PlanError& error : *found) ASSERT_LE(error.place.column, sql.size() + 1) << sql;
     }
   }
+}
+
+TEST_F(ViewPlannerTest, RelationsThatAreRead) {
+  auto read = [](std::string_view sql) {
+    std::string out;
+    for (const RelationUse& use : relations_read(*engine, sql, {"orders", "sales", "users"})) {
+      out += fmt::format("{} {}:{};", use.name, use.place.line, use.place.column);
+    }
+    return out;
+  };
+  EXPECT_EQ(read("SELECT 1 FROM Sales s JOIN x ON 1 = 1 LEFT JOIN orders ON true"), "sales 1:15;orders 1:49;");
+  EXPECT_EQ(read("SELECT 1 FROM users UNION ALL\nSELECT 2 FROM sales UNION ALL SELECT 3 FROM users"),
+            "users 1:15;sales 2:15;");
+  EXPECT_EQ(read("SELECT 1 FROM public.users, (SELECT 1 FROM sales)"), "");
+  EXPECT_EQ(read("SELECT FROM WHERE"), "");
 }
 
 }  // namespace
