@@ -41,10 +41,14 @@ struct VerifyDomain {
   std::vector<std::string> key;  // columns of the row key. Empty: the table's replica identity, else its primary key
 };
 
+// Its SQL may name domains and earlier views of the request. An earlier view's rows are what its own SQL gives in batch, never
+// what the analytics hold. A domain hides a view of the same name.
 struct VerifyView {
   std::string name;  // also of its relation in the analytics
   std::string sql;  // of a view that is a whole domain: SELECT * FROM domain
   std::vector<OutputColumn> columns;  // in the order of the SQL's result
+  std::vector<std::string> key;  // columns of its that are unique together, per client; empty: none known
+  bool compared = true;  // false: only a definition for the views that read it
 };
 
 // `client.name` in a view's SQL: CAST('text' AS type), NULL without a text.
@@ -65,7 +69,7 @@ struct VerifyClient {
 struct VerifyRequest {
   std::vector<VerifyClient> clients;
   std::vector<VerifyDomain> domains;
-  std::vector<VerifyView> views;
+  std::vector<VerifyView> views;  // each after those that it reads
   std::string scratch_directory;  // exists; files in it are gone when verify() returns
   size_t memory_bytes_max = size_t{512} << 20;  // for each client's comparison; clients are compared one by one
   bool live = false;  // the pipeline is running: wait for marks, read again what differs
@@ -81,6 +85,13 @@ struct VerifyRequest {
 
 // The values of a row key's columns, as PostgreSQL's text, in the key's order.
 using VerifyKey = std::vector<std::string>;
+
+// A row that is withdrawn since it could not be processed.
+struct VerifyDeadLetter {
+  std::string relation;  // whose row it is: a domain or an earlier view that the view's SQL names, for a row that counts as
+      // absent in it; the view itself, for a row of its result (a group)
+  std::vector<std::optional<std::string>> key;  // by the relation's `key`, as PostgreSQL's text; nullopt: NULL
+};
 
 struct VerifyProgress {
   ClientId client;
@@ -98,8 +109,11 @@ struct VerifyPorts {
   // Called only with `live`.
   std::function<Result<bool>(const ClientId& client, uint64_t lsn, std::chrono::milliseconds limit)>
       wait_until_queryable;
-  // Rows that are withdrawn from the view since they could not be processed: by the key of the domain's row. May be empty.
+  // Rows that are withdrawn from a view of one domain's rows since they could not be processed: by the key of the domain's
+  // row. May be empty.
   std::function<Result<std::vector<VerifyKey>>(const ClientId& client, const std::string& view)> dead_letters;
+  // The same for views of any kind; asked instead of dead_letters where it is set.
+  std::function<Result<std::vector<VerifyDeadLetter>>(const ClientId& client, const std::string& view)> dead_rows;
   std::function<void(const VerifyProgress&)> progress;  // may be empty
 };
 
