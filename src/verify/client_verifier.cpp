@@ -395,10 +395,18 @@ Status ClientVerifier::settle_whole() {
   for (int round = 1; round <= request_.rounds_max && !pending.empty(); ++round) {
     std::this_thread::sleep_for(round_pause * std::min(round, round_pauses_max));
     RETURN_IF_ERROR(settle_round(pending));
-    std::erase_if(pending, [](const OpenView* view) { return view->open.empty(); });
+    std::erase_if(pending, [&](const OpenView* view) {
+      return view->open.empty() || (round >= request_.attempts && only_changing(*view));
+    });
   }
   for (OpenView* view : all) finish(*view);
   return {};
+}
+
+// Whether nothing of what differs in a multiset is what differed the time before: more rounds would say no more.
+bool ClientVerifier::only_changing(const OpenView& view) {
+  return view.key.empty() && std::all_of(view.open.begin(), view.open.end(),
+                                         [&](const auto& entry) { return view.readings.at(entry.first) == 1; });
 }
 
 Status ClientVerifier::settle_round(const std::vector<OpenView*>& pending) {
@@ -458,9 +466,10 @@ void ClientVerifier::judge(OpenView& view, std::vector<RowDifference> again) {
     std::string id = identity(view, difference);
     if (!seen.insert(id).second) continue;  // doubled and different: one reading
     auto before = view.open.find(id);
-    // Rows that were not asked for (an analytics that ignores the condition), or that came up only now.
-    if (before == view.open.end()) continue;
-    bool unchanged = before->second.source_version == difference.source_version;
+    // Keys that were not asked for (an analytics that ignores the condition), or that agreed before. Rows of a multiset have
+    // no identity: one that is wrong and changes looks like another one each time.
+    if (before == view.open.end() && !view.key.empty()) continue;
+    bool unchanged = before != view.open.end() && before->second.source_version == difference.source_version;
     int readings = unchanged ? view.readings[id] + 1 : 1;
     view.readings[id] = readings;
     if (readings >= request_.attempts) {

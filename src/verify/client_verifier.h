@@ -66,6 +66,7 @@ class ClientVerifier {
   Status settle_by_key(OpenView& view);
   Status settle_whole();
   Status settle_round(const std::vector<OpenView*>& pending);
+  static bool only_changing(const OpenView& view);
   void judge(OpenView& view, std::vector<RowDifference> again);
   void finish(OpenView& view);
   void conclude(OpenView& view, std::vector<RowDifference> differences);
