@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "verify/stand_ins.h"
@@ -15,6 +16,7 @@ namespace {
 constexpr size_t failed_rows_max = 100;
 // Evaluations of a view with a part of a relation's rows, to find those that fail.
 constexpr size_t probes_max = 2000;
+constexpr std::chrono::seconds probing_max{60};
 
 std::string quoted_names(const BatchRelation& relation) {
   std::vector<std::string> names;
@@ -64,6 +66,7 @@ class Evaluator {
   StandIns stand_ins_;
   bool high_ = false;  // which of the stand-ins relations show
   size_t probes_ = 0;
+  std::chrono::steady_clock::time_point probing_until_ = std::chrono::steady_clock::now() + probing_max;
   std::string reason_;  // of the last probe that failed
   std::map<const BatchRelation*, bool> has_dead_;
   Evaluation result_;
@@ -137,7 +140,9 @@ Result<std::vector<std::string>> Evaluator::people_keys(const BatchRelation& rel
 Result<std::vector<uint64_t>> Evaluator::failing_rows(const BatchRelation& relation, const std::string& condition) {
   std::vector<uint64_t> failing;
   auto fails = [&](const std::string& part) -> Result<bool> {
-    if (++probes_ > probes_max) return Error{ErrorCode::kInvalidInput, "it fails on too many rows to name them: " + reason_};
+    if (++probes_ > probes_max || std::chrono::steady_clock::now() > probing_until_) {
+      return Error{ErrorCode::kInvalidInput, "it fails on too many rows to name them: " + reason_};
+    }
     RETURN_IF_ERROR(show_part(relation, part));
     Status status = compute_once("main.__probe");
     if (status.ok()) return false;
@@ -150,18 +155,22 @@ Result<std::vector<uint64_t>> Evaluator::failing_rows(const BatchRelation& relat
   struct Range {
     uint64_t first, end;
   };
-  ASSIGN_OR_RETURN(uint64_t end, database_.number(fmt::format("SELECT coalesce(max({}) + 1, 0) FROM {} WHERE {}",
-                                                              relation.row, relation.table, condition)));
+  RETURN_IF_ERROR(database_.run(fmt::format("CREATE OR REPLACE TABLE main.__candidates AS SELECT row_number() OVER (ORDER BY "
+                                            "{0}) - 1 AS n, {0} AS row FROM {1} WHERE {2}",
+                                            relation.row, relation.table, condition)));
+  ASSIGN_OR_RETURN(uint64_t end, database_.number("SELECT count(*) FROM main.__candidates"));
   std::vector<Range> open{{0, end}};
   while (!open.empty()) {
     Range range = open.back();
     open.pop_back();
     if (range.first == range.end) continue;
-    ASSIGN_OR_RETURN(bool failed, fails(fmt::format("{} AND {} >= {} AND {} < {}", condition, relation.row, range.first,
-                                                    relation.row, range.end)));
+    ASSIGN_OR_RETURN(bool failed, fails(fmt::format("{} IN (SELECT row FROM main.__candidates WHERE n >= {} AND n < {})",
+                                                    relation.row, range.first, range.end)));
     if (!failed) continue;
     if (range.end - range.first == 1) {
-      failing.push_back(range.first);
+      ASSIGN_OR_RETURN(uint64_t row,
+                       database_.number(fmt::format("SELECT row FROM main.__candidates WHERE n = {}", range.first)));
+      failing.push_back(row);
       if (failing.size() > failed_rows_max) {
         return Error{ErrorCode::kInvalidInput,
                      fmt::format("it fails on more than {} rows of {} that are not dead letters; the last: {}",
@@ -283,6 +292,8 @@ Status Evaluator::run(const std::vector<VerifyDeadLetter>& dead_letters) {
   }
   RETURN_IF_ERROR(stand_ins_.choose());
   RETURN_IF_ERROR(put_back_what_computes());
+  probes_ = 0;
+  probing_until_ = std::chrono::steady_clock::now() + probing_max;
   return answer();
 }
 
@@ -362,7 +373,7 @@ Result<Evaluation> evaluate(ScratchDatabase& database, const PreparedView& prepa
   Evaluator evaluator(database, prepared, own, read);
   Status status = evaluator.run(dead_letters);
   for (const BatchRelation* relation : read) RETURN_IF_ERROR(show(database, *relation));
-  for (const char* table : {"__low", "__lowd", "__high", "__highd", "__probe"}) {
+  for (const char* table : {"__low", "__lowd", "__high", "__highd", "__probe", "__candidates"}) {
     RETURN_IF_ERROR(database.run(fmt::format("DROP TABLE IF EXISTS main.{}", table)));
   }
   if (!status.ok()) return status.error();
