@@ -200,7 +200,7 @@ TEST_F(Views, TheFirstOfEqualRowsIsTheLeastByTheOutputColumns) {
 }
 
 TEST_F(Views, OfEqualExtremesTheLeastValueWins) {
-  change("UPDATE orders SET weight = CASE WHEN id % 4 = 0 THEN NULL ELSE id % 3 END, user_id = nullif(user_id, 1)");
+  change("UPDATE orders SET weight = CASE WHEN id % 4 = 0 THEN NULL ELSE id % 3 END, user_id = nullif(2000 - id, 1001), total = 1000 - id");
   view("extremes",
        "SELECT status, arg_min(user_id, weight) AS least, arg_max(total, weight) FILTER (WHERE id > 10) AS most, "
        "max_by(status, weight) AS same FROM orders GROUP BY status",
