@@ -21,7 +21,8 @@ std::string dumped(const Json& tree) { return tree.dump(-1, ' ', false, Json::er
 Status name_doubles(ScratchDatabase& database, Json& node) {
   if (has_type(node, "VALUE_CONSTANT") && node["value"].is_object() && node["value"].contains("value") &&
       node["value"]["type"].value("id", std::string()) == "DOUBLE" && node["value"]["value"].is_number()) {
-    ASSIGN_OR_RETURN(Json tree, parse_sql(database, fmt::format("SELECT CAST('{}' AS DOUBLE)", dumped(node["value"]["value"]))));
+    ASSIGN_OR_RETURN(Json tree,
+                     parse_sql(database, fmt::format("SELECT CAST('{}' AS DOUBLE)", dumped(node["value"]["value"]))));
     Json cast = tree["statements"][0]["node"]["select_list"][0];
     cast["alias"] = node["alias"];
     node = std::move(cast);
@@ -94,8 +95,9 @@ std::vector<ScratchRow> Rewriter::probe(const Json& select, Json item) {
   node["from_table"] = select["from_table"];
   node["cte_map"] = select["cte_map"];
   node["select_list"] = Json::array({std::move(item)});
-  auto rows = database_.rows(fmt::format(
-      "SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM json_execute_serialized_sql({}))", quote_duckdb_text(dumped(*tree))));
+  auto rows = database_.rows(
+      fmt::format("SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM json_execute_serialized_sql({}))",
+                  quote_duckdb_text(dumped(*tree))));
   return rows.ok() ? std::move(rows).value() : std::vector<ScratchRow>{};
 }
 
@@ -120,7 +122,8 @@ Status Rewriter::rewrite_calls(const Json& select, Json& node) {
   if (arguments == 1 && (name == "sum" || name == "avg" || name == "mean")) {
     return rewrite_sum(select, node, name != "sum");
   }
-  if (arguments == 2 && (name == "arg_min" || name == "argmin" || name == "min_by")) return rewrite_extreme(node, false);
+  if (arguments == 2 && (name == "arg_min" || name == "argmin" || name == "min_by"))
+    return rewrite_extreme(node, false);
   if (arguments == 2 && (name == "arg_max" || name == "argmax" || name == "max_by")) return rewrite_extreme(node, true);
   return {};
 }
@@ -138,7 +141,8 @@ Status Rewriter::rewrite_sum(const Json& select, Json& node, bool average) {
   std::string count = fmt::format("count({}__x){}", distinct, filter);
   std::string sum = fmt::format("{}({}__x){}", floating ? "exact_sum" : "sum", distinct, filter);
   std::string sql = sum;
-  if (average) sql = floating ? sum + " / " + count : fmt::format("exact_quotient(CAST({} AS VARCHAR), {})", sum, count);
+  if (average)
+    sql = floating ? sum + " / " + count : fmt::format("exact_quotient(CAST({} AS VARCHAR), {})", sum, count);
   ASSIGN_OR_RETURN(Json rewritten, from_template(sql, {{"__x", node["children"][0]}, {"__f", node["filter"]}}));
   rewritten["alias"] = node["alias"];
   node = std::move(rewritten);
@@ -151,7 +155,9 @@ Status Rewriter::rewrite_extreme(Json& node, bool greatest) {
       "arg_min(__a, create_sort_key(__o, '{} NULLS LAST', __a, 'ASC NULLS LAST')) FILTER (WHERE __a IS NOT NULL AND "
       "__o IS NOT NULL{})",
       greatest ? "DESC" : "ASC", node["filter"].is_null() ? "" : " AND __f");
-  ASSIGN_OR_RETURN(Json rewritten, from_template(sql, {{"__a", node["children"][0]}, {"__o", node["children"][1]}, {"__f", node["filter"]}}));
+  ASSIGN_OR_RETURN(
+      Json rewritten,
+      from_template(sql, {{"__a", node["children"][0]}, {"__o", node["children"][1]}, {"__f", node["filter"]}}));
   rewritten["alias"] = node["alias"];
   node = std::move(rewritten);
   return {};
@@ -166,7 +172,8 @@ Status Rewriter::break_ties(const Json& select, Json& node) {
 }
 
 Status Rewriter::append_order(Json expression, Json& orders) {
-  ASSIGN_OR_RETURN(Json window, from_template("row_number() OVER (ORDER BY __e ASC NULLS LAST)", {{"__e", std::move(expression)}}));
+  ASSIGN_OR_RETURN(Json window,
+                   from_template("row_number() OVER (ORDER BY __e ASC NULLS LAST)", {{"__e", std::move(expression)}}));
   orders.push_back(window["orders"][0]);
   return {};
 }
@@ -215,7 +222,8 @@ Status Rewriter::append_star(const Json& select, const Json& star, Json& orders)
       if (replaced.contains(name)) {
         reference = replaced[name];
       } else {
-        ASSIGN_OR_RETURN(reference, from_template(quote_duckdb_identifier(alias) + "." + quote_duckdb_identifier(*column[0]), {}));
+        ASSIGN_OR_RETURN(reference,
+                         from_template(quote_duckdb_identifier(alias) + "." + quote_duckdb_identifier(*column[0]), {}));
       }
       RETURN_IF_ERROR(append_order(std::move(reference), orders));
     }

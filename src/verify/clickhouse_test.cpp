@@ -154,13 +154,19 @@ TEST_F(AgainstClickHouse, GroupsOverAViewAreReadBackAndReadAgain) {
                                                    {"weight", {TypeId::kFloat64}}};
   request_.clients = {acme_.described({{"sales", "public.sales"}})};
   request_.domains = {{.name = "sales", .key = {"id"}}};
-  request_.views = {{.name = "priced", .sql = "SELECT id, region, price, weight FROM sales",
-                     .columns = {{"id", {TypeId::kInt64}}, {"region", {TypeId::kText}}, {"price", {TypeId::kDecimal, 12, 2}},
+  request_.views = {{.name = "priced",
+                     .sql = "SELECT id, region, price, weight FROM sales",
+                     .columns = {{"id", {TypeId::kInt64}},
+                                 {"region", {TypeId::kText}},
+                                 {"price", {TypeId::kDecimal, 12, 2}},
                                  {"weight", {TypeId::kFloat64}}},
-                     .key = {"id"}, .compared = false},
-                    {.name = "regions", .sql = "SELECT region, sum(price) AS price, avg(price) AS mean, sum(weight) AS weight "
-                                               "FROM priced GROUP BY region",
-                     .columns = group_columns, .key = {"region"}}};
+                     .key = {"id"},
+                     .compared = false},
+                    {.name = "regions",
+                     .sql = "SELECT region, sum(price) AS price, avg(price) AS mean, sum(weight) AS weight "
+                            "FROM priced GROUP BY region",
+                     .columns = group_columns,
+                     .key = {"region"}}};
   std::vector<ClientId> clients = {ClientId("acme")};
   TableDefinition table{.name = "regions", .columns = group_columns, .order_by = {"region"}};
   ASSERT_TRUE(store_.prepare({&table, 1}, clients).ok());

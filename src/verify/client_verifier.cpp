@@ -117,7 +117,8 @@ Status ClientVerifier::prepare_open_view(OpenView& open, ViewReport& report) {
   }
   ASSIGN_OR_RETURN(open.prepared, prepare_view(*database_, view.sql, columns, domains, client_.attributes));
   std::set<std::string> all_domains;
-  for (const std::string& read : std::set<std::string>(open.prepared.relations.begin(), open.prepared.relations.end())) {
+  for (const std::string& read :
+       std::set<std::string>(open.prepared.relations.begin(), open.prepared.relations.end())) {
     auto relation = relations_.find(read);
     if (relation != relations_.end()) {
       open.reads.push_back(&relation->second);
@@ -126,13 +127,15 @@ Status ClientVerifier::prepare_open_view(OpenView& open, ViewReport& report) {
     }
     auto broken = broken_.find(read);
     if (broken != broken_.end()) {
-      return Error{ErrorCode::kInvalidInput, fmt::format("the view reads {}, which cannot be computed: {}", read, broken->second)};
+      return Error{ErrorCode::kInvalidInput,
+                   fmt::format("the view reads {}, which cannot be computed: {}", read, broken->second)};
     }
     bool known = left_out_.contains(read) ||
                  std::any_of(request_.domains.begin(), request_.domains.end(),
                              [&](const VerifyDomain& domain) { return lower_case(domain.name) == read; });
     if (!known) {
-      return Error{ErrorCode::kInvalidInput, fmt::format("the view reads {}, which is no domain and no earlier view", read)};
+      return Error{ErrorCode::kInvalidInput,
+                   fmt::format("the view reads {}, which is no domain and no earlier view", read)};
     }
     left_out_.insert(name);
     return {};
@@ -191,9 +194,10 @@ Result<bool> ClientVerifier::wait_for(uint64_t mark) {
 Status ClientVerifier::reach(uint64_t mark) {
   ASSIGN_OR_RETURN(bool reached, wait_for(mark));
   if (reached) return {};
-  return Error{ErrorCode::kTimeout,
-               fmt::format("the analytics did not reach the position {} within {} s: see `tributary status`, or allow more time",
-                           position_text(mark), request_.mark_limit.count() / 1000)};
+  return Error{
+      ErrorCode::kTimeout,
+      fmt::format("the analytics did not reach the position {} within {} s: see `tributary status`, or allow more time",
+                  position_text(mark), request_.mark_limit.count() / 1000)};
 }
 
 Status ClientVerifier::first_reading() {
@@ -301,9 +305,8 @@ Status ClientVerifier::compare_once(OpenView& view, const std::vector<VerifyKey>
     for (const auto& [id, difference] : view.open) texts.push_back(difference.key);
     RETURN_IF_ERROR(keep_keys(*database_, *view.view, view.key, texts));
   }
-  CompareOptions options{.key = view.key,
-                         .exact_averages = view.prepared.exact_averages,
-                         .differences_max = request_.keys_again_max};
+  CompareOptions options{
+      .key = view.key, .exact_averages = view.prepared.exact_averages, .differences_max = request_.keys_again_max};
   ASSIGN_OR_RETURN(Comparison comparison, compare(*database_, *view.view, options));
   if (keys == nullptr) {
     ASSIGN_OR_RETURN(report.source_rows, database_->number("SELECT count(*) FROM main.s"));

@@ -94,8 +94,8 @@ std::string insert_rows_sql(const VerifyView& view, const std::vector<std::optio
     }
     inner += fmt::format(", {0} AS v{1}, {2} AS t{1}", value, i, text);
   }
-  return fmt::format("INSERT INTO main.s SELECT r, {}, {} FROM (SELECT {} AS r{} FROM {})", excepted, gather_sql(view), row,
-                     inner, from);
+  return fmt::format("INSERT INTO main.s SELECT r, {}, {} FROM (SELECT {} AS r{} FROM {})", excepted, gather_sql(view),
+                     row, inner, from);
 }
 
 std::string ViewRun::insert_sql(const std::string& rows, bool excepted) const {
@@ -290,8 +290,9 @@ Result<SourceAnswer> take_answer(ScratchDatabase& database, const VerifyView& vi
     if (key.empty()) parts.push_back(compared_text(view, i, "s"));
   }
   for (size_t column : key) parts.push_back(compared_text(view, column, "s"));
-  ASSIGN_OR_RETURN(auto depending, database.rows(fmt::format("SELECT DISTINCT CAST(to_json([{}]) AS VARCHAR) FROM main.s LIMIT {}",
-                                                             fmt::join(parts, ", "), failed_rows_max + 1)));
+  ASSIGN_OR_RETURN(auto depending,
+                   database.rows(fmt::format("SELECT DISTINCT CAST(to_json([{}]) AS VARCHAR) FROM main.s LIMIT {}",
+                                             fmt::join(parts, ", "), failed_rows_max + 1)));
   if (depending.size() > failed_rows_max) {
     return Error{ErrorCode::kInvalidInput,
                  fmt::format("more than {} rows depend on values that their types cannot hold", failed_rows_max)};

@@ -215,10 +215,10 @@ Status keep_keys(ScratchDatabase& database, const VerifyView& view, const std::v
   }
   RETURN_IF_ERROR(loader.flush());
   for (const char* side : {"s", "a"}) {
-    RETURN_IF_ERROR(database.run(
-        fmt::format("CREATE OR REPLACE TABLE main.{0} AS SELECT {0}.* FROM main.{0} AS {0} SEMI JOIN main.__keys AS kept ON "
-                    "kept.k = {1}",
-                    side, key_json(view, side, key))));
+    RETURN_IF_ERROR(database.run(fmt::format(
+        "CREATE OR REPLACE TABLE main.{0} AS SELECT {0}.* FROM main.{0} AS {0} SEMI JOIN main.__keys AS kept ON "
+        "kept.k = {1}",
+        side, key_json(view, side, key))));
   }
   return {};
 }

@@ -28,7 +28,8 @@ class ExactFunctions : public ::testing::Test {
 
 TEST_F(ExactFunctions, ASumDoesNotDependOnOrderAndDoesNotCancel) {
   EXPECT_EQ(value("SELECT exact_sum(x) FROM (VALUES (1e16), (1e0), (-1e16), (NULL)) AS t(x)"), "1.0");
-  EXPECT_EQ(value("SELECT exact_sum(x) FROM (VALUES (-1e308), (-1e308), (1e308), (-5e-324), (1e308)) AS t(x)"), "-5e-324");
+  EXPECT_EQ(value("SELECT exact_sum(x) FROM (VALUES (-1e308), (-1e308), (1e308), (-5e-324), (1e308)) AS t(x)"),
+            "-5e-324");
   EXPECT_EQ(value("SELECT exact_sum(x) FROM (VALUES (-1.5e0), (0.25e0)) AS t(x)"), "-1.25");
   // DuckDB's own sum is 10000.000000018848.
   EXPECT_EQ(value("SELECT exact_sum(0.1e0) FROM range(100000)"), "10000.0");
@@ -36,15 +37,17 @@ TEST_F(ExactFunctions, ASumDoesNotDependOnOrderAndDoesNotCancel) {
   EXPECT_EQ(value("SELECT exact_sum(x) FROM (VALUES (1.5e0), ('inf'::DOUBLE)) AS t(x)"), "inf");
   EXPECT_EQ(value("SELECT exact_sum(x) FROM (VALUES ('-inf'::DOUBLE), ('inf'::DOUBLE)) AS t(x)"), "nan");
   // 2^53 + 1 lies between two doubles; to even, unless there is more below it.
-  EXPECT_EQ(value("SELECT exact_sum(x)::HUGEINT FROM (VALUES (9007199254740992e0), (1e0)) AS t(x)"), "9007199254740992");
+  EXPECT_EQ(value("SELECT exact_sum(x)::HUGEINT FROM (VALUES (9007199254740992e0), (1e0)) AS t(x)"),
+            "9007199254740992");
   EXPECT_EQ(value("SELECT exact_sum(x)::HUGEINT FROM (VALUES (9007199254740992e0), (1e0), (1e-300)) AS t(x)"),
             "9007199254740994");
 }
 
 TEST_F(ExactFunctions, SumsOfManyGroupsWithAFilter) {
-  EXPECT_EQ(value("SELECT count(*) FROM (SELECT i % 5000 AS g, exact_sum(CAST(i AS DOUBLE)) FILTER (WHERE i % 2 = 0) AS s, "
-                  "sum(i) FILTER (WHERE i % 2 = 0) AS n FROM range(200000) AS t(i) GROUP BY g) WHERE s IS DISTINCT FROM n"),
-            "0");
+  EXPECT_EQ(
+      value("SELECT count(*) FROM (SELECT i % 5000 AS g, exact_sum(CAST(i AS DOUBLE)) FILTER (WHERE i % 2 = 0) AS s, "
+            "sum(i) FILTER (WHERE i % 2 = 0) AS n FROM range(200000) AS t(i) GROUP BY g) WHERE s IS DISTINCT FROM n"),
+      "0");
 }
 
 TEST_F(ExactFunctions, AQuotientIsRoundedOnce) {

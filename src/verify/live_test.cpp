@@ -179,15 +179,16 @@ void use_buckets(TestClient& acme, VerifyRequest& request, const std::string& wr
     CREATE VIEW analytics.buckets AS SELECT bucket::text, ({})::text AS total, n::text, NULL::text AS unrepresentable FROM
       (SELECT id::bigint / 10 AS bucket, sum(total::numeric) AS total, count(*) AS n FROM analytics.orders GROUP BY 1) q WHERE {})",
                        wrong, where));
-  request.views = {{.name = "placed",
-                    .sql = "SELECT id, id // 10 AS bucket, total FROM orders",
-                    .columns = {{"id", {TypeId::kInt64}}, {"bucket", {TypeId::kInt64}}, {"total", {TypeId::kDecimal, 12, 2}}},
-                    .key = {"id"},
-                    .compared = false},
-                   {.name = "buckets",
-                    .sql = "SELECT bucket, sum(total) AS total, count(*) AS n FROM placed GROUP BY bucket",
-                    .columns = {{"bucket", {TypeId::kInt64}}, {"total", {TypeId::kDecimal, 38, 2}}, {"n", {TypeId::kInt64}}},
-                    .key = {"bucket"}}};
+  request.views = {
+      {.name = "placed",
+       .sql = "SELECT id, id // 10 AS bucket, total FROM orders",
+       .columns = {{"id", {TypeId::kInt64}}, {"bucket", {TypeId::kInt64}}, {"total", {TypeId::kDecimal, 12, 2}}},
+       .key = {"id"},
+       .compared = false},
+      {.name = "buckets",
+       .sql = "SELECT bucket, sum(total) AS total, count(*) AS n FROM placed GROUP BY bucket",
+       .columns = {{"bucket", {TypeId::kInt64}}, {"total", {TypeId::kDecimal, 38, 2}}, {"n", {TypeId::kInt64}}},
+       .key = {"bucket"}}};
 }
 
 TEST_F(Live, GroupsAreComputedAgainWholeUntilTheyAgree) {
@@ -212,7 +213,8 @@ TEST_F(Live, AWrongGroupIsFoundAmongThoseThatAreOnlyLate) {
   std::vector<std::string> found;
   for (const Finding& finding : view.samples)
     found.push_back(std::string(finding_name(finding.kind)) + " " + finding.key);
-  EXPECT_THAT(found, ::testing::UnorderedElementsAre("different bucket=500", "different bucket=1600", "missing bucket=1700"))
+  EXPECT_THAT(found,
+              ::testing::UnorderedElementsAre("different bucket=500", "different bucket=1600", "missing bucket=1700"))
       << view.error;
 }
 
@@ -230,8 +232,12 @@ TEST_F(Live, AGroupThatChangesAllTheTimeIsUnsettledNotWrong) {
 }
 
 TEST_F(Live, ARowWithoutAKeyThatIsWrongAndChangesIsNeverClean) {
-  acme_.run("CREATE VIEW analytics.everything AS SELECT (sum(total::numeric) + 1)::text AS total, NULL::text AS u FROM analytics.orders");
-  request_.views = {{.name = "everything", .sql = "SELECT sum(total) AS total FROM orders", .columns = {{"total", {TypeId::kDecimal, 38, 2}}}}};
+  acme_.run(
+      "CREATE VIEW analytics.everything AS SELECT (sum(total::numeric) + 1)::text AS total, NULL::text AS u FROM "
+      "analytics.orders");
+  request_.views = {{.name = "everything",
+                     .sql = "SELECT sum(total) AS total FROM orders",
+                     .columns = {{"total", {TypeId::kDecimal, 38, 2}}}}};
   {
     Writer writer(acme_);
     ViewReport view = verified();

@@ -55,9 +55,10 @@ std::optional<std::pair<std::string, std::string>> candidate(const std::string& 
 Status StandIns::add_column(Place place, const std::optional<std::set<std::string>>& used) {
   if (used && !used->contains(lower_case(place.column))) return {};
   std::string held = held_text(place.column);
-  ASSIGN_OR_RETURN(auto texts, database_.rows(fmt::format("SELECT DISTINCT {} FROM {} WHERE {} IS NOT NULL AND {} IS NOT NULL "
-                                                          "LIMIT {}",
-                                                          held, place.table, texts_column, held, texts_max + 1)));
+  ASSIGN_OR_RETURN(auto texts,
+                   database_.rows(fmt::format("SELECT DISTINCT {} FROM {} WHERE {} IS NOT NULL AND {} IS NOT NULL "
+                                              "LIMIT {}",
+                                              held, place.table, texts_column, held, texts_max + 1)));
   if (texts.size() > texts_max) {
     return Error{ErrorCode::kInvalidInput,
                  fmt::format("{}.{} has more than {} different values that its type cannot hold", place.relation,
@@ -74,8 +75,9 @@ Result<bool> StandIns::occurs(const std::string& type, const Pair& pair) {
   }
   for (const Place& place : places_) {
     if (place.type != type) continue;
-    ASSIGN_OR_RETURN(uint64_t count, database_.number(fmt::format("SELECT count(*) FROM {} WHERE {} IN ({}, {})", place.table,
-                                                                  quote_duckdb_identifier(place.column), pair.low, pair.high)));
+    ASSIGN_OR_RETURN(uint64_t count,
+                     database_.number(fmt::format("SELECT count(*) FROM {} WHERE {} IN ({}, {})", place.table,
+                                                  quote_duckdb_identifier(place.column), pair.low, pair.high)));
     if (count > 0) return true;
   }
   return false;
@@ -130,7 +132,8 @@ std::string StandIns::text(const std::string& type, const std::string& value, bo
 std::string StandIns::any_text(const std::string& relation) const {
   std::vector<std::string> conditions;
   for (const Place& place : places_) {
-    if (place.relation == relation && !place.texts.empty()) conditions.push_back(held_text(place.column) + " IS NOT NULL");
+    if (place.relation == relation && !place.texts.empty())
+      conditions.push_back(held_text(place.column) + " IS NOT NULL");
   }
   return fmt::format("{}", fmt::join(conditions, " OR "));
 }

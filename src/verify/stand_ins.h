@@ -22,7 +22,8 @@ class StandIns {
   template <typename Columns>
   Status add(const std::string& relation, const std::string& table, const Columns& columns,
              const std::optional<std::set<std::string>>& used) {
-    for (const auto& column : columns) RETURN_IF_ERROR(add_column({relation, table, column.name, column.type, {}}, used));
+    for (const auto& column : columns)
+      RETURN_IF_ERROR(add_column({relation, table, column.name, column.type, {}}, used));
     return {};
   }
   // After all add().

@@ -88,7 +88,8 @@ using VerifyKey = std::vector<std::string>;
 
 // A row that is withdrawn since it could not be processed.
 struct VerifyDeadLetter {
-  std::string relation;  // whose row it is: a domain or an earlier view that the view's SQL names, for a row that counts as
+  std::string
+      relation;  // whose row it is: a domain or an earlier view that the view's SQL names, for a row that counts as
       // absent in it; the view itself, for a row of its result (a group)
   std::vector<std::optional<std::string>> key;  // by the relation's `key`, as PostgreSQL's text; nullopt: NULL
 };

@@ -124,13 +124,14 @@ Status Evaluator::set_aside(const BatchRelation& relation, const std::vector<Ver
 Result<std::vector<std::string>> Evaluator::people_keys(const BatchRelation& relation, const std::string& condition) {
   std::vector<std::string> parts;
   for (size_t i = 0; i < relation.key_texts.size(); ++i) {
-    parts.push_back(fmt::format("{} || coalesce({}, 'NULL')", quote_duckdb_text(relation.key[i] + "="),
-                                relation.key_texts[i]));
+    parts.push_back(
+        fmt::format("{} || coalesce({}, 'NULL')", quote_duckdb_text(relation.key[i] + "="), relation.key_texts[i]));
   }
   if (parts.empty()) parts.push_back(fmt::format("'row=' || CAST({} AS VARCHAR)", relation.row));
-  ASSIGN_OR_RETURN(auto rows, database_.rows(fmt::format("SELECT {} || ' ' || concat_ws(', ', {}) FROM {} WHERE {} ORDER BY 1",
-                                                         quote_duckdb_text(relation.name), fmt::join(parts, ", "),
-                                                         relation.table, condition)));
+  ASSIGN_OR_RETURN(
+      auto rows,
+      database_.rows(fmt::format("SELECT {} || ' ' || concat_ws(', ', {}) FROM {} WHERE {} ORDER BY 1",
+                                 quote_duckdb_text(relation.name), fmt::join(parts, ", "), relation.table, condition)));
   std::vector<std::string> keys;
   for (ScratchRow& row : rows) keys.push_back(row[0].value_or(""));
   return keys;
@@ -155,17 +156,19 @@ Result<std::vector<uint64_t>> Evaluator::failing_rows(const BatchRelation& relat
   struct Range {
     uint64_t first, end;
   };
-  RETURN_IF_ERROR(database_.run(fmt::format("CREATE OR REPLACE TABLE main.__candidates AS SELECT row_number() OVER (ORDER BY "
-                                            "{0}) - 1 AS n, {0} AS row FROM {1} WHERE {2}",
-                                            relation.row, relation.table, condition)));
+  RETURN_IF_ERROR(
+      database_.run(fmt::format("CREATE OR REPLACE TABLE main.__candidates AS SELECT row_number() OVER (ORDER BY "
+                                "{0}) - 1 AS n, {0} AS row FROM {1} WHERE {2}",
+                                relation.row, relation.table, condition)));
   ASSIGN_OR_RETURN(uint64_t end, database_.number("SELECT count(*) FROM main.__candidates"));
   std::vector<Range> open{{0, end}};
   while (!open.empty()) {
     Range range = open.back();
     open.pop_back();
     if (range.first == range.end) continue;
-    ASSIGN_OR_RETURN(bool failed, fails(fmt::format("{} IN (SELECT row FROM main.__candidates WHERE n >= {} AND n < {})",
-                                                    relation.row, range.first, range.end)));
+    ASSIGN_OR_RETURN(bool failed,
+                     fails(fmt::format("{} IN (SELECT row FROM main.__candidates WHERE n >= {} AND n < {})",
+                                       relation.row, range.first, range.end)));
     if (!failed) continue;
     if (range.end - range.first == 1) {
       ASSIGN_OR_RETURN(uint64_t row,
@@ -221,9 +224,10 @@ Status Evaluator::compute() {
   std::string names = quoted_names(own_);
   if (stand_ins_.empty()) {
     RETURN_IF_ERROR(compute_once("main.__low"));
-    return database_.run(fmt::format("CREATE OR REPLACE TABLE {} AS SELECT {}, CAST(NULL AS VARCHAR) AS {}, false AS {} "
-                                     "FROM main.__low",
-                                     own_.table, names, texts_column, depends_column));
+    return database_.run(
+        fmt::format("CREATE OR REPLACE TABLE {} AS SELECT {}, CAST(NULL AS VARCHAR) AS {}, false AS {} "
+                    "FROM main.__low",
+                    own_.table, names, texts_column, depends_column));
   }
   for (bool high : {false, true}) {
     high_ = high;
@@ -245,9 +249,10 @@ Status Evaluator::compute() {
       }
     }
     std::string texts = entries.empty() ? "CAST(NULL AS VARCHAR)"
-                                        : fmt::format("nullif(CAST(to_json(map_from_entries(list_filter([{}], lambda e: e.v "
-                                                      "IS NOT NULL))) AS VARCHAR), '{{}}')",
-                                                      fmt::join(entries, ", "));
+                                        : fmt::format(
+                                              "nullif(CAST(to_json(map_from_entries(list_filter([{}], lambda e: e.v "
+                                              "IS NOT NULL))) AS VARCHAR), '{{}}')",
+                                              fmt::join(entries, ", "));
     RETURN_IF_ERROR(database_.run(fmt::format("CREATE OR REPLACE TABLE {0}d AS SELECT {1}, {2} AS {3} FROM {0}", table,
                                               fmt::join(values, ", "), texts, texts_column)));
   }
@@ -280,7 +285,8 @@ Status Evaluator::answer() {
     if (status.ok() || status.error().code == ErrorCode::kResourceExhausted) return status;
     reason_ = engine_message(status.error());
     // One relation's failing rows are left out at a time.
-    Status left_out = attempt < read_.size() + 1 ? leave_out_failing() : Status(Error{ErrorCode::kInvalidInput, reason_});
+    Status left_out =
+        attempt < read_.size() + 1 ? leave_out_failing() : Status(Error{ErrorCode::kInvalidInput, reason_});
     if (!left_out.ok()) return Error{left_out.error().code, "the view's SQL fails: " + left_out.error().message};
   }
 }
@@ -300,7 +306,8 @@ Status Evaluator::run(const std::vector<VerifyDeadLetter>& dead_letters) {
 }  // namespace
 
 BatchRelation batch_relation(const DomainTable& domain) {
-  BatchRelation relation{.name = domain.name, .table = "source." + quote_duckdb_identifier(domain.name), .row = row_column};
+  BatchRelation relation{
+      .name = domain.name, .table = "source." + quote_duckdb_identifier(domain.name), .row = row_column};
   for (const DomainColumn& column : domain.columns) {
     relation.columns.push_back({column.column.name, domain_type(column.column.type)});
   }
@@ -361,7 +368,8 @@ Status show(ScratchDatabase& database, const BatchRelation& relation) {
 
 Status create_answer(ScratchDatabase& database, const BatchRelation& relation) {
   std::vector<std::string> columns;
-  for (const auto& column : relation.columns) columns.push_back(quote_duckdb_identifier(column.name) + " " + column.type);
+  for (const auto& column : relation.columns)
+    columns.push_back(quote_duckdb_identifier(column.name) + " " + column.type);
   RETURN_IF_ERROR(database.run("CREATE SCHEMA IF NOT EXISTS answer"));
   return database.run(fmt::format("CREATE OR REPLACE TABLE {} ({}, {} VARCHAR, {} BOOLEAN)", relation.table,
                                   fmt::join(columns, ", "), texts_column, depends_column));

@@ -28,9 +28,9 @@ struct BatchRelation {
   };
   std::string name;
   std::string table;  // source."orders"
-  std::string row;    // its column that numbers rows
+  std::string row;  // its column that numbers rows
   std::vector<Column> columns;
-  std::vector<std::string> key;        // names of key columns, for people
+  std::vector<std::string> key;  // names of key columns, for people
   std::vector<std::string> key_texts;  // SQL: their texts, as in VerifyDeadLetter
   bool is_view = false;
 };
@@ -51,7 +51,7 @@ Status show(ScratchDatabase& database, const BatchRelation& relation);
 Status create_answer(ScratchDatabase& database, const BatchRelation& relation);
 
 struct Evaluation {
-  std::vector<FailedRow> failed;      // key: "orders id=5"
+  std::vector<FailedRow> failed;  // key: "orders id=5"
   std::vector<std::string> excepted;  // dead letters that fail indeed, the same way
 };
 

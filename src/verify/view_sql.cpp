@@ -175,7 +175,8 @@ void carry_row_along(Json& select, const std::vector<std::string>& columns, Prep
 
 Result<PreparedView> prepare_view(ScratchDatabase& database, const std::string& sql,
                                   const std::map<std::string, std::vector<std::string>>& relation_columns,
-                                  const std::set<std::string>& domains, const std::vector<VerifyAttribute>& attributes) {
+                                  const std::set<std::string>& domains,
+                                  const std::vector<VerifyAttribute>& attributes) {
   ASSIGN_OR_RETURN(Json tree, parse_sql(database, sql));
   TreeWalk walk{.database = database, .attributes = attributes, .relations = {}};
   RETURN_IF_ERROR(walk.visit(tree));

@@ -22,10 +22,11 @@ inline constexpr const char* texts_column =
     "__texts";  // VARCHAR: {"amount":"NaN"}, the values that their types cannot hold
 
 struct PreparedView {
-  std::string answer;                  // what to write after FROM to have the view's rows
+  std::string answer;  // what to write after FROM to have the view's rows
   std::vector<std::string> relations;  // all that it reads, in lower case: domains and other views
-  std::optional<std::set<std::string>> used;  // names of columns that the SQL names, in lower case; nullopt: a * is in it
-  std::set<size_t> exact_averages;     // columns of the result that are averages of integers or decimals
+  std::optional<std::set<std::string>>
+      used;  // names of columns that the SQL names, in lower case; nullopt: a * is in it
+  std::set<size_t> exact_averages;  // columns of the result that are averages of integers or decimals
   // A function of one row of one domain, relations[0]. Then there are also `rows`, which has row_column and texts_column
   // behind the view's own columns and reads the domain from the schema "source", which has those; and `piece`, which reads it
   // from the schema "piece".
