@@ -142,6 +142,79 @@ TEST_F(AgainstClickHouse, EveryTypeIsReadBack) {
   }
 }
 
+// Groups whose table is in ClickHouse, with a NULL in a key, an average and a sum that only exact arithmetic gives.
+TEST_F(AgainstClickHouse, GroupsOverAViewAreReadBackAndReadAgain) {
+  acme_.run(R"(
+    CREATE TABLE sales (id bigint PRIMARY KEY, region text, price numeric(12,2), weight float8);
+    INSERT INTO sales VALUES (1, 'eu', 0.10, 1e16), (2, 'eu', 0.20, 1), (3, 'eu', 0.40, -1e16), (4, NULL, 9999999999.99, 0.1),
+                             (5, NULL, 0.02, 0.2), (6, 'us', NULL, NULL))");
+  const std::vector<OutputColumn> group_columns = {{"region", {TypeId::kText}},
+                                                   {"price", {TypeId::kDecimal, 38, 2}},
+                                                   {"mean", {TypeId::kFloat64}},
+                                                   {"weight", {TypeId::kFloat64}}};
+  request_.clients = {acme_.described({{"sales", "public.sales"}})};
+  request_.domains = {{.name = "sales", .key = {"id"}}};
+  request_.views = {{.name = "priced",
+                     .sql = "SELECT id, region, price, weight FROM sales",
+                     .columns = {{"id", {TypeId::kInt64}},
+                                 {"region", {TypeId::kText}},
+                                 {"price", {TypeId::kDecimal, 12, 2}},
+                                 {"weight", {TypeId::kFloat64}}},
+                     .key = {"id"},
+                     .compared = false},
+                    {.name = "regions",
+                     .sql = "SELECT region, sum(price) AS price, avg(price) AS mean, sum(weight) AS weight "
+                            "FROM priced GROUP BY region",
+                     .columns = group_columns,
+                     .key = {"region"}}};
+  std::vector<ClientId> clients = {ClientId("acme")};
+  TableDefinition table{.name = "regions", .columns = group_columns, .order_by = {"region"}};
+  ASSERT_TRUE(store_.prepare({&table, 1}, clients).ok());
+  auto write_groups = [&](uint64_t version, double mean, Int128 cents) {
+    OutputBatch batch{.clients = clients};
+    for (const OutputColumn& column : group_columns) batch.columns.emplace_back(column.type);
+    auto& c = batch.columns;
+    c[0].append_bytes("eu");
+    c[1].append_fixed<Int128>(70);
+    c[2].append_fixed<double>(mean);
+    c[3].append_fixed<double>(1);
+    c[0].append_null();
+    c[1].append_fixed<Int128>(cents);
+    c[2].append_fixed<double>(5000000000.005);
+    c[3].append_fixed<double>(0.1 + 0.2);
+    c[0].append_bytes("us");
+    for (size_t i : {1, 2, 3}) c[i].append_null();
+    for (int row = 0; row < 3; ++row) {
+      batch.client_of_row.push_back(0);
+      batch.keys.push_back(fmt::format("g{}", row));
+      batch.versions.push_back(Version::of_checkpoint(0, version));
+      batch.deleted.push_back(0);
+    }
+    auto encoded = store_.encode(table, batch);
+    ASSERT_TRUE(encoded.ok());
+    std::string_view piece = *encoded;
+    ASSERT_TRUE(store_.insert("regions", {&piece, 1}).ok());
+  };
+  write_groups(1, 0.7 / 3, 1'000'000'000'001);
+  for (bool live : {false, true}) {
+    request_.live = live;
+    ViewReport view = verified();
+    EXPECT_TRUE(view.clean()) << report_text({{{.client = ClientId("acme"), .views = {view}}}});
+    EXPECT_EQ(view.source_rows, 3u);
+  }
+  write_groups(2, 0.7 / 3 * (1 + 1e-6), 1'000'000'000'002);
+  for (bool live : {false, true}) {
+    request_.live = live;
+    ViewReport view = verified();
+    ASSERT_EQ(view.samples.size(), 2u) << view.error;
+    EXPECT_EQ(view.samples[0].key, "region=eu");
+    EXPECT_EQ(view.samples[0].cells.at(0).column, "mean");
+    EXPECT_EQ(view.samples[1].key, "region=NULL");
+    EXPECT_EQ(view.samples[1].cells.at(0).source, "10000000000.01");
+    EXPECT_EQ(view.samples[1].cells.at(0).analytics, "10000000000.02");
+  }
+}
+
 TEST_F(AgainstClickHouse, ADifferenceIsFoundAndReadAgainByKey) {
   write(2, -6);
   std::vector<std::string> questions;

@@ -7,6 +7,8 @@
 #include <set>
 #include <thread>
 
+#include "verify/value_types.h"
+
 namespace tributary {
 namespace {
 
@@ -20,7 +22,10 @@ VerifyKey parse_key(const std::string& json) {
   VerifyKey key;
   nlohmann::json values = nlohmann::json::parse(json, nullptr, false);
   if (!values.is_array()) return key;
-  for (const auto& value : values) key.push_back(value.is_string() ? value.get<std::string>() : "");
+  for (const auto& value : values) {
+    if (!value.is_string()) return {};
+    key.push_back(value.get<std::string>());
+  }
   return key;
 }
 
@@ -37,10 +42,12 @@ ClientReport ClientVerifier::run() {
     return std::move(report_);
   }
   for (OpenView& view : views_) {
-    if (view.open.empty()) continue;
-    Status settled = settle(view);
-    if (!settled.ok()) report_.views[view.report].error = settled.error().message;
+    if (view.open.empty() || !view.by_domain_key()) continue;
+    Status settled = settle_by_key(view);
+    if (!settled.ok()) report_.views[*view.report].error = settled.error().message;
   }
+  status = settle_whole();
+  if (!status.ok()) report_.error = status.error().message;
   return std::move(report_);
 }
 
@@ -66,49 +73,102 @@ Status ClientVerifier::describe_domains(const std::vector<std::string>& names) {
 }
 
 Status ClientVerifier::prepare_views() {
-  std::map<std::string, std::vector<std::string>> columns;
-  for (const auto& [name, domain] : domains_) {
-    for (const DomainColumn& column : domain.columns) columns[name].push_back(column.column.name);
+  for (auto& [name, domain] : domains_) {
+    RETURN_IF_ERROR(create_domain(*database_, domain));
+    relations_.emplace(name, batch_relation(domain));
+    domains_of_[name] = {name};
   }
   for (const VerifyView& view : request_.views) {
+    std::string name = lower_case(view.name);
     ViewReport report{.view = view.name};
-    if (skip_(view.name)) {
-      report.skipped = true;
-      report_.views.push_back(std::move(report));
-      continue;
-    }
-    auto prepared = prepare_view(*database_, view.sql, columns, client_.attributes);
+    report.skipped = view.compared && skip_(view.name);
+    OpenView open{.view = &view};
+    Status prepared = prepare_open_view(open, report);
     if (!prepared.ok()) {
-      report.error = prepared.error().message;
+      if (!report.skipped) report.error = prepared.error().message;
+      if (!domains_.contains(name)) broken_[name] = prepared.error().message;
+    }
+    if (view.compared && (report.skipped || !left_out_.contains(name))) {
+      if (!report.skipped) open.report = report_.views.size();
       report_.views.push_back(std::move(report));
-      continue;
     }
-    OpenView open{.view = &view, .report = report_.views.size(), .prepared = std::move(prepared).value()};
-    std::set<std::string> relations(open.prepared.relations.begin(), open.prepared.relations.end());
-    open.domains.assign(relations.begin(), relations.end());
-    auto missing = std::find_if(open.domains.begin(), open.domains.end(),
-                                [&](const auto& name) { return !domains_.contains(name); });
-    if (missing != open.domains.end()) {
-      bool known = std::any_of(request_.domains.begin(), request_.domains.end(),
-                               [&](const VerifyDomain& domain) { return lower_case(domain.name) == *missing; });
-      if (known) continue;  // the client has no such table: nothing to compare
-      report.error = fmt::format("the view reads {}, which is no domain", *missing);
-      report_.views.push_back(std::move(report));
-      continue;
-    }
-    for (const std::string& name : open.domains) {
-      const auto& notes = domains_.at(name).notes;
-      report.notes.insert(report.notes.end(), notes.begin(), notes.end());
-    }
-    if (const DomainTable* domain = domain_of(open)) open.key = key_columns(open.prepared, *domain);
-    report_.views.push_back(std::move(report));
+    if (!prepared.ok() || left_out_.contains(name)) continue;
     views_.push_back(std::move(open));
+  }
+  for (OpenView& view : views_) {
+    if (domains_.contains(lower_case(view.view->name))) continue;
+    const BatchRelation* own = &relations_.at(lower_case(view.view->name));
+    view.read_by_others = std::any_of(views_.begin(), views_.end(), [&](const OpenView& other) {
+      return std::find(other.reads.begin(), other.reads.end(), own) != other.reads.end();
+    });
   }
   return {};
 }
 
-const DomainTable* ClientVerifier::domain_of(const OpenView& view) const {
-  return view.prepared.by_row ? &domains_.at(view.domains.at(0)) : nullptr;
+// An error is the view's. A view of a domain that the client does not have is put into left_out_.
+Status ClientVerifier::prepare_open_view(OpenView& open, ViewReport& report) {
+  const VerifyView& view = *open.view;
+  std::string name = lower_case(view.name);
+  std::map<std::string, std::vector<std::string>> columns;
+  std::set<std::string> domains;
+  for (const auto& [known, relation] : relations_) {
+    for (const auto& column : relation.columns) columns[known].push_back(column.name);
+    if (!relation.is_view) domains.insert(known);
+  }
+  ASSIGN_OR_RETURN(open.prepared, prepare_view(*database_, view.sql, columns, domains, client_.attributes));
+  std::set<std::string> all_domains;
+  for (const std::string& read :
+       std::set<std::string>(open.prepared.relations.begin(), open.prepared.relations.end())) {
+    auto relation = relations_.find(read);
+    if (relation != relations_.end()) {
+      open.reads.push_back(&relation->second);
+      all_domains.insert(domains_of_.at(read).begin(), domains_of_.at(read).end());
+      continue;
+    }
+    auto broken = broken_.find(read);
+    if (broken != broken_.end()) {
+      return Error{ErrorCode::kInvalidInput,
+                   fmt::format("the view reads {}, which cannot be computed: {}", read, broken->second)};
+    }
+    bool known = left_out_.contains(read) ||
+                 std::any_of(request_.domains.begin(), request_.domains.end(),
+                             [&](const VerifyDomain& domain) { return lower_case(domain.name) == read; });
+    if (!known) {
+      return Error{ErrorCode::kInvalidInput,
+                   fmt::format("the view reads {}, which is no domain and no earlier view", read)};
+    }
+    left_out_.insert(name);
+    return {};
+  }
+  open.domains.assign(all_domains.begin(), all_domains.end());
+  for (const std::string& domain : open.domains) {
+    const auto& notes = domains_.at(domain).notes;
+    report.notes.insert(report.notes.end(), notes.begin(), notes.end());
+  }
+  ASSIGN_OR_RETURN(std::vector<std::string> types, answer_types(*database_, view, open.prepared, report.notes));
+  open.own = batch_relation(view, types);
+  RETURN_IF_ERROR(create_answer(*database_, open.own));
+  open.key = key_of(open);
+  if (domains_.contains(name)) return {};  // a name in SQL is the domain's
+  relations_.insert_or_assign(name, open.own);
+  domains_of_[name] = std::move(all_domains);
+  return show(*database_, open.own);
+}
+
+std::vector<size_t> ClientVerifier::key_of(const OpenView& view) const {
+  if (view.prepared.by_row) {
+    auto key = key_columns(view.prepared, domains_.at(view.domains.at(0)));
+    if (!key.empty()) return key;
+  }
+  std::vector<size_t> key;
+  for (const std::string& name : view.view->key) {
+    for (size_t i = 0; i < view.view->columns.size(); ++i) {
+      const OutputColumn& column = view.view->columns[i];
+      // Doubles that are only nearly equal have no common text.
+      if (lower_case(column.name) == lower_case(name) && !is_floating(column.type)) key.push_back(i);
+    }
+  }
+  return key.size() == view.view->key.size() ? key : std::vector<size_t>{};
 }
 
 Status ClientVerifier::read_snapshot(const std::vector<std::string>& domains, const std::vector<VerifyKey>* keys,
@@ -131,20 +191,26 @@ Result<bool> ClientVerifier::wait_for(uint64_t mark) {
   return ports_.wait_until_queryable(client_.client, mark, request_.mark_limit);
 }
 
+Status ClientVerifier::reach(uint64_t mark) {
+  ASSIGN_OR_RETURN(bool reached, wait_for(mark));
+  if (reached) return {};
+  return Error{
+      ErrorCode::kTimeout,
+      fmt::format("the analytics did not reach the position {} within {} s: see `tributary status`, or allow more time",
+                  position_text(mark), request_.mark_limit.count() / 1000)};
+}
+
 Status ClientVerifier::first_reading() {
   std::set<std::string> needed;
   for (const OpenView& view : views_) needed.insert(view.domains.begin(), view.domains.end());
   RETURN_IF_ERROR(read_snapshot({needed.begin(), needed.end()}, nullptr, report_.mark));
-  ASSIGN_OR_RETURN(bool reached, wait_for(report_.mark));
-  if (!reached) {
-    return Error{
-        ErrorCode::kTimeout,
-        fmt::format(
-            "the analytics did not reach the position {} within {} s: see `tributary status`, or allow more time",
-            position_text(report_.mark), request_.mark_limit.count() / 1000)};
-  }
   for (OpenView& view : views_) {
-    ViewReport& report = report_.views[view.report];
+    if (view.read_by_others) RETURN_IF_ERROR(evaluate_view(view));
+  }
+  RETURN_IF_ERROR(reach(report_.mark));
+  for (OpenView& view : views_) {
+    if (!view.report) continue;
+    ViewReport& report = report_.views[*view.report];
     if (ports_.progress) ports_.progress({client_.client, view.view->name, 0});
     std::vector<RowDifference> differences;
     Status compared = compare_once(view, nullptr, differences);
@@ -163,22 +229,85 @@ Status ClientVerifier::first_reading() {
   return {};
 }
 
+Status ClientVerifier::fetch_dead_letters(OpenView& view) {
+  view.dead_letters.clear();
+  if (ports_.dead_rows) {
+    ASSIGN_OR_RETURN(view.dead_letters, ports_.dead_rows(client_.client, view.view->name));
+    for (VerifyDeadLetter& letter : view.dead_letters) {  // a view by row has its domain's row key
+      if (view.prepared.by_row && letter.relation == view.view->name) letter.relation = view.reads.at(0)->name;
+    }
+  } else if (ports_.dead_letters && view.prepared.by_row) {
+    ASSIGN_OR_RETURN(auto keys, ports_.dead_letters(client_.client, view.view->name));
+    for (VerifyKey& key : keys) view.dead_letters.push_back({view.reads.at(0)->name, {key.begin(), key.end()}});
+  }
+  return {};
+}
+
+// An error is not the view's: that is in view.failure.
+Status ClientVerifier::evaluate_view(OpenView& view) {
+  view.evaluated = true;
+  view.failure.clear();
+  for (const OpenView& other : views_) {
+    bool read = std::any_of(view.reads.begin(), view.reads.end(), [&](const BatchRelation* relation) {
+      return relation->is_view && relation->name == other.view->name;
+    });
+    if (read && !other.failure.empty()) {
+      view.failure = fmt::format("the view reads {}, which cannot be computed: {}", other.view->name, other.failure);
+      return {};
+    }
+  }
+  RETURN_IF_ERROR(fetch_dead_letters(view));
+  auto evaluation = evaluate(*database_, view.prepared, view.own, view.reads, view.dead_letters);
+  if (evaluation.ok()) {
+    view.evaluation = std::move(evaluation).value();
+  } else {
+    view.failure = evaluation.error().message;
+  }
+  return {};
+}
+
+// Into main.s.
+Result<SourceAnswer> ClientVerifier::source_answer(OpenView& view) {
+  if (view.prepared.by_row) {
+    RETURN_IF_ERROR(fetch_dead_letters(view));
+    std::vector<VerifyKey> keys;
+    for (const VerifyDeadLetter& letter : view.dead_letters) {
+      if (lower_case(letter.relation) != lower_case(view.reads.at(0)->name)) continue;
+      VerifyKey& key = keys.emplace_back();
+      for (const auto& value : letter.key) key.push_back(value.value_or(""));
+    }
+    return run_by_row(*database_, *view.view, view.prepared, domains_.at(view.domains.at(0)), keys);
+  }
+  if (!view.evaluated) RETURN_IF_ERROR(evaluate_view(view));
+  if (!view.failure.empty()) return Error{ErrorCode::kInvalidInput, view.failure};
+  std::set<std::string> dead;
+  for (const VerifyDeadLetter& letter : view.dead_letters) {
+    if (lower_case(letter.relation) == lower_case(view.view->name)) dead.insert(key_json_of(letter.key));
+  }
+  ASSIGN_OR_RETURN(SourceAnswer answer, take_answer(*database_, *view.view, view.key, dead));
+  if (!view.read_by_others) {  // makes room
+    RETURN_IF_ERROR(create_answer(*database_, view.own));
+    view.evaluated = false;
+  }
+  for (const FailedRow& failed : view.evaluation.failed) answer.failed.push_back(failed);
+  for (const std::string& key : view.evaluation.excepted) answer.excepted_keys.push_back(key);
+  return answer;
+}
+
 // One comparison of a view, with the domains as they were read last. `keys`: these rows only.
 Status ClientVerifier::compare_once(OpenView& view, const std::vector<VerifyKey>* keys,
                                     std::vector<RowDifference>& differences) {
-  ViewReport& report = report_.views[view.report];
-  std::vector<VerifyKey> dead_letters;
-  if (ports_.dead_letters) {
-    ASSIGN_OR_RETURN(dead_letters, ports_.dead_letters(client_.client, view.view->name));
-  }
-  ASSIGN_OR_RETURN(SourceAnswer answer, run_view(*database_, *view.view, view.prepared, domain_of(view), dead_letters));
+  ViewReport& report = report_.views[*view.report];
+  ASSIGN_OR_RETURN(SourceAnswer answer, source_answer(view));
   RETURN_IF_ERROR(read_analytics(view, keys));
   if (keys != nullptr) {
     std::vector<std::string> texts;
     for (const auto& [id, difference] : view.open) texts.push_back(difference.key);
     RETURN_IF_ERROR(keep_keys(*database_, *view.view, view.key, texts));
   }
-  ASSIGN_OR_RETURN(Comparison comparison, compare(*database_, *view.view, view.key, request_.keys_again_max));
+  CompareOptions options{
+      .key = view.key, .exact_averages = view.prepared.exact_averages, .differences_max = request_.keys_again_max};
+  ASSIGN_OR_RETURN(Comparison comparison, compare(*database_, *view.view, options));
   if (keys == nullptr) {
     ASSIGN_OR_RETURN(report.source_rows, database_->number("SELECT count(*) FROM main.s"));
     ASSIGN_OR_RETURN(report.analytics_rows, database_->number("SELECT count(*) FROM main.a"));
@@ -190,7 +319,6 @@ Status ClientVerifier::compare_once(OpenView& view, const std::vector<VerifyKey>
       report.excepted_keys.push_back(key_for_people(*view.view, view.key, key));
     }
     view.more = std::move(comparison.more);
-    if (report.rounds == 1) report.notes.insert(report.notes.end(), answer.notes.begin(), answer.notes.end());
   }
   differences = std::move(comparison.differences);
   for (FailedRow& failed : answer.failed) {
@@ -204,7 +332,10 @@ Status ClientVerifier::read_analytics(const OpenView& view, const std::vector<Ve
   AnalyticsLoader loader(*database_, *view.view);
   RETURN_IF_ERROR(loader.open());
   std::vector<std::string> questions;
-  if (keys == nullptr) {
+  bool whole_view = keys == nullptr || std::any_of(keys->begin(), keys->end(), [&](const VerifyKey& key) {
+                      return key.size() != view.key.size();  // a row that failed, or a NULL
+                    });
+  if (whole_view) {
     questions.push_back(analytics_query(*view.view, view.key, nullptr));
   } else {
     std::string whole = analytics_query(*view.view, view.key, nullptr);
@@ -244,50 +375,111 @@ std::vector<VerifyKey> ClientVerifier::open_keys(const OpenView& view) {
 }
 
 // Reads again what differs, both sides, each time at a newer mark, until it agrees or is confirmed.
-Status ClientVerifier::settle(OpenView& view) {
-  ViewReport& report = report_.views[view.report];
-  std::vector<RowDifference> confirmed;
+Status ClientVerifier::settle_by_key(OpenView& view) {
   for (int round = 1; round <= request_.rounds_max && !view.open.empty(); ++round) {
     std::this_thread::sleep_for(round_pause * std::min(round, round_pauses_max));
     std::vector<VerifyKey> keys = open_keys(view);
-    const std::vector<VerifyKey>* only = view.key.empty() ? nullptr : &keys;
     uint64_t mark = 0;
-    RETURN_IF_ERROR(read_snapshot(view.domains, only, mark));
-    ASSIGN_OR_RETURN(bool reached, wait_for(mark));
-    if (!reached) {
-      return Error{ErrorCode::kTimeout, fmt::format("the analytics did not reach the position {} within {} s",
-                                                    position_text(mark), request_.mark_limit.count() / 1000)};
-    }
+    RETURN_IF_ERROR(read_snapshot(view.domains, &keys, mark));
+    RETURN_IF_ERROR(reach(mark));
     std::vector<RowDifference> again;
-    RETURN_IF_ERROR(compare_once(view, only, again));
-    ++report.rounds;
-    judge(view, std::move(again), confirmed);
+    RETURN_IF_ERROR(compare_once(view, &keys, again));
+    judge(view, std::move(again));
   }
+  finish(view);
+  return {};
+}
+
+// The same for views whose rows no key of a domain gives: all of them are computed again over one new snapshot, and what
+// differed is looked at. An error is the client's.
+Status ClientVerifier::settle_whole() {
+  std::vector<OpenView*> pending;
+  for (OpenView& view : views_) {
+    if (!view.open.empty() && !view.by_domain_key()) pending.push_back(&view);
+  }
+  std::vector<OpenView*> all = pending;
+  for (int round = 1; round <= request_.rounds_max && !pending.empty(); ++round) {
+    std::this_thread::sleep_for(round_pause * std::min(round, round_pauses_max));
+    RETURN_IF_ERROR(settle_round(pending));
+    std::erase_if(pending, [&](const OpenView* view) {
+      return view->open.empty() || (round >= request_.attempts && only_changing(*view));
+    });
+  }
+  for (OpenView* view : all) finish(*view);
+  return {};
+}
+
+// Whether nothing of what differs in a multiset is what differed the time before: more rounds would say no more.
+bool ClientVerifier::only_changing(const OpenView& view) {
+  return view.key.empty() && std::all_of(view.open.begin(), view.open.end(),
+                                         [&](const auto& entry) { return view.readings.at(entry.first) == 1; });
+}
+
+Status ClientVerifier::settle_round(const std::vector<OpenView*>& pending) {
+  // A pending view's answer needs the answers of the views below it.
+  std::set<const BatchRelation*> needed;
+  std::set<std::string> domains;
+  for (auto view = views_.rbegin(); view != views_.rend(); ++view) {
+    view->evaluated = false;
+    view->failure.clear();
+    auto own = relations_.find(lower_case(view->view->name));
+    bool below = own != relations_.end() && own->second.is_view && needed.contains(&own->second);
+    if (!below && std::find(pending.begin(), pending.end(), &*view) == pending.end()) continue;
+    needed.insert(view->reads.begin(), view->reads.end());
+    domains.insert(view->domains.begin(), view->domains.end());
+  }
+  uint64_t mark = 0;
+  RETURN_IF_ERROR(read_snapshot({domains.begin(), domains.end()}, nullptr, mark));
+  for (OpenView& view : views_) {
+    auto own = relations_.find(lower_case(view.view->name));
+    bool below = own != relations_.end() && own->second.is_view && needed.contains(&own->second);
+    bool open = std::find(pending.begin(), pending.end(), &view) != pending.end();
+    // Before the wait, so that the analytics are read as soon after the mark as can be.
+    if (below || (open && !view.prepared.by_row)) RETURN_IF_ERROR(evaluate_view(view));
+  }
+  RETURN_IF_ERROR(reach(mark));
+  for (OpenView* view : pending) {
+    std::vector<VerifyKey> keys = open_keys(*view);
+    std::vector<RowDifference> again;
+    Status compared = compare_once(*view, view->key.empty() ? nullptr : &keys, again);
+    if (compared.ok()) {
+      judge(*view, std::move(again));
+    } else {
+      report_.views[*view->report].error = compared.error().message;
+      view->open.clear();
+    }
+  }
+  return {};
+}
+
+void ClientVerifier::finish(OpenView& view) {
+  ViewReport& report = report_.views[*view.report];
   report.unsettled = view.open.size();
-  if (!view.more.empty()) {
+  if (!view.more.empty() && report.error.empty()) {
     report.error =
         fmt::format("more than {} rows differed at first: only these were read again; verify with the writers stopped",
                     request_.keys_again_max);
     view.more.clear();
   }
-  conclude(view, std::move(confirmed));
-  return {};
+  conclude(view, std::move(view.confirmed));
 }
 
-void ClientVerifier::judge(OpenView& view, std::vector<RowDifference> again, std::vector<RowDifference>& confirmed) {
+void ClientVerifier::judge(OpenView& view, std::vector<RowDifference> again) {
+  ++report_.views[*view.report].rounds;
   std::map<std::string, RowDifference> still;
   std::set<std::string> seen;
   for (RowDifference& difference : again) {
     std::string id = identity(view, difference);
     if (!seen.insert(id).second) continue;  // doubled and different: one reading
     auto before = view.open.find(id);
-    // Rows that were not asked for (an analytics that ignores the condition), or that came up only now.
-    if (before == view.open.end()) continue;
-    bool unchanged = before->second.source_version == difference.source_version;
+    // Keys that were not asked for (an analytics that ignores the condition), or that agreed before. Rows of a multiset have
+    // no identity: one that is wrong and changes looks like another one each time.
+    if (before == view.open.end() && !view.key.empty()) continue;
+    bool unchanged = before != view.open.end() && before->second.source_version == difference.source_version;
     int readings = unchanged ? view.readings[id] + 1 : 1;
     view.readings[id] = readings;
     if (readings >= request_.attempts) {
-      confirmed.push_back(std::move(difference));
+      view.confirmed.push_back(std::move(difference));
     } else {
       still.insert_or_assign(std::move(id), std::move(difference));
     }
@@ -296,7 +488,7 @@ void ClientVerifier::judge(OpenView& view, std::vector<RowDifference> again, std
 }
 
 void ClientVerifier::conclude(OpenView& view, std::vector<RowDifference> differences) {
-  ViewReport& report = report_.views[view.report];
+  ViewReport& report = report_.views[*view.report];
   for (const auto& [kind, count] : view.more) report.findings[kind] += count;
   std::sort(differences.begin(), differences.end(),
             [](const auto& a, const auto& b) { return std::tie(a.kind, a.key) < std::tie(b.kind, b.key); });

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "verify/value_types.h"
+#include "verify/view_evaluation.h"
 
 namespace tributary {
 namespace {
@@ -50,18 +51,14 @@ std::string engine_message(const Error& error) {
 
 class ViewRun {
  public:
-  ViewRun(ScratchDatabase& database, const VerifyView& view, const PreparedView& prepared, const DomainTable* domain)
+  ViewRun(ScratchDatabase& database, const VerifyView& view, const PreparedView& prepared, const DomainTable& domain)
       : database_(database), view_(view), prepared_(prepared), domain_(domain) {}
 
-  Status create();
-  Status check_columns();
-  void note_types(const std::vector<ScratchRow>& types);
   Status run_all(const std::vector<VerifyKey>& dead_letters);
   SourceAnswer take() { return std::move(answer_); }
 
  private:
-  std::string insert_sql(const std::string& serialized, bool excepted) const;
-  std::string answer_sql(const std::string& serialized) const;
+  std::string insert_sql(const std::string& rows, bool excepted) const;
   std::string key_json() const;
   Status park(const std::vector<VerifyKey>& dead_letters);
   Status run_pieces(const std::string& table, bool excepted);
@@ -71,59 +68,25 @@ class ViewRun {
   ScratchDatabase& database_;
   const VerifyView& view_;
   const PreparedView& prepared_;
-  const DomainTable* domain_;
+  const DomainTable& domain_;
   SourceAnswer answer_;
 };
 
-Status ViewRun::create() {
-  return database_.run("CREATE OR REPLACE TABLE main.s (row BIGINT, excepted BOOLEAN, " + columns_sql(view_) + ")");
+Status create_source_rows(ScratchDatabase& database, const VerifyView& view) {
+  return database.run("CREATE OR REPLACE TABLE main.s (row BIGINT, excepted BOOLEAN, " + columns_sql(view) + ")");
 }
 
-std::string ViewRun::answer_sql(const std::string& serialized) const {
-  std::vector<std::string> names;
-  for (size_t i = 0; i < view_.columns.size(); ++i) names.push_back(fmt::format("c{}", i));
-  if (prepared_.by_row) names.insert(names.end(), {row_column, texts_column});
-  return fmt::format("json_execute_serialized_sql({}) AS q({})", quote_duckdb_text(serialized), fmt::join(names, ", "));
-}
-
-Status ViewRun::check_columns() {
-  std::string describe = "SELECT column_type FROM (DESCRIBE SELECT * FROM json_execute_serialized_sql(" +
-                         quote_duckdb_text(prepared_.serialized) + "))";
-  auto columns = database_.rows(describe);
-  if (!columns.ok()) {
-    return Error{ErrorCode::kInvalidInput,
-                 "the view's SQL does not run on the source's tables: " + engine_message(columns.error())};
-  }
-  size_t expected = view_.columns.size() + (prepared_.by_row ? 2 : 0);
-  if (columns->size() == expected) {
-    note_types(*columns);
-    return {};
-  }
-  return Error{ErrorCode::kInvalidInput,
-               fmt::format("the view's SQL gives {} columns, and the pipeline has {}",
-                           columns->size() - (prepared_.by_row ? 2 : 0), view_.columns.size())};
-}
-
-// A cast hides it where the one side computes with doubles and the other with decimals.
-void ViewRun::note_types(const std::vector<ScratchRow>& types) {
-  for (size_t i = 0; i < view_.columns.size(); ++i) {
-    const OutputColumn& column = view_.columns[i];
-    bool floating = types[i][0] == "DOUBLE" || types[i][0] == "FLOAT";
-    if (floating == is_floating(column.type)) continue;
-    answer_.notes.push_back(fmt::format("the SQL gives {} for {}, and the pipeline has {}", types[i][0].value_or(""),
-                                        column.name, column.type.to_string()));
-  }
-}
-
-std::string ViewRun::insert_sql(const std::string& serialized, bool excepted) const {
+// From rows (c0 …, texts_column, and the number `row`) into main.s. `names`: of the member of the texts for each column.
+std::string insert_rows_sql(const VerifyView& view, const std::vector<std::optional<std::string>>& names,
+                            const std::string& row, const std::string& from, bool excepted) {
   std::string inner;
-  for (size_t i = 0; i < view_.columns.size(); ++i) {
-    LogicalType type = view_.columns[i].type;
+  for (size_t i = 0; i < view.columns.size(); ++i) {
+    LogicalType type = view.columns[i].type;
     std::string value = fmt::format("CAST(c{} AS {})", i, compared_type(type));
     if (type.id == TypeId::kBigDecimal) value = parse_analytics(type, value);
     std::string text = "CAST(NULL AS VARCHAR)";
-    if (prepared_.by_row && prepared_.passed[i]) {
-      std::string held = fmt::format("json_extract_string({}, {})", texts_column, member_path(*prepared_.passed[i]));
+    if (names[i]) {
+      std::string held = fmt::format("json_extract_string({}, {})", texts_column, member_path(*names[i]));
       value = fmt::format("CASE WHEN {} IS NULL THEN {} ELSE coalesce({}, {}) END", texts_column, value, value,
                           parse_source(type, held, false));
       text = fmt::format("CASE WHEN {} IS NOT NULL AND ({}) IS NULL THEN {} END", texts_column,
@@ -131,14 +94,22 @@ std::string ViewRun::insert_sql(const std::string& serialized, bool excepted) co
     }
     inner += fmt::format(", {0} AS v{1}, {2} AS t{1}", value, i, text);
   }
-  return fmt::format("INSERT INTO main.s SELECT r, {}, {} FROM (SELECT {} AS r{} FROM {})", excepted, gather_sql(view_),
-                     prepared_.by_row ? row_column : "CAST(NULL AS BIGINT)", inner, answer_sql(serialized));
+  return fmt::format("INSERT INTO main.s SELECT r, {}, {} FROM (SELECT {} AS r{} FROM {})", excepted, gather_sql(view),
+                     row, inner, from);
+}
+
+std::string ViewRun::insert_sql(const std::string& rows, bool excepted) const {
+  std::vector<std::string> names;
+  for (size_t i = 0; i < view_.columns.size(); ++i) names.push_back(fmt::format("c{}", i));
+  names.insert(names.end(), {row_column, texts_column});
+  return insert_rows_sql(view_, prepared_.passed, row_column, fmt::format("{} AS q({})", rows, fmt::join(names, ", ")),
+                         excepted);
 }
 
 // The key of a row of source.NAME as RowDifference has it: a JSON array of texts.
 std::string ViewRun::key_json() const {
   std::vector<std::string> parts;
-  for (size_t index : domain_->key) parts.push_back(source_text_of(domain_->columns[index]));
+  for (size_t index : domain_.key) parts.push_back(source_text_of(domain_.columns[index]));
   if (parts.empty()) return fmt::format("CAST(to_json([CAST({} AS VARCHAR)]) AS VARCHAR)", row_column);
   return fmt::format("CAST(to_json([{}]) AS VARCHAR)", fmt::join(parts, ", "));
 }
@@ -147,12 +118,12 @@ Status ViewRun::park(const std::vector<VerifyKey>& dead_letters) {
   RETURN_IF_ERROR(database_.run("CREATE OR REPLACE TABLE main.__dead (key VARCHAR)"));
   TextLoader loader(database_, "__dead", 1);
   for (const VerifyKey& key : dead_letters) {
-    std::string text = nlohmann::json(key).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    std::string text = key_json_of({key.begin(), key.end()});
     std::optional<std::string_view> cell = text;
     RETURN_IF_ERROR(loader.add({&cell, 1}));
   }
   RETURN_IF_ERROR(loader.flush());
-  std::string name = quote_duckdb_identifier(domain_->name);
+  std::string name = quote_duckdb_identifier(domain_.name);
   RETURN_IF_ERROR(database_.run("CREATE SCHEMA IF NOT EXISTS parked"));
   RETURN_IF_ERROR(
       database_.run(fmt::format("CREATE OR REPLACE TABLE parked.{0} AS SELECT * FROM source.{0} WHERE {1} IN "
@@ -166,26 +137,24 @@ Status ViewRun::park(const std::vector<VerifyKey>& dead_letters) {
 }
 
 Status ViewRun::run_all(const std::vector<VerifyKey>& dead_letters) {
-  bool parked = prepared_.by_row && !dead_letters.empty() && !domain_->key.empty();
+  bool parked = !dead_letters.empty() && !domain_.key.empty();
   if (parked) RETURN_IF_ERROR(park(dead_letters));
-  Status all = database_.run(insert_sql(prepared_.serialized, false));
+  Status all = database_.run(insert_sql(prepared_.rows, false));
   if (!all.ok()) {
-    if (!prepared_.by_row || all.error().code == ErrorCode::kResourceExhausted) {
-      return Error{all.error().code, "the view's SQL fails: " + engine_message(all.error())};
-    }
+    if (all.error().code == ErrorCode::kResourceExhausted) return all;
     RETURN_IF_ERROR(run_pieces("source", false));
   }
   if (parked) {
     if (answer_.excepted_keys.size() <= dead_letters_computed_max) RETURN_IF_ERROR(run_pieces("parked", true));
     RETURN_IF_ERROR(database_.run(
-        fmt::format("INSERT INTO source.{0} SELECT * FROM parked.{0}", quote_duckdb_identifier(domain_->name))));
+        fmt::format("INSERT INTO source.{0} SELECT * FROM parked.{0}", quote_duckdb_identifier(domain_.name))));
   }
-  return prepared_.by_row ? remove_uncomputable() : Status{};
+  return remove_uncomputable();
 }
 
 // Halves the rows until those are left on which the SQL fails.
 Status ViewRun::run_pieces(const std::string& schema, bool excepted) {
-  std::string table = fmt::format("{}.{}", schema, quote_duckdb_identifier(domain_->name));
+  std::string table = fmt::format("{}.{}", schema, quote_duckdb_identifier(domain_.name));
   RETURN_IF_ERROR(database_.run("CREATE SCHEMA IF NOT EXISTS piece"));
   ASSIGN_OR_RETURN(uint64_t end,
                    database_.number(fmt::format("SELECT coalesce(max({}) + 1, 0) FROM {}", row_column, table)));
@@ -198,8 +167,8 @@ Status ViewRun::run_pieces(const std::string& schema, bool excepted) {
     open.pop_back();
     RETURN_IF_ERROR(database_.run(
         fmt::format("CREATE OR REPLACE TABLE piece.{} AS SELECT * FROM {} WHERE {} >= {} AND {} < {}",
-                    quote_duckdb_identifier(domain_->name), table, row_column, range.first, row_column, range.end)));
-    Status status = database_.run(insert_sql(prepared_.serialized_piece, excepted));
+                    quote_duckdb_identifier(domain_.name), table, row_column, range.first, row_column, range.end)));
+    Status status = database_.run(insert_sql(prepared_.piece, excepted));
     if (status.ok()) continue;
     if (status.error().code == ErrorCode::kResourceExhausted) return status;
     if (range.end - range.first > 1) {
@@ -228,7 +197,7 @@ Status ViewRun::fail_row(const std::string& table, uint64_t row, const std::stri
 
 // A value that its type cannot hold is NULL to the SQL, which would compute with it; the pipeline sets such a row aside.
 Status ViewRun::remove_uncomputable() {
-  std::string table = "source." + quote_duckdb_identifier(domain_->name);
+  std::string table = "source." + quote_duckdb_identifier(domain_.name);
   for (const std::string& column : prepared_.computed) {
     std::string held = fmt::format("json_extract_string({}, {})", texts_column, member_path(column));
     ASSIGN_OR_RETURN(auto rows,
@@ -283,14 +252,62 @@ std::vector<size_t> key_columns(const PreparedView& prepared, const DomainTable&
   return result.size() == domain.key.size() ? result : std::vector<size_t>{};
 }
 
-Result<SourceAnswer> run_view(ScratchDatabase& database, const VerifyView& view, const PreparedView& prepared,
-                              const DomainTable* domain, const std::vector<VerifyKey>& dead_letters) {
-  CHECK(!prepared.by_row || domain != nullptr);
+std::string key_json_of(const std::vector<std::optional<std::string>>& key) {
+  nlohmann::json out = nlohmann::json::array();
+  for (const auto& value : key) out.push_back(value ? nlohmann::json(*value) : nlohmann::json());
+  return out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+Result<SourceAnswer> run_by_row(ScratchDatabase& database, const VerifyView& view, const PreparedView& prepared,
+                                const DomainTable& domain, const std::vector<VerifyKey>& dead_letters) {
+  CHECK(prepared.by_row);
   ViewRun run(database, view, prepared, domain);
-  RETURN_IF_ERROR(run.create());
-  RETURN_IF_ERROR(run.check_columns());
+  RETURN_IF_ERROR(create_source_rows(database, view));
   RETURN_IF_ERROR(run.run_all(dead_letters));
   return run.take();
+}
+
+Result<SourceAnswer> take_answer(ScratchDatabase& database, const VerifyView& view, const std::vector<size_t>& key,
+                                 const std::set<std::string>& dead) {
+  std::vector<std::optional<std::string>> names;
+  std::vector<std::string> columns;
+  for (size_t i = 0; i < view.columns.size(); ++i) {
+    names.push_back(view.columns[i].name);
+    columns.push_back(fmt::format("{} AS c{}", quote_duckdb_identifier(view.columns[i].name), i));
+  }
+  std::string table = "answer." + quote_duckdb_identifier(view.name);
+  auto insert = [&](bool depends) {
+    return database.run(insert_rows_sql(view, names, "CAST(NULL AS BIGINT)",
+                                        fmt::format("(SELECT {}, {} FROM {} WHERE {} = {})", fmt::join(columns, ", "),
+                                                    texts_column, table, depends_column, depends),
+                                        false));
+  };
+  SourceAnswer answer;
+  RETURN_IF_ERROR(create_source_rows(database, view));
+  RETURN_IF_ERROR(insert(true));
+  std::vector<std::string> parts;
+  for (size_t i = 0; i < view.columns.size(); ++i) {
+    if (key.empty()) parts.push_back(compared_text(view, i, "s"));
+  }
+  for (size_t column : key) parts.push_back(compared_text(view, column, "s"));
+  ASSIGN_OR_RETURN(auto depending,
+                   database.rows(fmt::format("SELECT DISTINCT CAST(to_json([{}]) AS VARCHAR) FROM main.s LIMIT {}",
+                                             fmt::join(parts, ", "), failed_rows_max + 1)));
+  if (depending.size() > failed_rows_max) {
+    return Error{ErrorCode::kInvalidInput,
+                 fmt::format("more than {} rows depend on values that their types cannot hold", failed_rows_max)};
+  }
+  for (ScratchRow& row : depending) {
+    std::string text = row[0].value_or("");
+    if (!key.empty() && dead.contains(text)) {
+      answer.excepted_keys.push_back(std::move(text));
+    } else {
+      answer.failed.push_back({std::move(text), "it depends on a value that its type cannot hold"});
+    }
+  }
+  RETURN_IF_ERROR(create_source_rows(database, view));
+  RETURN_IF_ERROR(insert(false));
+  return answer;
 }
 
 std::string analytics_query(const VerifyView& view, const std::vector<size_t>& key,

@@ -3,6 +3,7 @@
 // analytics'.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,17 +20,23 @@ struct FailedRow {
 struct SourceAnswer {
   std::vector<FailedRow> failed;           // rows on which the SQL fails, and which are not among the dead letters
   std::vector<std::string> excepted_keys;  // dead letters that are in the source
-  std::vector<std::string> notes;          // types that are not the pipeline's
 };
+
+// The key as RowDifference has it: a JSON array of texts.
+std::string key_json_of(const std::vector<std::optional<std::string>>& key);
 
 // Which of the view's columns are its domain's key, in the key's order; empty where it does not pass it through whole.
 std::vector<size_t> key_columns(const PreparedView& prepared, const DomainTable& domain);
 
-// Runs the view over the loaded domains into main.s (row BIGINT, excepted BOOLEAN, c0 …, texts). Rows of dead letters are
-// computed apart: where they can be, they are in main.s as excepted. `domain` is the one of a view by row, else null.
-// An error is about the view: SQL that does not run on these tables, other columns than declared.
-Result<SourceAnswer> run_view(ScratchDatabase& database, const VerifyView& view, const PreparedView& prepared,
-                              const DomainTable* domain, const std::vector<VerifyKey>& dead_letters);
+// Runs a view of one domain's rows over the loaded domain into main.s (row BIGINT, excepted BOOLEAN, c0 …, texts). Rows of
+// dead letters are computed apart: where they can be, they are in main.s as excepted. An error is about the view.
+Result<SourceAnswer> run_by_row(ScratchDatabase& database, const VerifyView& view, const PreparedView& prepared,
+                                const DomainTable& domain, const std::vector<VerifyKey>& dead_letters);
+
+// The same from the view's table answer.NAME (view_evaluation.h). A row that depends on a value that its type cannot hold has
+// failed, unless its key, of the columns `key`, is among the `dead` ones: that one is excepted.
+Result<SourceAnswer> take_answer(ScratchDatabase& database, const VerifyView& view, const std::vector<size_t>& key,
+                                 const std::set<std::string>& dead);
 
 // ClickHouse SQL that reads the view's rows; `key` and `keys`: these rows only, where their types allow to say so.
 std::string analytics_query(const VerifyView& view, const std::vector<size_t>& key, const std::vector<VerifyKey>* keys);

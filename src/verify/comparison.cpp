@@ -22,8 +22,8 @@ std::string key_json(const VerifyView& view, const char* table, const std::vecto
 
 class Comparer {
  public:
-  Comparer(ScratchDatabase& database, const VerifyView& view, const std::vector<size_t>& key, size_t differences_max)
-      : database_(database), view_(view), key_(key), differences_max_(differences_max) {}
+  Comparer(ScratchDatabase& database, const VerifyView& view, const CompareOptions& options)
+      : database_(database), view_(view), options_(options), key_(options.key) {}
 
   Result<Comparison> run() {
     RETURN_IF_ERROR(find_odd_rows());
@@ -44,8 +44,8 @@ class Comparer {
 
   ScratchDatabase& database_;
   const VerifyView& view_;
+  const CompareOptions& options_;
   const std::vector<size_t>& key_;
-  size_t differences_max_;
   Comparison result_;
 };
 
@@ -78,7 +78,12 @@ Status Comparer::find_odd_rows() {
 
 std::string Comparer::differs(size_t column) const {
   std::string condition = fmt::format("s.c{0} IS DISTINCT FROM a.c{0}", column);
-  if (is_floating(view_.columns[column].type)) {
+  if (options_.exact_averages.contains(column)) {
+    condition += fmt::format(
+        " AND nextafter(s.c{0}, CAST('inf' AS DOUBLE)) IS DISTINCT FROM a.c{0} AND "
+        "nextafter(s.c{0}, CAST('-inf' AS DOUBLE)) IS DISTINCT FROM a.c{0}",
+        column);
+  } else if (is_floating(view_.columns[column].type)) {
     condition += fmt::format(
         " AND coalesce(NOT (abs(CAST(s.c{0} AS DOUBLE) - a.c{0}) <= 1e-9 * greatest(abs(s.c{0}), abs(a.c{0}))) OR "
         "isnan(s.c{0}) OR "
@@ -105,7 +110,7 @@ std::string Comparer::cells(const char* left, const char* right) const {
 // `sql` gives (key, source version, cells or NULL).
 Status Comparer::gather(FindingKind kind, const std::string& sql) {
   ASSIGN_OR_RETURN(uint64_t count, database_.number("SELECT count(*) FROM (" + sql + ")"));
-  size_t room = differences_max_ - std::min(differences_max_, result_.differences.size());
+  size_t room = options_.differences_max - std::min(options_.differences_max, result_.differences.size());
   if (count > room) result_.more[kind] += count - room;
   ASSIGN_OR_RETURN(auto rows, database_.rows(fmt::format("SELECT * FROM ({}) ORDER BY ALL LIMIT {}", sql, room)));
   for (ScratchRow& row : rows) {
@@ -196,9 +201,8 @@ Status Comparer::as_multiset() {
 
 }  // namespace
 
-Result<Comparison> compare(ScratchDatabase& database, const VerifyView& view, const std::vector<size_t>& key,
-                           size_t differences_max) {
-  return Comparer(database, view, key, differences_max).run();
+Result<Comparison> compare(ScratchDatabase& database, const VerifyView& view, const CompareOptions& options) {
+  return Comparer(database, view, options).run();
 }
 
 Status keep_keys(ScratchDatabase& database, const VerifyView& view, const std::vector<size_t>& key,
@@ -210,9 +214,13 @@ Status keep_keys(ScratchDatabase& database, const VerifyView& view, const std::v
     RETURN_IF_ERROR(loader.add({&cell, 1}));
   }
   RETURN_IF_ERROR(loader.flush());
-  return database.run(
-      "CREATE OR REPLACE TABLE main.a AS SELECT a.* FROM main.a AS a SEMI JOIN main.__keys AS kept ON kept.k = " +
-      key_json(view, "a", key));
+  for (const char* side : {"s", "a"}) {
+    RETURN_IF_ERROR(database.run(fmt::format(
+        "CREATE OR REPLACE TABLE main.{0} AS SELECT {0}.* FROM main.{0} AS {0} SEMI JOIN main.__keys AS kept ON "
+        "kept.k = {1}",
+        side, key_json(view, side, key))));
+  }
+  return {};
 }
 
 std::string key_for_people(const VerifyView& view, const std::vector<size_t>& key, const std::string& key_json) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,11 +26,14 @@ struct Comparison {
   uint64_t excepted_absent = 0;  // excepted rows that the analytics do not have
 };
 
-// `key`: columns of the view; empty: as a multiset of rows.
-Result<Comparison> compare(ScratchDatabase& database, const VerifyView& view, const std::vector<size_t>& key,
-                           size_t differences_max);
+struct CompareOptions {
+  std::vector<size_t> key;  // columns of the view; empty: as a multiset of rows
+  std::set<size_t> exact_averages;  // columns that may differ by one unit in the last place, and no more
+  size_t differences_max = 0;
+};
+Result<Comparison> compare(ScratchDatabase& database, const VerifyView& view, const CompareOptions& options);
 
-// Leaves in main.a only rows with these keys, as RowDifference has them.
+// Leaves in main.s and main.a only rows with these keys, as RowDifference has them.
 Status keep_keys(ScratchDatabase& database, const VerifyView& view, const std::vector<size_t>& key,
                  const std::vector<std::string>& keys);
 

@@ -215,6 +215,8 @@ Result<DomainTable> describe_domain(const VerifyDomain& domain, SourceTable tabl
   return result;
 }
 
+Status create_domain(ScratchDatabase& database, DomainTable& domain) { return Loader(database, domain, {}).create(); }
+
 Status load_domain(ScratchDatabase& database, SourceReader& reader, DomainTable& domain, const LoadOptions& options) {
   Loader loader(database, domain, options);
   RETURN_IF_ERROR(loader.create());

@@ -29,6 +29,9 @@ struct DomainTable {
 // Matches the domain's columns with the table's, by name.
 Result<DomainTable> describe_domain(const VerifyDomain& domain, SourceTable table);
 
+// Its tables, empty: enough for SQL to be bound.
+Status create_domain(ScratchDatabase& database, DomainTable& domain);
+
 struct LoadOptions {
   const std::vector<VerifyKey>* keys = nullptr;  // these rows only
   uint64_t rows_per_second = 0;  // 0: unlimited

@@ -4,6 +4,8 @@
 
 #include <charconv>
 
+#include "verify/exact_functions.h"
+
 namespace tributary {
 namespace {
 
@@ -90,6 +92,7 @@ Result<std::unique_ptr<ScratchDatabase>> ScratchDatabase::open(const std::string
   if (duckdb_connect(scratch->database_, &scratch->connection_) != DuckDBSuccess) {
     return Error{ErrorCode::kInternal, "could not connect to DuckDB"};
   }
+  RETURN_IF_ERROR(add_exact_functions(scratch->connection_));
   // Serialized statements run on a connection of their own, which sees global settings only.
   for (const char* setting : {"SET GLOBAL TimeZone = 'UTC'", "SET GLOBAL enable_external_access = false",
                               "SET GLOBAL lock_configuration = true"}) {

@@ -12,9 +12,20 @@
 //   Result<VerifyReport> report = verify(request, ports);
 //   if (report.ok() && !report->clean()) exit code 1
 //
-// Comparison: decimals, integers, dates, timestamps, uuids, text and bytes are exact; doubles within 1e-9 relative, NaN
-// equals NaN, -0 equals 0. A value that its type cannot hold is compared by its text. A view that passes its domain's
-// whole key through is compared by key; any other one as a multiset of rows.
+// Views may join, aggregate, take first rows, unite and read other views. In batch their SQL means exactly what it means in the
+// pipeline (aggregate_rewrite.h): sums of doubles are exact sums rounded once, averages of integers and decimals exact quotients
+// rounded once; of rows equal in the ORDER BY of QUALIFY row_number() = 1 the first one by the output columns wins, ascending,
+// NULLs last; of rows equal in the order of arg_min and arg_max the least argument.
+//
+// Comparison: decimals, integers, dates, timestamps, uuids, text and bytes are exact, so sums of integers and decimals are;
+// doubles within 1e-9 relative, NaN equals NaN, -0 equals 0. Since batch sums of doubles are exact, too, no bound has to allow
+// for cancellation: 1e16 + 1 - 1e16 is 1 on both sides, also in the views above. A column that is avg() of integers or
+// decimals and nothing else may differ by one unit in the last place. A value that its type cannot hold is compared by its
+// text, also where it went through joins, unions and groups; a row that was computed with it must be a dead letter.
+//
+// A view of one domain's rows that passes the domain's whole key through is compared by that key, any other one by its `key`,
+// and without one (or with doubles in it) as a multiset of rows. While writers go on, rows that differ are read again by the
+// domain's key; for other views all domains are read again in one new snapshot, and the differing rows are looked at.
 //
 // Memory is bounded by `memory_bytes_max`: what is above it goes to `scratch_directory`.
 #pragma once
@@ -41,10 +52,14 @@ struct VerifyDomain {
   std::vector<std::string> key;  // columns of the row key. Empty: the table's replica identity, else its primary key
 };
 
+// Its SQL may name domains and earlier views of the request. An earlier view's rows are what its own SQL gives in batch, never
+// what the analytics hold. A domain hides a view of the same name.
 struct VerifyView {
   std::string name;  // also of its relation in the analytics
   std::string sql;  // of a view that is a whole domain: SELECT * FROM domain
   std::vector<OutputColumn> columns;  // in the order of the SQL's result
+  std::vector<std::string> key;  // columns of its that are unique together, per client; empty: none known
+  bool compared = true;  // false: only a definition for the views that read it
 };
 
 // `client.name` in a view's SQL: CAST('text' AS type), NULL without a text.
@@ -65,7 +80,7 @@ struct VerifyClient {
 struct VerifyRequest {
   std::vector<VerifyClient> clients;
   std::vector<VerifyDomain> domains;
-  std::vector<VerifyView> views;
+  std::vector<VerifyView> views;  // each after those that it reads
   std::string scratch_directory;  // exists; files in it are gone when verify() returns
   size_t memory_bytes_max = size_t{512} << 20;  // for each client's comparison; clients are compared one by one
   bool live = false;  // the pipeline is running: wait for marks, read again what differs
@@ -81,6 +96,14 @@ struct VerifyRequest {
 
 // The values of a row key's columns, as PostgreSQL's text, in the key's order.
 using VerifyKey = std::vector<std::string>;
+
+// A row that is withdrawn since it could not be processed.
+struct VerifyDeadLetter {
+  // Whose row it is: a domain or an earlier view that the view's SQL names, for a row that counts as absent in it; the view
+  // itself, for a row of its result (a group).
+  std::string relation;
+  std::vector<std::optional<std::string>> key;  // by the relation's `key`, as PostgreSQL's text; nullopt: NULL
+};
 
 struct VerifyProgress {
   ClientId client;
@@ -98,8 +121,11 @@ struct VerifyPorts {
   // Called only with `live`.
   std::function<Result<bool>(const ClientId& client, uint64_t lsn, std::chrono::milliseconds limit)>
       wait_until_queryable;
-  // Rows that are withdrawn from the view since they could not be processed: by the key of the domain's row. May be empty.
+  // Rows that are withdrawn from a view of one domain's rows since they could not be processed: by the key of the domain's
+  // row. May be empty.
   std::function<Result<std::vector<VerifyKey>>(const ClientId& client, const std::string& view)> dead_letters;
+  // The same for views of any kind; asked instead of dead_letters where it is set.
+  std::function<Result<std::vector<VerifyDeadLetter>>(const ClientId& client, const std::string& view)> dead_rows;
   std::function<void(const VerifyProgress&)> progress;  // may be empty
 };
 
@@ -108,7 +134,8 @@ enum class FindingKind : uint8_t {
   kUnexpected,  // the analytics have a row that the source's answer does not have
   kDifferent,  // both have the key, with other values
   kDuplicate,  // the analytics have the row more than once
-  kFailed,  // the SQL fails on this row of the source, which is not among the dead letters
+  kFailed,  // the SQL fails on this row ("orders id=7" where the view has several relations), or the group needs a value
+  // that cannot be held; and it is not among the dead letters
 };
 std::string_view finding_name(FindingKind kind);  // "missing"
 
@@ -134,7 +161,8 @@ struct ViewReport {
   std::vector<Finding> samples;
   uint64_t excepted = 0;  // dead-lettered rows that are absent, as they should be
   std::vector<std::string> excepted_keys;  // the first `samples_max`
-  uint64_t unsettled = 0;  // rows that changed in every round, and could not be judged
+  uint64_t unsettled = 0;  // rows that changed in every round, and could not be judged: a group that is written to all
+      // the time. With the writers stopped there are none
   int rounds = 1;  // readings it took
   bool skipped = false;  // clean by the state file
   std::vector<std::string> notes;

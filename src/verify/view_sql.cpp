@@ -5,27 +5,13 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "verify/aggregate_rewrite.h"
 #include "verify/value_types.h"
 
 namespace tributary {
 namespace {
 
 using Json = nlohmann::json;
-
-Result<Json> parse_sql(ScratchDatabase& database, std::string_view sql) {
-  ASSIGN_OR_RETURN(std::string text,
-                   database.text("SELECT CAST(json_serialize_sql(CAST(? AS VARCHAR)) AS VARCHAR)", sql));
-  Json tree = Json::parse(text, nullptr, false);
-  if (tree.is_discarded()) return Error{ErrorCode::kInternal, "DuckDB's syntax tree is no JSON"};
-  if (tree.value("error", false)) {
-    return Error{ErrorCode::kInvalidInput,
-                 "the view's SQL: " + tree.value("error_message", std::string("is not valid"))};
-  }
-  if (tree["statements"].size() != 1) {
-    return Error{ErrorCode::kInvalidInput, "the view's SQL is not one SELECT statement"};
-  }
-  return tree;
-}
 
 Result<Json> attribute_node(ScratchDatabase& database, const VerifyAttribute& attribute, const std::string& alias) {
   std::string value = attribute.text ? quote_duckdb_text(*attribute.text) : "NULL";
@@ -140,6 +126,20 @@ void gather_columns(const Json& node, const std::vector<std::string>& columns, s
   for (const Json& child : node) gather_columns(child, columns, out);
 }
 
+// Every name that may be a column's; a * may be all.
+void gather_used(const Json& node, std::optional<std::set<std::string>>& out) {
+  if (is_node(node, "STAR")) out.reset();
+  if (!out) return;
+  if (is_node(node, "COLUMN_REF")) {
+    for (const Json& part : node["column_names"]) out->insert(lower_case(part.get<std::string>()));
+  }
+  if (node.is_object() && node.contains("using_columns")) {
+    for (const Json& name : node["using_columns"]) out->insert(lower_case(name.get<std::string>()));
+  }
+  if (!node.is_object() && !node.is_array()) return;
+  for (const Json& child : node) gather_used(child, out);
+}
+
 Json column_node(const std::string& relation, const char* column) {
   return {{"class", "COLUMN_REF"},
           {"type", "COLUMN_REF"},
@@ -175,22 +175,26 @@ void carry_row_along(Json& select, const std::vector<std::string>& columns, Prep
 
 Result<PreparedView> prepare_view(ScratchDatabase& database, const std::string& sql,
                                   const std::map<std::string, std::vector<std::string>>& relation_columns,
+                                  const std::set<std::string>& domains,
                                   const std::vector<VerifyAttribute>& attributes) {
   ASSIGN_OR_RETURN(Json tree, parse_sql(database, sql));
   TreeWalk walk{.database = database, .attributes = attributes, .relations = {}};
   RETURN_IF_ERROR(walk.visit(tree));
   PreparedView view{.relations = std::move(walk.relations)};
-  Json& select = tree["statements"][0]["node"];
-  if (view.relations.size() == 1 && is_by_row(database, select)) {
-    if (auto columns = relation_columns.find(view.relations[0]); columns != relation_columns.end()) {
-      view.by_row = true;
-      carry_row_along(select, columns->second, view);
-    }
+  for (const std::string& relation : view.relations) {
+    if (!relation_columns.contains(relation)) return view;  // the caller sees it in `relations`
   }
-  view.serialized = tree.dump(-1, ' ', false, Json::error_handler_t::replace);
-  if (view.by_row) {
+  view.used.emplace();
+  gather_used(tree, view.used);
+  ASSIGN_OR_RETURN(view.exact_averages, rewrite_aggregates(database, tree));
+  view.answer = readable(database, tree);
+  Json& select = tree["statements"][0]["node"];
+  if (view.relations.size() == 1 && domains.contains(view.relations[0]) && is_by_row(database, select)) {
+    view.by_row = true;
+    carry_row_along(select, relation_columns.at(view.relations[0]), view);
+    view.rows = readable(database, tree);
     select["from_table"]["schema_name"] = "piece";
-    view.serialized_piece = tree.dump(-1, ' ', false, Json::error_handler_t::replace);
+    view.piece = readable(database, tree);
   }
   return view;
 }

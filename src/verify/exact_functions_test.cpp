@@ -1,0 +1,68 @@
+#include "verify/exact_functions.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "verify/scratch_database.h"
+
+namespace tributary {
+namespace {
+
+class ExactFunctions : public ::testing::Test {
+ protected:
+  ExactFunctions() {
+    auto opened = ScratchDatabase::open(std::filesystem::temp_directory_path(), size_t{256} << 20);
+    CHECK(opened.ok(), "{}", opened.error().message);
+    database_ = std::move(opened).value();
+  }
+
+  std::string value(const std::string& sql) {
+    auto rows = database_->rows("SELECT CAST(v AS VARCHAR) FROM (" + sql + ") AS q(v)");
+    if (!rows.ok()) return rows.error().message;
+    return rows->at(0).at(0).value_or("NULL");
+  }
+
+  std::unique_ptr<ScratchDatabase> database_;
+};
+
+TEST_F(ExactFunctions, ASumDoesNotDependOnOrderAndDoesNotCancel) {
+  EXPECT_EQ(value("SELECT exact_sum(x) FROM (VALUES (1e16), (1e0), (-1e16), (NULL)) AS t(x)"), "1.0");
+  EXPECT_EQ(value("SELECT exact_sum(x) FROM (VALUES (-1e308), (-1e308), (1e308), (-5e-324), (1e308)) AS t(x)"),
+            "-5e-324");
+  EXPECT_EQ(value("SELECT exact_sum(x) FROM (VALUES (-1.5e0), (0.25e0)) AS t(x)"), "-1.25");
+  // DuckDB's own sum is 10000.000000018848.
+  EXPECT_EQ(value("SELECT exact_sum(0.1e0) FROM range(100000)"), "10000.0");
+  EXPECT_EQ(value("SELECT exact_sum(x) FROM (VALUES (NULL::DOUBLE)) AS t(x)"), "NULL");
+  EXPECT_EQ(value("SELECT exact_sum(x) FROM (VALUES (1.5e0), ('inf'::DOUBLE)) AS t(x)"), "inf");
+  EXPECT_EQ(value("SELECT exact_sum(x) FROM (VALUES ('-inf'::DOUBLE), ('inf'::DOUBLE)) AS t(x)"), "nan");
+  // 2^53 + 1 lies between two doubles; to even, unless there is more below it.
+  EXPECT_EQ(value("SELECT exact_sum(x)::HUGEINT FROM (VALUES (9007199254740992e0), (1e0)) AS t(x)"),
+            "9007199254740992");
+  EXPECT_EQ(value("SELECT exact_sum(x)::HUGEINT FROM (VALUES (9007199254740992e0), (1e0), (1e-300)) AS t(x)"),
+            "9007199254740994");
+}
+
+TEST_F(ExactFunctions, SumsOfManyGroupsWithAFilter) {
+  EXPECT_EQ(
+      value("SELECT count(*) FROM (SELECT i % 5000 AS g, exact_sum(CAST(i AS DOUBLE)) FILTER (WHERE i % 2 = 0) AS s, "
+            "sum(i) FILTER (WHERE i % 2 = 0) AS n FROM range(200000) AS t(i) GROUP BY g) WHERE s IS DISTINCT FROM n"),
+      "0");
+}
+
+TEST_F(ExactFunctions, AQuotientIsRoundedOnce) {
+  EXPECT_EQ(exact_quotient("-10.00", 3), -10.0 / 3);
+  EXPECT_EQ(exact_quotient("0.00", 7), 0.0);
+  EXPECT_EQ(exact_quotient("0.000000000000000001", 1'000'000'000'000), 1e-30);
+  EXPECT_EQ(exact_quotient("99999999999999999999999999999999999999", 1), 1e38);
+  EXPECT_EQ(exact_quotient("2.01", 3), 0.67);
+  EXPECT_EQ(exact_quotient("18014398509481986", 2), 9007199254740992.0);  // 2^53 + 1: to even
+  EXPECT_EQ(exact_quotient("18014398509481986.000000000000000000001", 2), 9007199254740994.0);
+  EXPECT_EQ(value("SELECT exact_quotient('1', 0)"), "NULL");
+  EXPECT_EQ(value("SELECT sum(q) FROM (SELECT exact_quotient(CAST(sum(x) AS VARCHAR), count(x)) AS q "
+                  "FROM (VALUES (1.10, 1), (1.13, 1), (NULL, 2)) AS t(x, g) GROUP BY g)"),
+            "1.115");
+}
+
+}  // namespace
+}  // namespace tributary
