@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
@@ -7,6 +8,7 @@
 #include "app/control.h"
 #include "app/source_schemas.h"
 #include "model/row_key.h"
+#include "runtime/state_cleanup.h"
 #include "verify/verify.h"
 
 namespace tributary {
@@ -36,19 +38,9 @@ class Pipe {
   Result<bool> wait(const ClientId& client, std::chrono::milliseconds limit) {
     return control_wait(pipeline_, client, limit);
   }
-  Result<std::vector<VerifyKey>> dead_letters(const ClientId& client, const std::string& view) {
-    std::vector<std::string> keys;
-    if (running_) {
-      ASSIGN_OR_RETURN(keys, control_dead_letters(pipeline_, client, view));
-    } else {
-      ASSIGN_OR_RETURN(keys, stored_dead_letter_keys(*assembly_->storage, client, view));
-    }
-    std::vector<VerifyKey> values;
-    for (const std::string& key : keys) {
-      VerifyKey& row = values.emplace_back();
-      for (auto& value : row_key_values(key)) row.push_back(value.value_or(""));
-    }
-    return values;
+  Result<std::vector<std::string>> dead_letters(const ClientId& client, const std::string& view) {
+    return running_ ? control_dead_letters(pipeline_, client, view)
+                    : stored_dead_letter_keys(*assembly_->storage, client, view);
   }
 
  private:
@@ -56,6 +48,21 @@ class Pipe {
   bool running_;
   std::unique_ptr<Assembly> assembly_;
 };
+
+// The relation whose row a node's row is, as long as only filters and projections are between them; else the view's own.
+std::string relation_of_node(const ViewPlan& plan, size_t node) {
+  while (node < plan.nodes.size() && plan.nodes[node].kind == NodeKind::kMap) node = plan.nodes[node].inputs[0];
+  bool leaf = node < plan.nodes.size() &&
+              (plan.nodes[node].kind == NodeKind::kDomain || plan.nodes[node].kind == NodeKind::kView);
+  return leaf ? plan.nodes[node].relation : plan.name;
+}
+
+// A dead letter's key names a node of the view's plan, or is the key of its only domain's row.
+VerifyDeadLetter dead_letter_of(const ViewPlan& plan, const std::string& key) {
+  std::string row_key = domain_key(key);
+  size_t node = row_key.size() == key.size() ? plan.nodes.size() - 1 : static_cast<uint8_t>(key[1]);
+  return {relation_of_node(plan, node), row_key_values(row_key)};
+}
 
 std::vector<VerifyClient> clients_to_verify(const Pipeline& pipeline, const CompiledPipeline& compiled,
                                             const std::string& only) {
@@ -90,11 +97,11 @@ VerifyRequest request_of(const Pipeline& pipeline, const CompiledPipeline& compi
     request.domains.push_back({name, domain.relation.columns, domain.relation.key});
   }
   for (const ViewPlan& plan : compiled.views) {
-    if (!options.view.empty() && plan.name != options.view) continue;
-    VerifyView view{plan.name, "SELECT * FROM \"" + plan.name + "\"", plan.columns()};
+    VerifyView view{.name = plan.name, .sql = "SELECT * FROM \"" + plan.name + "\"", .columns = plan.columns(), .key = plan.key};
     for (const ViewConfig& config : pipeline.views) {
       if (config.name == plan.name) view.sql = config.sql;
     }
+    view.compared = options.view.empty() || plan.name == options.view;
     request.views.push_back(std::move(view));
   }
   return request;
@@ -134,7 +141,7 @@ int verify_command(const VerifyOptions& options) {
     return exit_config;
   }
   VerifyRequest request = request_of(pipeline, checked.compiled, options);
-  if (request.views.empty()) {
+  if (std::none_of(request.views.begin(), request.views.end(), [](const VerifyView& view) { return view.compared; })) {
     std::fprintf(stderr, "tributary: %s\n",
                  options.view.empty() ? "there is no view to verify: the lock file knows no table yet; run the pipeline first"
                                       : ("there is no view " + options.view).c_str());
@@ -152,7 +159,16 @@ int verify_command(const VerifyOptions& options) {
       },
       .wait_until_queryable = [&](const ClientId& client, uint64_t,
                                   std::chrono::milliseconds limit) { return (*pipe)->wait(client, limit); },
-      .dead_letters = [&](const ClientId& client, const std::string& view) { return (*pipe)->dead_letters(client, view); },
+      .dead_letters = {},
+      .dead_rows = [&](const ClientId& client, const std::string& view) -> Result<std::vector<VerifyDeadLetter>> {
+        ASSIGN_OR_RETURN(auto keys, (*pipe)->dead_letters(client, view));
+        std::vector<VerifyDeadLetter> letters;
+        for (const ViewPlan& plan : checked.compiled.views) {
+          if (plan.name != view) continue;
+          for (const std::string& key : keys) letters.push_back(dead_letter_of(plan, key));
+        }
+        return letters;
+      },
       .progress = {}};
   if (::isatty(STDERR_FILENO) != 0) {
     ports.progress = [](const VerifyProgress& progress) {

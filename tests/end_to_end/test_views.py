@@ -80,6 +80,7 @@ def test_views_follow_every_change_and_kills(shops, pipelines):
     for client, database in (("acme", acme), ("globex", globex)):
         counts = judged_by_postgres(pipeline, client, database)
         assert min(counts.values()) > 0, counts
+    pipeline.verify_clean()
     acme.execute("TRUNCATE orders, order_items")
     pipeline.wait_queryable()
     judged_by_postgres(pipeline, "acme", acme)
@@ -145,6 +146,7 @@ def test_a_changed_file_computes_changed_views_again(shops, pipelines):
     assert [(row["plan"], int(row["users"])) for row in rows] == [("silver", users)]
     judged_by_postgres(pipeline, "acme", acme, changed)
     writer.close()
+    pipeline.verify_clean()
 
 
 def test_rows_that_cannot_be_computed_are_listed_shown_and_computed_again(shops, pipelines):
@@ -156,6 +158,7 @@ def test_rows_that_cannot_be_computed_are_listed_shown_and_computed_again(shops,
     pipeline.wait_queryable()
     assert [int(row["id"]) for row in pipeline.query("acme", "SELECT id FROM numbers ORDER BY id")] == [1, 3]
     assert int(pipeline.value("acme", "SELECT total FROM total")) == 40
+    pipeline.verify_clean()
     letters = pipeline.command("dead-letters", "list").expect(ExitCode.OK).output
     assert letters.count("no number") == 2 and "numbers" in letters and "total" in letters
     shown = pipeline.command("dead-letters", "show", "--view", "numbers").expect(ExitCode.OK).output
