@@ -206,8 +206,9 @@ int run_command(const RunOptions& options) {
     return exit_config;
   }
   bool capture_only = options.stages == "capture";
-  auto opened = Assembly::open(pipeline, std::get<LockFile>(std::move(lock)),
-                               {.engine = !capture_only, .process = !capture_only, .capture = true}, say);
+  auto opened = Assembly::open(
+      pipeline, std::get<LockFile>(std::move(lock)),
+      {.engine = !capture_only, .process = !capture_only, .capture = true, .bulk = options.read != "streaming"}, say);
   if (!opened.ok()) return print_error(opened.error());
   Assembly& assembly = **opened;
   auto control = ControlServer::listen(control_socket_path(pipeline.data), control_handler(assembly));
