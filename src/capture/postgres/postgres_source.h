@@ -51,7 +51,7 @@ struct PostgresCaptureOptions {
 
   // Table reads aim at chunks of this size.
   size_t chunk_rows = 65'536;
-  size_t chunk_bytes = size_t{8} << 20;
+  size_t chunk_bytes = size_t{16} << 20;
   uint64_t chunk_first_blocks = 64;
 };
 
