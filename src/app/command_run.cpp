@@ -17,6 +17,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::chrono::milliseconds tick{100};
+constexpr std::chrono::milliseconds tick_until_caught_up{10};
 constexpr std::chrono::seconds status_interval{1};
 constexpr std::chrono::seconds report_interval{10};
 constexpr std::chrono::hours retention_interval{1};
@@ -152,7 +153,7 @@ int drive(Assembly& assembly, StopSignals& signals, const RunOptions& options) {
   auto next_retention = next_status;
   bool done = false;
   while (!done) {
-    bool told_to_stop = signals.wait(tick);
+    bool told_to_stop = signals.wait(options.until_caught_up ? tick_until_caught_up : tick);
     done = told_to_stop || (options.until_caught_up && caught_up.reached());
     auto now = std::chrono::steady_clock::now();
     if (!done && now < next_status) continue;
