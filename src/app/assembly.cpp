@@ -61,7 +61,7 @@ Result<std::unique_ptr<Assembly>> Assembly::open(const Pipeline& pipeline, LockF
     all->validator_queries = std::make_unique<ClickHouseQueries>(engine_endpoint(*all->engine), whole_tables);
   }
   if (parts.process) RETURN_IF_ERROR(all->open_process(std::move(lock)));
-  if (parts.capture) all->open_capture();
+  if (parts.capture) all->open_capture(parts.bulk);
   return all;
 }
 
@@ -105,8 +105,9 @@ Status Assembly::open_process(LockFile lock) {
   return {};
 }
 
-void Assembly::open_capture() {
+void Assembly::open_capture(bool bulk) {
   PostgresCaptureOptions options;
+  options.bulk = bulk;
   options.temp_directory = directory->spill();
   source = make_postgres_source(capture_clients(pipeline), *log, std::move(options));
 }

@@ -26,6 +26,7 @@ struct AssemblyParts {
   bool engine = false;
   bool process = false;
   bool capture = false;
+  bool bulk = true;  // capture may read in bulk what is far behind; else it streams alone
 };
 
 using LogLine = std::function<void(const std::string&)>;
@@ -58,7 +59,7 @@ struct Assembly {
 
  private:
   Status open_process(LockFile lock);
-  void open_capture();
+  void open_capture(bool bulk);
 };
 
 // The capture's view of the pipeline file.

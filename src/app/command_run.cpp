@@ -1,7 +1,7 @@
 #include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <map>
 #include <thread>
@@ -17,6 +17,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::chrono::milliseconds tick{100};
+constexpr std::chrono::milliseconds tick_until_caught_up{10};
 constexpr std::chrono::seconds status_interval{1};
 constexpr std::chrono::seconds report_interval{10};
 constexpr std::chrono::hours retention_interval{1};
@@ -152,7 +153,7 @@ int drive(Assembly& assembly, StopSignals& signals, const RunOptions& options) {
   auto next_retention = next_status;
   bool done = false;
   while (!done) {
-    bool told_to_stop = signals.wait(tick);
+    bool told_to_stop = signals.wait(options.until_caught_up ? tick_until_caught_up : tick);
     done = told_to_stop || (options.until_caught_up && caught_up.reached());
     auto now = std::chrono::steady_clock::now();
     if (!done && now < next_status) continue;
@@ -206,8 +207,9 @@ int run_command(const RunOptions& options) {
     return exit_config;
   }
   bool capture_only = options.stages == "capture";
-  auto opened = Assembly::open(pipeline, std::get<LockFile>(std::move(lock)),
-                               {.engine = !capture_only, .process = !capture_only, .capture = true}, say);
+  auto opened = Assembly::open(
+      pipeline, std::get<LockFile>(std::move(lock)),
+      {.engine = !capture_only, .process = !capture_only, .capture = true, .bulk = options.read != "streaming"}, say);
   if (!opened.ok()) return print_error(opened.error());
   Assembly& assembly = **opened;
   auto control = ControlServer::listen(control_socket_path(pipeline.data), control_handler(assembly));

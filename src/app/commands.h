@@ -18,6 +18,7 @@ struct RunOptions {
   std::string file;
   bool until_caught_up = false;
   std::string stages;  // "": all; "capture"
+  std::string read = "auto";  // or "streaming"
 };
 int run_command(const RunOptions& options);
 

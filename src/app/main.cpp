@@ -52,6 +52,11 @@ int parse_and_run(int argc, char** argv) {
   run->add_flag("--until-caught-up", run_options.until_caught_up,
                 "end when all that the sources had committed at the start is queryable");
   run->add_option("--stages", run_options.stages, "all (default), or capture: into the log alone");
+  run->add_option("--read", run_options.read,
+                  "auto: far behind its head a source is read in bulk, by SQL, which is faster; streaming: never, so "
+                  "that the source needs no room for temporary files")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "streaming"}));
   run->footer(examples("  tributary run shop.yaml\n  tributary run shop.yaml --until-caught-up"));
   run->callback([&] { code = run_command(run_options); });
 

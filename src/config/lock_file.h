@@ -16,7 +16,7 @@
 
 namespace tributary {
 
-inline constexpr size_t lock_bytes_max = 64 * 1024 * 1024;
+inline constexpr size_t lock_bytes_max = size_t{64} << 20;
 
 struct LockFile {
   std::string pipeline;

@@ -239,6 +239,7 @@ Result<std::unique_ptr<ControlServer>> ControlServer::listen(const std::string& 
 void ControlServer::stop() {
   if (!state_->acceptor.joinable()) return;
   state_->stopping = true;
+  ::shutdown(state_->listener.get(), SHUT_RDWR);  // wakes the acceptor
   state_->acceptor.join();
   ::unlink(state_->path.c_str());
 }

@@ -3,7 +3,7 @@
 import re
 import threading
 
-from harness import ExitCode, Workload, wait_for
+from harness import ExitCode, Workload, create_shop, wait_for
 from harness.processes import exists
 
 
@@ -47,6 +47,25 @@ def test_until_caught_up_ends_when_what_was_there_is_queryable(shops, pipelines)
         assert pipeline.count("acme", "orders") == acme.value("SELECT count(*) FROM orders"), round_number
         acme.execute("INSERT INTO orders (id, user_id, status, total_cents) VALUES (%s, 1, 'new', 1)",
                      (900000 + round_number,))
+
+
+def test_read_streaming_never_peeks_and_reads_the_same(own_server, pipelines):
+    server = own_server(log_statement="all", log_replication_commands="on")
+    acme = create_shop(server, "acme")
+    pipeline = pipelines({"acme": acme})
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    rows = 0
+    for way, peeks in (("streaming", False), ("auto", True)):
+        acme.execute("INSERT INTO users (id, email, biography) SELECT %s + g, 'x', repeat(md5(g::text), 20) "
+                     "FROM generate_series(1, 40000) g", (rows,))  # more than the backlog from which on it peeks
+        rows += 40000
+        said = len(server.log_file.read_text(errors="replace"))
+        pipeline.run_until_caught_up("--read", way).expect(ExitCode.OK)
+        statements = server.log_file.read_text(errors="replace")[said:]
+        assert ("pg_logical_slot_peek_binary_changes" in statements) == peeks, way
+        assert peeks or "START_REPLICATION" in statements
+        assert pipeline.count("acme", "users") == rows
+    assert pipeline.run_until_caught_up("--read", "sideways").exit_code == ExitCode.USAGE
 
 
 def test_until_caught_up_says_so_when_a_client_could_not_be_read(shops, pipelines):

@@ -1,8 +1,13 @@
-// Far behind the head: whole batches of transactions peeked through SQL on an ordinary connection, which costs both sides
-// a fraction of a replication stream (docs/decisions, "peeking").
+// Far behind the head: whole batches of transactions peeked through SQL on ordinary connections, which costs both sides a
+// fraction of a replication stream (docs/decisions, "peeking").
 //
-// A peek decodes again from restart_lsn every time, so a batch is at least as large as what will be decoded in vain. It
-// moves the slot only to commits that are durable in the log.
+// A peek says nothing until the server has decoded its whole batch. So two readers take turns: while one's rows are
+// taken, the other's batch is decoded. Each peeks through a temporary copy of the slot, which it moves over what the other
+// one reads: that confirms nothing, since the slot itself still holds log and catalog. It is moved only to commits that are
+// durable in our log, at the end of a round of batches.
+//
+// A peek decodes again from restart_lsn every time, so a batch is at least as large as what will be decoded in vain.
+#include <array>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -21,6 +26,10 @@ constexpr milliseconds connect_limit{20'000};
 constexpr milliseconds advance_limit{120'000};
 constexpr milliseconds piece_limit{60'000};
 constexpr int messages_a_turn = 512;
+// More readers would only take more of the server: two keep it and us busy.
+constexpr size_t readers_max = 2;
+// The slot holds this much log, and what may be decoded in vain, before it is moved.
+constexpr uint64_t round_bytes_max = uint64_t{1} << 30;
 // After a peek that did not pay, or was refused, streaming gets this long.
 constexpr std::chrono::seconds rest{60};
 
@@ -30,17 +39,70 @@ struct Slot {
   uint64_t head_lsn = 0;
 };
 
-struct Bulk {
-  explicit Bulk(ClientContext& client) : context(client), connection(client.executor, *client.settings) {}
-  ClientContext& context;
-  PgConnection connection;
+// The transactions whose commit record begins in [begin, until).
+struct Batch {
+  uint64_t number = 0;
+  uint64_t begin = 0;
+  uint64_t until = 0;
+};
 
-  Trouble failed(const Error& error) { return trouble_of(error, connection.sqlstate(), context.config.client.value); }
+// Reads batches with a slot of its own.
+struct Reader {
+  explicit Reader(ClientContext& client) : connection(client.executor, *client.settings) {}
+  PgConnection connection;
+  std::string slot;
+};
+
+struct Bulk {
+  explicit Bulk(ClientContext& client)
+      : context(client), connection(client.executor, *client.settings), changed(client.executor) {}
+  ClientContext& context;
+  PgConnection connection;  // moves the slot
+
+  // Of the round. Batches are given out in the order of the log, and their rows taken in that order.
+  uint64_t begin_lsn = 0;
+  uint64_t head_lsn = 0;
+  uint64_t next_lsn = 0;  // the next batch begins here
+  uint64_t restart_lsn = 0;  // the newest one known of any of the slots
+  uint64_t given = 0;
+  uint64_t taken = 0;
+  bool all_given = false;
+  size_t readers = 0;  // that have, or may still get, a slot
+  Signal changed;
+
+  void begin_round(const Slot& slot, uint64_t begin) {
+    begin_lsn = next_lsn = begin;
+    head_lsn = slot.head_lsn;
+    restart_lsn = slot.restart_lsn;
+    given = taken = 0;
+    all_given = false;
+    readers = readers_max;
+  }
+  Trouble failed(const PgConnection& on, const Error& error) {
+    return trouble_of(error, on.sqlstate(), context.config.client.value);
+  }
   Trouble back_to_streaming(std::string reason) {
     context.bulk_not_before = Clock::now() + rest;
     return {Kind::kSwitch, std::move(reason), ""};
   }
+  std::optional<Batch> next_batch();
 };
+
+std::optional<Batch> Bulk::next_batch() {
+  const PostgresCaptureOptions& options = context.options;
+  uint64_t in_vain = next_lsn - std::min(next_lsn, restart_lsn);
+  all_given = all_given || next_lsn >= head_lsn || next_lsn - begin_lsn >= round_bytes_max ||
+              in_vain > options.bulk_batch_bytes_max;
+  if (all_given) return std::nullopt;
+  // As few batches as may be, and work for every reader: the last ones share what is left.
+  uint64_t share = (head_lsn - next_lsn) / readers_max + 1;
+  uint64_t bytes = std::max(std::min(options.bulk_batch_bytes, share), std::max(in_vain, options.bulk_backlog_bytes));
+  Batch batch{given++, next_lsn, next_lsn + bytes};
+  // The last batch takes along what comes meanwhile.
+  if (batch.until >= head_lsn) batch.until += options.bulk_batch_bytes;
+  next_lsn = batch.until;
+  return batch;
+}
 
 asio::awaitable<Trouble> wait_until_durable(ClientContext& context) {
   while (context.stream_bytes_in_flight > 0 || context.jobs_in_flight > 0) {
@@ -51,26 +113,26 @@ asio::awaitable<Trouble> wait_until_durable(ClientContext& context) {
   co_return Trouble{};
 }
 
-asio::awaitable<Result<Slot>> move_slot(Bulk& bulk) {
-  ClientContext& context = bulk.context;
-  std::string name = quote_pg_literal(context.state.slot);
+// Moves a slot to `lsn`, where it is not there yet.
+asio::awaitable<Result<Slot>> move_slot(Bulk& bulk, PgConnection& connection, std::string slot, uint64_t lsn) {
+  std::string name = quote_pg_literal(slot);
   for (int attempt = 0;; ++attempt) {
-    Result<PgRows> rows = co_await bulk.connection.query(
+    Result<PgRows> rows = co_await connection.query(
         fmt::format("SELECT CASE WHEN confirmed_flush_lsn < {0}::pg_lsn THEN (pg_replication_slot_advance(slot_name, "
                     "{0}::pg_lsn)).end_lsn "
                     "END FROM pg_replication_slots WHERE slot_name = {1}",
-                    quote_pg_literal(lsn_to_string(context.durable_confirmed_lsn)), name),
+                    quote_pg_literal(lsn_to_string(lsn)), name),
         advance_limit);
     // The stream that was just left may hold the slot for a moment.
-    if (!rows.ok() && bulk.connection.sqlstate() == "55006" && attempt < 50) {
-      asio::steady_timer timer(context.executor, milliseconds(100));
+    if (!rows.ok() && connection.sqlstate() == "55006" && attempt < 50) {
+      asio::steady_timer timer(bulk.context.executor, milliseconds(100));
       co_await timer.async_wait(asio::use_awaitable);
       continue;
     }
     if (!rows.ok()) co_return rows.error();
     break;
   }
-  Result<PgRows> rows = co_await bulk.connection.query(
+  Result<PgRows> rows = co_await connection.query(
       "SELECT restart_lsn, confirmed_flush_lsn, pg_current_wal_flush_lsn() FROM pg_replication_slots WHERE slot_name "
       "= " +
       name);
@@ -79,33 +141,26 @@ asio::awaitable<Result<Slot>> move_slot(Bulk& bulk) {
   co_return Slot{rows->lsn(0, 0), rows->lsn(0, 1), rows->lsn(0, 2)};
 }
 
-asio::awaitable<Trouble> take_peeked(Bulk& bulk) {
+asio::awaitable<Trouble> take_peeked(Bulk& bulk, PgConnection& connection) {
   ClientContext& context = bulk.context;
   PeekRowReader rows;
   int turn = 0;
-  bool begun = false;
   while (true) {
-    std::optional<std::string_view> message = bulk.connection.next_message();
+    std::optional<std::string_view> message = connection.next_message();
     if (!message) {
-      if (bulk.connection.copy_ended() || bulk.connection.copy_failed()) co_return Trouble{};
-      // The server says nothing until it has decoded the whole batch.
-      Status waited = co_await bulk.connection.wait_readable(begun ? piece_limit : context.options.bulk_silence_max);
-      if (!waited.ok() && waited.error().code == ErrorCode::kTimeout && !begun) {
-        bulk.connection.cancel_running();
-        co_return bulk.back_to_streaming("a peek took too long, as huge transactions do");
-      }
-      if (!waited.ok()) co_return bulk.failed(waited.error());
+      if (connection.copy_ended() || connection.copy_failed()) co_return Trouble{};
+      Status waited = co_await connection.wait_readable(piece_limit);
+      if (!waited.ok()) co_return bulk.failed(connection, waited.error());
       continue;
     }
-    begun = true;
     Result<std::optional<PeekRowReader::Row>> row = rows.read(*message);
-    if (!row.ok()) co_return bulk.failed(row.error());
+    if (!row.ok()) co_return bulk.failed(connection, row.error());
     if (!*row) continue;
     Result<bool> taken = take_message(context, (*row)->lsn, (*row)->data);
-    if (!taken.ok()) co_return bulk.failed(taken.error());
+    if (!taken.ok()) co_return bulk.failed(connection, taken.error());
     if (!*taken) {
       Status settled = co_await settle_message(context, (*row)->lsn, (*row)->data);
-      if (!settled.ok()) co_return bulk.failed(settled.error());
+      if (!settled.ok()) co_return bulk.failed(connection, settled.error());
     }
     if (++turn < messages_a_turn) continue;
     turn = 0;
@@ -118,64 +173,113 @@ asio::awaitable<Trouble> take_peeked(Bulk& bulk) {
   }
 }
 
-// Reads the transactions that commit before `until`. kSwitch: by streaming instead.
-asio::awaitable<Trouble> peek(Bulk& bulk, uint64_t until) {
+// Has the server decode the batch, waits for its turn, and takes the rows. kSwitch: by streaming instead.
+asio::awaitable<Trouble> read_batch(Bulk& bulk, Reader& reader, Batch batch) {
   ClientContext& context = bulk.context;
-  context.assembler = std::make_unique<ChangeAssembler>(
-      context.config.client, ChangeAssembler::Start{context.state.epoch, context.state.appended, context.delivered_lsn},
-      *context.spill, context.visibility);
+  PgConnection& connection = reader.connection;
+  Result<Slot> slot = co_await move_slot(bulk, connection, reader.slot, batch.begin);
+  if (!slot.ok()) co_return bulk.failed(connection, slot.error());
+  bulk.restart_lsn = std::max(bulk.restart_lsn, slot->restart_lsn);
   std::vector<PgRows> rows;
-  Status started = co_await bulk.connection.start_copy(
+  // Its data begins once all of it is decoded.
+  Status started = co_await connection.start_copy(
       fmt::format("COPY (SELECT lsn, data FROM pg_logical_slot_peek_binary_changes({}, {}, NULL, 'proto_version', '1', "
                   "'publication_names', {}, 'messages', 'true')) TO STDOUT (FORMAT binary)",
-                  quote_pg_literal(context.state.slot), quote_pg_literal(lsn_to_string(until)),
+                  quote_pg_literal(reader.slot), quote_pg_literal(lsn_to_string(batch.until)),
                   quote_pg_literal(quote_pg_identifier(context.config.name))),
-      rows, connect_limit);
-  if (!started.ok()) co_return bulk.failed(started.error());
-  Trouble taken = co_await take_peeked(bulk);
-  if (taken.kind != Kind::kNone) co_return taken;
-  Status finished = co_await bulk.connection.finish_copy(rows, piece_limit);
-  if (!finished.ok() && bulk.connection.sqlstate().starts_with("53")) {
-    co_return bulk.back_to_streaming("the server has no room for a peek: " + finished.error().message);
+      rows, context.options.bulk_silence_max);
+  if (!started.ok() && started.error().code == ErrorCode::kTimeout) {
+    connection.cancel_running();
+    co_return bulk.back_to_streaming("a peek took too long, as huge transactions do");
   }
-  if (!finished.ok()) co_return bulk.failed(finished.error());
+  Status read = started;
+  if (read.ok()) {
+    while (bulk.taken != batch.number) co_await bulk.changed.wait(milliseconds(500));
+    Trouble taken = co_await take_peeked(bulk, connection);
+    if (taken.kind != Kind::kNone) co_return taken;
+    read = co_await connection.finish_copy(rows, piece_limit);
+  }
+  if (!read.ok() && connection.sqlstate().starts_with("53")) {
+    co_return bulk.back_to_streaming("the server has no room for a peek: " + read.error().message);
+  }
+  if (!read.ok()) co_return bulk.failed(connection, read.error());
   if (context.assembler->in_transaction())
-    co_return bulk.failed({ErrorCode::kCorrupt, "a peek ended inside a transaction"});
+    co_return bulk.failed(connection, {ErrorCode::kCorrupt, "a peek ended inside a transaction"});
+  // Up to `until` every record was looked at; at the head the last one may have been cut, so only commits count.
+  if (batch.until < bulk.head_lsn) context.assembler->sent_until(batch.until);
+  context.delivered_lsn = std::max(context.delivered_lsn, context.assembler->delivered_lsn());
+  context.delivered.notify();
+  ++bulk.taken;
+  bulk.changed.notify();
+  co_return Trouble{};
+}
+
+// Connects and copies the slot. The copy is gone with the connection.
+asio::awaitable<Status> prepare_reader(Bulk& bulk, Reader& reader) {
+  Status connected = co_await reader.connection.connect(false, connect_limit);
+  if (connected.ok()) connected = co_await reader.connection.execute("SET work_mem = '64MB'");
+  if (!connected.ok()) co_return connected;
+  Result<PgRows> copied = co_await reader.connection.query(fmt::format(
+      "SELECT slot_name FROM pg_copy_logical_replication_slot({}, 'tributary_bulk_' || pg_backend_pid(), true)",
+      quote_pg_literal(bulk.context.state.slot)));
+  if (!copied.ok()) co_return copied.error();
+  reader.slot = copied->text(0, 0);
+  co_return Status();
+}
+
+// Reads batches until the round has no more and all are taken.
+asio::awaitable<Trouble> read_batches(Bulk& bulk, Reader& reader) {
+  if (reader.slot.empty()) {
+    Status prepared = co_await prepare_reader(bulk, reader);
+    if (!prepared.ok() && !reader.connection.usable()) co_return bulk.failed(reader.connection, prepared.error());
+    // Where slots are scarce one reader is enough.
+    if (!prepared.ok() && --bulk.readers == 0) {
+      co_return bulk.back_to_streaming("the server gives no slot to read in bulk with: " + prepared.error().message);
+    }
+  }
+  while (!reader.slot.empty()) {
+    std::optional<Batch> batch = bulk.next_batch();
+    if (!batch) break;
+    Trouble read = co_await read_batch(bulk, reader, *batch);
+    if (read.kind != Kind::kNone) co_return read;
+  }
+  while (!bulk.all_given || bulk.taken < bulk.given) co_await bulk.changed.wait(milliseconds(500));
   co_return Trouble{};
 }
 
 }  // namespace
 
 asio::awaitable<Trouble> peek_changes(ClientContext& context) {
+  using asio::experimental::awaitable_operators::operator||;
   Bulk bulk(context);
   Status connected = co_await bulk.connection.connect(false, connect_limit);
-  if (connected.ok()) connected = co_await bulk.connection.execute("SET work_mem = '64MB'");
-  if (!connected.ok()) co_return bulk.failed(connected.error());
+  if (!connected.ok()) co_return bulk.failed(bulk.connection, connected.error());
+  std::array<Reader, readers_max> readers{Reader(context), Reader(context)};
   context.spill = std::make_unique<TransactionSpill>(
       context.options.temp_directory, "spill-" + context.config.client.value, context.options.spill_memory_bytes_max);
   while (true) {
     Trouble durable = co_await wait_until_durable(context);
     if (durable.kind != Kind::kNone) co_return durable;
-    Result<Slot> slot = co_await move_slot(bulk);
-    if (!slot.ok()) co_return bulk.failed(slot.error());
+    Result<Slot> slot = co_await move_slot(bulk, bulk.connection, context.state.slot, context.durable_confirmed_lsn);
+    if (!slot.ok()) co_return bulk.failed(bulk.connection, slot.error());
     uint64_t begin = std::max(slot->confirmed_lsn, context.durable_confirmed_lsn);
     uint64_t backlog = slot->head_lsn > begin ? slot->head_lsn - begin : 0;
     if (backlog < context.options.bulk_backlog_bytes) co_return Trouble{Kind::kSwitch, "near the head", ""};
-    uint64_t in_vain = begin - std::min(begin, slot->restart_lsn);
-    if (in_vain > context.options.bulk_batch_bytes_max) {
+    if (begin - std::min(begin, slot->restart_lsn) > context.options.bulk_batch_bytes_max) {
       co_return bulk.back_to_streaming("an old open transaction makes peeking slow");
     }
     context.set_mode(context.tables_to_read.empty() ? SourceMode::kBulk : SourceMode::kSnapshot);
-    uint64_t until = begin + std::max(context.options.bulk_batch_bytes, in_vain);
-    Trouble peeked = co_await peek(bulk, until);
-    if (peeked.kind != Kind::kNone) co_return peeked;
-    // Up to `until` every record was looked at; at the head the last one may have been cut, so only commits count.
-    if (until < slot->head_lsn) context.assembler->sent_until(until);
-    context.delivered_lsn = std::max(context.delivered_lsn, context.assembler->delivered_lsn());
+    context.assembler = std::make_unique<ChangeAssembler>(
+        context.config.client,
+        ChangeAssembler::Start{context.state.epoch, context.state.appended, context.delivered_lsn}, *context.spill,
+        context.visibility);
+    bulk.begin_round(*slot, begin);
+    auto ended = co_await (read_batches(bulk, readers[0]) || read_batches(bulk, readers[1]));
+    Trouble read = std::visit([](auto& reason) { return reason; }, ended);
+    if (read.kind != Kind::kNone) co_return read;
     if (context.assembler->delivered_lsn() <= begin)
       co_return bulk.back_to_streaming("nothing was committed in what was peeked");
     context.flush();
-    context.delivered.notify();
   }
 }
 

@@ -56,6 +56,37 @@ TEST_F(BulkTest, ATransactionHeldOpenDoesNotKeepItPeekingInVain) {
   expect_same("public.orders");
 }
 
+// The server's slots are all taken but for `free`; whatever that is, the backlog arrives once.
+class ScarceSlotsTest : public BulkTest, public ::testing::WithParamInterface<int> {};
+
+TEST_P(ScarceSlotsTest, DrainsABacklog) {
+  sql->run("CREATE TABLE orders (id int PRIMARY KEY, note text)");
+  start({"public.orders"});
+  catch_up();
+  stop();
+  for (int i = 0; i < 10; ++i) {
+    sql->run(
+        fmt::format("INSERT INTO orders SELECT {} + i, repeat('x', 100) FROM generate_series(1, 5000) i", i * 5000));
+  }
+  sql->run(
+      fmt::format("SELECT pg_create_physical_replication_slot('{}_' || i) FROM generate_series(1, "
+                  "current_setting('max_replication_slots')::int - {} - (SELECT count(*)::int FROM "
+                  "pg_replication_slots)) i",
+                  database, GetParam()));
+  start({"public.orders"}, small_bulk());
+  catch_up();
+  EXPECT_TRUE(wait_for([&] { return status().mode == SourceMode::kStreaming; }, 5));
+  expect_same("public.orders");
+  EXPECT_EQ(log.events, 50'000u);
+  EXPECT_TRUE(wait_for([&] { return sql->one("SELECT count(*) FROM pg_replication_slots WHERE temporary") == "0"; }));
+  sql->run(
+      fmt::format("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name LIKE "
+                  "'{}%'",
+                  database));
+}
+
+INSTANTIATE_TEST_SUITE_P(Free, ScarceSlotsTest, ::testing::Values(0, 1, 2));
+
 // Run by hand (--gtest_also_run_disabled_tests): 1 M inserts of 11 columns in transactions of 1,000, then 200 k one-row
 // updates, drained by peeking and by streaming into a log that forgets, and the table read; beside each what the server
 // alone needs.

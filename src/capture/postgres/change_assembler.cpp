@@ -108,7 +108,7 @@ void ChangeAssembler::learn_table() {
 Result<ChangeAssembler::Step> ChangeAssembler::apply_decoded(uint64_t lsn) {
   switch (message_.kind) {
     case PgMessageKind::kRelation: learn_table(); return Step::kDone;
-    case PgMessageKind::kInsert: message_.truncated.assign(1, message_.relation); return apply_change(lsn);
+    case PgMessageKind::kInsert:
     case PgMessageKind::kUpdate:
     case PgMessageKind::kDelete: message_.truncated.assign(1, message_.relation); return apply_change(lsn);
     case PgMessageKind::kTruncate: return apply_change(lsn);
@@ -120,17 +120,24 @@ Result<ChangeAssembler::Step> ChangeAssembler::apply_decoded(uint64_t lsn) {
   }
 }
 
+// nullptr: it was not announced.
+ChangeAssembler::Table* ChangeAssembler::find_table(uint32_t oid) {
+  if (last_table_ != nullptr && last_table_->relation.oid == oid) return last_table_;
+  auto at = tables_.find(oid);
+  return at == tables_.end() ? nullptr : last_table_ = &at->second;
+}
+
 // The tables that the change is about, in message_.truncated. `wanted`: at least one of them is captured.
 Result<ChangeAssembler::Step> ChangeAssembler::find_tables(bool& wanted) {
   wanted = false;
   for (uint32_t oid : message_.truncated) {
-    auto at = tables_.find(oid);
-    if (at == tables_.end()) return out_of_order(fmt::format("a change of relation {}, which was not announced", oid));
-    if (!at->second.resolved) {
-      needed_ = &at->second;
+    Table* table = find_table(oid);
+    if (table == nullptr) return out_of_order(fmt::format("a change of relation {}, which was not announced", oid));
+    if (!table->resolved) {
+      needed_ = table;
       return Step::kNeedsTable;
     }
-    wanted = wanted || at->second.target.has_value();
+    wanted = wanted || table->target.has_value();
   }
   return Step::kDone;
 }
@@ -168,7 +175,7 @@ Status ChangeAssembler::add_fact(const FactOrigin& origin) {
     }
     return {};
   }
-  const TableTarget& target = *tables_.at(message_.relation).target;
+  const TableTarget& target = *find_table(message_.relation)->target;
   switch (message_.kind) {
     case PgMessageKind::kInsert: return facts_.add_insert(target, origin, message_.new_cells);
     case PgMessageKind::kUpdate:

@@ -84,6 +84,7 @@ class ChangeAssembler {
   Result<Step> apply_decoded(uint64_t lsn);
   Result<Step> apply_change(uint64_t lsn);
   Result<Step> find_tables(bool& wanted);
+  Table* find_table(uint32_t oid);
   Status add_fact(const FactOrigin& origin);
   void learn_table();
 
@@ -93,6 +94,7 @@ class ChangeAssembler {
   RowFacts facts_;
   PgMessage message_;  // reused
   std::unordered_map<uint32_t, Table> tables_;
+  Table* last_table_ = nullptr;  // of the newest change of a row: nearly always the next one's too
   Table* needed_ = nullptr;
 
   std::optional<Transaction> transaction_;

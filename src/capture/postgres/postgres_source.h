@@ -41,16 +41,17 @@ struct PostgresCaptureOptions {
   std::chrono::milliseconds retry_first{200};
   std::chrono::milliseconds retry_longest{30'000};
 
-  // Peeking: from this much backlog on, in batches of at least and at most this much log.
+  // Peeking: from this much backlog on, in batches of this much log, or of as much as is decoded in vain if that is more;
+  // beyond the last figure it does not pay.
   bool bulk = true;
   uint64_t bulk_backlog_bytes = uint64_t{16} << 20;
-  uint64_t bulk_batch_bytes = uint64_t{512} << 20;
+  uint64_t bulk_batch_bytes = uint64_t{256} << 20;
   uint64_t bulk_batch_bytes_max = uint64_t{1} << 30;
   std::chrono::milliseconds bulk_silence_max{60'000};  // a peek without its first row by then is too large: stream
 
   // Table reads aim at chunks of this size.
   size_t chunk_rows = 65'536;
-  size_t chunk_bytes = size_t{8} << 20;
+  size_t chunk_bytes = size_t{16} << 20;
   uint64_t chunk_first_blocks = 64;
 };
 

@@ -57,25 +57,28 @@ Status split_copy_line(std::string_view line, size_t columns, std::vector<PgCell
 }
 
 Result<std::optional<PeekRowReader::Row>> PeekRowReader::read(std::string_view bytes) {
-  Error corrupt{ErrorCode::kCorrupt, fmt::format("a binary COPY row of {} bytes does not decode", bytes.size())};
+  // Made only where it is wanted: a message a row comes this way.
+  auto corrupt = [&] {
+    return Error{ErrorCode::kCorrupt, fmt::format("a binary COPY row of {} bytes does not decode", bytes.size())};
+  };
   ByteReader reader(bytes);
   if (!header_read_) {
-    if (reader.bytes(binary_signature.size()) != binary_signature) return corrupt;
+    if (reader.bytes(binary_signature.size()) != binary_signature) return corrupt();
     reader.u32_big();  // flags
     uint32_t extension = reader.u32_big();
     reader.bytes(extension);
-    if (!reader.ok()) return corrupt;
+    if (!reader.ok()) return corrupt();
     header_read_ = true;
     if (reader.at_end()) return std::optional<Row>();
   }
   auto fields = static_cast<int16_t>(reader.u16_big());
   if (reader.ok() && fields == -1 && reader.at_end()) return std::optional<Row>();
   Row row;
-  if (fields != 2 || reader.u32_big() != 8) return corrupt;
+  if (fields != 2 || reader.u32_big() != 8) return corrupt();
   row.lsn = reader.u64_big();
   uint32_t size = reader.u32_big();
   row.data = reader.bytes(size);
-  if (!reader.ok() || !reader.at_end()) return corrupt;
+  if (!reader.ok() || !reader.at_end()) return corrupt();
   return std::optional<Row>(row);
 }
 
