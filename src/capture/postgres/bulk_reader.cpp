@@ -119,11 +119,9 @@ asio::awaitable<Trouble> take_peeked(Bulk& bulk) {
 }
 
 // Reads the transactions that commit before `until`. kSwitch: by streaming instead.
-asio::awaitable<Trouble> peek(Bulk& bulk, uint64_t until) {
+asio::awaitable<Trouble> peek(Bulk& bulk, const Slot& slot, uint64_t until) {
   ClientContext& context = bulk.context;
-  context.assembler = std::make_unique<ChangeAssembler>(
-      context.config.client, ChangeAssembler::Start{context.state.epoch, context.state.appended, context.delivered_lsn},
-      *context.spill, context.visibility);
+  context.assembler = context.make_assembler(slot.confirmed_lsn);
   std::vector<PgRows> rows;
   Status started = co_await bulk.connection.start_copy(
       fmt::format("COPY (SELECT lsn, data FROM pg_logical_slot_peek_binary_changes({}, {}, NULL, 'proto_version', '1', "
@@ -167,10 +165,13 @@ asio::awaitable<Trouble> peek_changes(ClientContext& context) {
     }
     context.set_mode(context.tables_to_read.empty() ? SourceMode::kBulk : SourceMode::kSnapshot);
     uint64_t until = begin + std::max(context.options.bulk_batch_bytes, in_vain);
-    Trouble peeked = co_await peek(bulk, until);
+    Trouble peeked = co_await peek(bulk, *slot, until);
     if (peeked.kind != Kind::kNone) co_return peeked;
     // Up to `until` every record was looked at; at the head the last one may have been cut, so only commits count.
-    if (until < slot->head_lsn) context.assembler->sent_until(until);
+    if (until < slot->head_lsn) {
+      Status sent = context.assembler->sent_until(until);
+      if (!sent.ok()) co_return bulk.failed(sent.error());
+    }
     context.delivered_lsn = std::max(context.delivered_lsn, context.assembler->delivered_lsn());
     if (context.assembler->delivered_lsn() <= begin)
       co_return bulk.back_to_streaming("nothing was committed in what was peeked");
