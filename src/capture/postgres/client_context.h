@@ -30,6 +30,8 @@ struct Trouble {
   std::string reason;
   std::string remedy;
 };
+// What to do where changes are not to be had any more.
+std::string reset_remedy(const std::string& client_name);
 // What an error of the server means for the client.
 Trouble trouble_of(const Error& error, const std::string& sqlstate, const std::string& client_name);
 
@@ -102,6 +104,8 @@ struct ClientContext : std::enable_shared_from_this<ClientContext> {
   StreamState state;  // as of the newest append that was queued
   std::map<std::string, CatalogTable> tables;    // captured, as the catalog had them last
   std::map<std::string, SnapshotState> snapshots;  // as of the newest append that was queued
+  // Table → what stands for how the publication has it: another one means that changes may have been left out.
+  std::map<std::string, uint64_t> publication_marks;
   std::set<std::string> tables_to_read;
   std::map<std::string, std::string> set_aside;  // table → why
   Visibility visibility;
@@ -125,6 +129,8 @@ struct ClientContext : std::enable_shared_from_this<ClientContext> {
 
   StatusBoard board;
 
+  // For a reading in which the server sends what commits from `slot_lsn` on.
+  std::unique_ptr<ChangeAssembler> make_assembler(uint64_t slot_lsn);
   // Queues what the assembler holds, with the stream's state.
   void flush();
   bool should_flush(PgConnection::Clock::time_point now);
@@ -174,6 +180,14 @@ asio::awaitable<T> ClientContext::on_queue(std::function<T()> work) {
   while (!shared->result) co_await shared->done.wait(std::chrono::seconds(60));
   co_return std::move(*shared->result);
 }
+
+// The publication as it is now; nullopt: there is none.
+struct Publication {
+  bool whole = false;  // every kind of change, under the name of a partitioned table and not of its partitions
+  uint64_t version = 0;
+};
+asio::awaitable<Result<std::optional<Publication>>> find_publication(ClientContext& context);  // source_tables.cpp
+Trouble narrowed_publication(const ClientContext& context);
 
 // The parts of a session (each returns why it ended).
 asio::awaitable<Trouble> prepare_source(ClientContext& context);  // source_setup.cpp

@@ -30,6 +30,7 @@ std::string StreamState::encode() const {
   put_string(out, slot);
   put_u8(out, publication_ours ? 1 : 0);
   appended.append_to(out);
+  put_u64(out, static_cast<uint64_t>(appended_commit_micros));
   put_u64(out, confirmed_lsn);
   return out;
 }
@@ -44,6 +45,7 @@ Result<StreamState> StreamState::decode(std::string_view bytes) {
   state.slot = reader.string();
   state.publication_ours = reader.u8() != 0;
   state.appended = read_position(reader);
+  state.appended_commit_micros = static_cast<int64_t>(reader.u64());
   state.confirmed_lsn = reader.u64();
   if (!reader.ok() || !reader.at_end()) return corrupt("stream state");
   return state;
@@ -55,6 +57,7 @@ std::string SnapshotState::encode() const {
   put_u32(out, epoch);
   put_u8(out, done ? 1 : 0);
   put_u32(out, table_oid);
+  put_u64(out, publication_mark);
   first.append_to(out);
   put_varint(out, columns.size());
   for (const SnapshotColumn& column : columns) {
@@ -84,6 +87,7 @@ Result<SnapshotState> SnapshotState::decode(std::string_view bytes) {
   state.epoch = reader.u32();
   state.done = reader.u8() != 0;
   state.table_oid = reader.u32();
+  state.publication_mark = reader.u64();
   state.first = read_position(reader);
   uint64_t columns = reader.varint();
   for (uint64_t i = 0; i < columns && reader.ok() && i < entries_max; ++i) {
