@@ -65,6 +65,15 @@ def in_snapshot(least_rows):
     return holds
 
 
+def queryable_rows(pipeline):
+    """Orders that a stopped pipeline has; none where it was killed before it made its tables."""
+    done = pipeline.command("query", "--client", "acme", "SELECT count() FROM orders", "--format", "TSV")
+    if done.exit_code == ExitCode.UNAVAILABLE:
+        assert "no tables yet" in done.errors, done.errors
+        return 0
+    return int(done.expect(ExitCode.OK).output)
+
+
 def test_kills_during_the_snapshot(shops, pipelines):
     (acme,) = shops("acme")
     acme.execute("INSERT INTO orders (id, user_id, status, total_cents, note) SELECT g, g, 'new', g, repeat('x', 200) "
@@ -77,7 +86,7 @@ def test_kills_during_the_snapshot(shops, pipelines):
         for number in range(KILLS):
             status = kill_when(pipeline, in_snapshot(rows + 1), 60, f"kill {number} in the snapshot")
             rows = sum(entry["rows"] for entry in status["clients"][0]["snapshots"])
-            assert pipeline.count("acme", "orders") < 60000, "all rows were queryable before the kill"
+            assert queryable_rows(pipeline) < 60000, "all rows were queryable before the kill"
     finally:
         writer.close()
     clean_at_last(pipeline)
@@ -165,7 +174,7 @@ def test_kills_while_the_schema_changes(shops, pipelines):
     (acme,) = shops("acme")
     acme.execute("INSERT INTO orders (id, user_id, status, total_cents) SELECT g, g, 'new', g "
                  "FROM generate_series(1, 30000) g")
-    pipeline = pipelines({"acme": {"database": acme, "limits": {"snapshot_rows_per_second": 8000}}})
+    pipeline = pipelines({"acme": {"database": acme, "limits": {"snapshot_rows_per_second": 4000}}})
     pipeline.run_until_caught_up().expect(ExitCode.OK)
     writer = Workload(acme, seed=43, first_id=1000000).seed_rows().start(rate=30)
     try:
