@@ -206,7 +206,10 @@ asio::awaitable<Trouble> read_batch(Bulk& bulk, Reader& reader, Batch batch) {
   if (context.assembler->in_transaction())
     co_return bulk.failed(connection, {ErrorCode::kCorrupt, "a peek ended inside a transaction"});
   // Up to `until` every record was looked at; at the head the last one may have been cut, so only commits count.
-  if (batch.until < bulk.head_lsn) context.assembler->sent_until(batch.until);
+  if (batch.until < bulk.head_lsn) {
+    Status sent = context.assembler->sent_until(batch.until);
+    if (!sent.ok()) co_return bulk.failed(connection, sent.error());
+  }
   context.delivered_lsn = std::max(context.delivered_lsn, context.assembler->delivered_lsn());
   context.delivered.notify();
   ++bulk.taken;
@@ -269,10 +272,7 @@ asio::awaitable<Trouble> peek_changes(ClientContext& context) {
       co_return bulk.back_to_streaming("an old open transaction makes peeking slow");
     }
     context.set_mode(context.tables_to_read.empty() ? SourceMode::kBulk : SourceMode::kSnapshot);
-    context.assembler = std::make_unique<ChangeAssembler>(
-        context.config.client,
-        ChangeAssembler::Start{context.state.epoch, context.state.appended, context.delivered_lsn}, *context.spill,
-        context.visibility);
+    context.assembler = context.make_assembler(slot->confirmed_lsn);
     bulk.begin_round(*slot, begin);
     auto ended = co_await (read_batches(bulk, readers[0]) || read_batches(bulk, readers[1]));
     Trouble read = std::visit([](auto& reason) { return reason; }, ended);

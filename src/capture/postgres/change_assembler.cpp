@@ -20,17 +20,42 @@ ChangeAssembler::ChangeAssembler(ClientId client, Start start, TransactionSpill&
       visibility_(visibility),
       facts_(std::move(client)),
       covered_(start.appended),
-      delivered_lsn_(start.delivered_lsn) {}
+      covered_commit_micros_(start.appended_commit_micros),
+      delivered_lsn_(start.delivered_lsn) {
+  if (covered_commit_micros_ != 0 && covered_.commit >= start.slot_lsn) expected_commit_lsn_ = covered_.commit;
+}
+
+Error ChangeAssembler::other_history() const {
+  return {ErrorCode::kNotFound,
+          fmt::format("the transaction that was read at {} is not in the server's log any more: the database was "
+                      "restored to an earlier state, and has another history since",
+                      lsn_to_string(expected_commit_lsn_))};
+}
+
+Status ChangeAssembler::sent_until(uint64_t lsn) {
+  if (in_transaction() || lsn <= delivered_lsn_) return {};
+  if (expected_commit_lsn_ != 0 && lsn > expected_commit_lsn_) return other_history();
+  delivered_lsn_ = lsn;
+  return {};
+}
 
 Status ChangeAssembler::begin(uint32_t id, uint64_t commit_lsn, int64_t commit_micros) {
   if (in_transaction()) return out_of_order("a transaction inside a transaction");
+  if (expected_commit_lsn_ != 0 && commit_lsn >= expected_commit_lsn_) {
+    bool same = commit_lsn == expected_commit_lsn_ && commit_micros == covered_commit_micros_;
+    if (!same) return other_history();
+    expected_commit_lsn_ = 0;
+  }
   transaction_ = Transaction{.id = id, .commit_lsn = commit_lsn, .commit_micros = commit_micros};
   transaction_->skipped = Position::end_of_commit(epoch_, commit_lsn) <= covered_;
   return {};
 }
 
 void ChangeAssembler::end(uint64_t end_lsn) {
-  covered_ = std::max(covered_, Position::end_of_commit(epoch_, transaction_->commit_lsn));
+  if (!transaction_->skipped) {
+    covered_ = Position::end_of_commit(epoch_, transaction_->commit_lsn);
+    covered_commit_micros_ = transaction_->commit_micros;
+  }
   delivered_lsn_ = std::max(delivered_lsn_, end_lsn);
   last_commit_micros_ = transaction_->commit_micros;
   visibility_.delivered(transaction_->id, transaction_->commit_lsn);
@@ -114,7 +139,7 @@ Result<ChangeAssembler::Step> ChangeAssembler::apply_decoded(uint64_t lsn) {
     case PgMessageKind::kTruncate: return apply_change(lsn);
     case PgMessageKind::kMessage:
       // A message outside a transaction stands for itself: everything before it has been sent.
-      if (!message_.transactional) sent_until(message_.message_lsn);
+      if (!message_.transactional) RETURN_IF_ERROR(sent_until(message_.message_lsn));
       return Step::kDone;
     default: return Step::kDone;  // Type, Origin
   }
@@ -157,6 +182,7 @@ Result<ChangeAssembler::Step> ChangeAssembler::apply_change(uint64_t lsn) {
       ++changes_;
     }
     covered_ = position;
+    covered_commit_micros_ = transaction.commit_micros;
   }
   transaction.last_change_lsn = lsn;
   transaction.ordinal = ordinal;

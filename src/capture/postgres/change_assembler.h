@@ -9,7 +9,9 @@
 //     → kNeedsTable: find out what needed() is, call resolve(), and repeat the same call
 //     → kDone: flush when facts() are many, or when a commit was seen and nothing more is at hand
 //
-// What is at or below `appended` is in the log already and is skipped.
+// What is at or below `appended` is in the log already and is skipped. Where the server begins to send before the
+// transaction of `appended`, that very transaction has to come: else this is not the history that was read, but that
+// of a database restored to an earlier state, and the answer is kNotFound.
 #pragma once
 
 #include <memory>
@@ -29,7 +31,9 @@ class ChangeAssembler {
   struct Start {
     uint32_t epoch = 1;
     Position appended;
+    int64_t appended_commit_micros = 0;
     uint64_t delivered_lsn = 0;
+    uint64_t slot_lsn = 0;  // the server sends what commits from here on
   };
   ChangeAssembler(ClientId client, Start start, TransactionSpill& spill, Visibility& visibility);
 
@@ -49,14 +53,13 @@ class ChangeAssembler {
   }
 
   // The transport says that everything before `lsn` has been sent.
-  void sent_until(uint64_t lsn) {
-    if (!in_transaction() && lsn > delivered_lsn_) delivered_lsn_ = lsn;
-  }
+  Status sent_until(uint64_t lsn);
 
   RowFacts& facts() { return facts_; }
   bool in_transaction() const { return transaction_.has_value(); }
   // Every fact at or below it was given to facts().
   const Position& covered() const { return covered_; }
+  int64_t covered_commit_micros() const { return covered_commit_micros_; }
   // Every transaction whose commit record begins before it was given to facts().
   uint64_t delivered_lsn() const { return delivered_lsn_; }
   int64_t last_commit_micros() const { return last_commit_micros_; }
@@ -80,6 +83,7 @@ class ChangeAssembler {
 
   Status begin(uint32_t id, uint64_t commit_lsn, int64_t commit_micros);
   void end(uint64_t end_lsn);
+  Error other_history() const;
   Status keep_for_commit(uint64_t lsn, std::string_view bytes);
   Result<Step> apply_decoded(uint64_t lsn);
   Result<Step> apply_change(uint64_t lsn);
@@ -104,6 +108,8 @@ class ChangeAssembler {
   bool replay_again_ = false;  // replayed_ waits for its table
 
   Position covered_;
+  int64_t covered_commit_micros_;
+  uint64_t expected_commit_lsn_ = 0;  // 0: it came, or is before what the server sends
   uint64_t delivered_lsn_;
   int64_t last_commit_micros_ = 0;
   uint64_t changes_ = 0;

@@ -27,12 +27,17 @@ asio::awaitable<AsyncLock::Held> AsyncLock::hold() {
   co_return Held(*this);
 }
 
+std::string reset_remedy(const std::string& client_name) {
+  return fmt::format("Start the client afresh (its tables are read again): tributary client FILE reset {}",
+                     client_name);
+}
+
 Trouble trouble_of(const Error& error, const std::string& sqlstate, const std::string& name) {
   const std::string& text = error.message;
   auto has = [&](std::string_view part) { return text.find(part) != std::string::npos; };
   auto stop = [&](std::string remedy) { return Trouble{Trouble::Kind::kStop, text, std::move(remedy)}; };
-  std::string reset =
-      fmt::format("Start the client afresh (its tables are read again): tributary client reset {}", name);
+  std::string reset = reset_remedy(name);
+  if (error.code == ErrorCode::kNotFound) return stop(reset);
   if (has("max_wal_senders"))
     return stop("Raise max_wal_senders: ALTER SYSTEM SET max_wal_senders = 20; then restart the server.");
   if (sqlstate == "53400" || has("max_replication_slots")) {
@@ -87,6 +92,15 @@ bool ClientContext::should_flush(PgConnection::Clock::time_point now) {
   return !assembler->in_transaction() && now - *oldest_fact_ >= options.flush_interval;
 }
 
+std::unique_ptr<ChangeAssembler> ClientContext::make_assembler(uint64_t slot_lsn) {
+  ChangeAssembler::Start start{.epoch = state.epoch,
+                               .appended = state.appended,
+                               .appended_commit_micros = state.appended_commit_micros,
+                               .delivered_lsn = delivered_lsn,
+                               .slot_lsn = slot_lsn};
+  return std::make_unique<ChangeAssembler>(config.client, start, *spill, visibility);
+}
+
 void ClientContext::flush() {
   LogAppend append{config.client, assembler->facts().take(), {}};
   oldest_fact_.reset();
@@ -97,6 +111,7 @@ void ClientContext::flush() {
     events += batch.rows() + batch.ranges.size();
   }
   state.appended = assembler->covered();
+  state.appended_commit_micros = assembler->covered_commit_micros();
   if (!assembler->in_transaction()) state.confirmed_lsn = std::max(state.confirmed_lsn, assembler->delivered_lsn());
   append.state_changes[std::string(stream_state_key)] = state.encode();
   {

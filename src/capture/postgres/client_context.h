@@ -30,6 +30,8 @@ struct Trouble {
   std::string reason;
   std::string remedy;
 };
+// What to do where changes are not to be had any more.
+std::string reset_remedy(const std::string& client_name);
 // What an error of the server means for the client.
 Trouble trouble_of(const Error& error, const std::string& sqlstate, const std::string& client_name);
 
@@ -125,6 +127,8 @@ struct ClientContext : std::enable_shared_from_this<ClientContext> {
 
   StatusBoard board;
 
+  // For a reading in which the server sends what commits from `slot_lsn` on.
+  std::unique_ptr<ChangeAssembler> make_assembler(uint64_t slot_lsn);
   // Queues what the assembler holds, with the stream's state.
   void flush();
   bool should_flush(PgConnection::Clock::time_point now);

@@ -40,9 +40,15 @@ class TestPostgres {
   std::string tcp_url(const std::string& user, const std::string& database) const;
   void stop();
   void start();
+  void crash();  // its processes end at once, without a checkpoint
+  // While stopped: puts the data directory aside, and back again, as a backup of files is.
+  void save();
+  void restore();
   void kill_backends(const std::string& where);  // of pg_stat_activity
 
  private:
+  void run(const std::vector<std::string>& command);  // as the server's user
+
   std::string directory_;
   int port_ = 0;
   int databases_ = 0;

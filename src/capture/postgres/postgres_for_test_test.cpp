@@ -55,7 +55,7 @@ int spawn(const std::vector<std::string>& command, const std::string& output) {
   std::vector<char*> arguments;
   for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
-  execv(arguments[0], arguments.data());
+  execvp(arguments[0], arguments.data());
   _exit(127);
 }
 
@@ -97,12 +97,8 @@ TestPostgres::TestPostgres(const std::string& settings) : port_(free_port()) {
   directory_ = (std::filesystem::temp_directory_path() / "tributary-pg-XXXXXX").string();
   CHECK(mkdtemp(directory_.data()) != nullptr);
   chmod(directory_.c_str(), 0777);
-  int child = spawn({std::string(binaries) + "initdb", "-D", directory_ + "/data", "-U", "postgres", "-A", "trust",
-                     "-N", "--locale=C.UTF-8", "-E", "UTF8"},
-                    directory_ + "/initdb.log");
-  int status = 0;
-  waitpid(child, &status, 0);
-  CHECK(status == 0, "initdb failed: see {}", directory_);
+  run({std::string(binaries) + "initdb", "-D", directory_ + "/data", "-U", "postgres", "-A", "trust", "-N",
+       "--locale=C.UTF-8", "-E", "UTF8"});
   std::ofstream(directory_ + "/data/postgresql.conf", std::ios::app)
       << "wal_level = logical\nmax_wal_senders = 150\nmax_replication_slots = 150\nmax_connections = 400\nfsync = off\n"
       << "autovacuum = off\nlisten_addresses = '127.0.0.1'\nport = " << port_ << "\nunix_socket_directories = '"
@@ -144,6 +140,26 @@ void TestPostgres::stop() {
   kill(process_, SIGQUIT);
   waitpid(process_, &status, 0);
   process_ = 0;
+}
+
+void TestPostgres::crash() {
+  int status = 0;
+  kill(process_, SIGQUIT);
+  waitpid(process_, &status, 0);
+  process_ = 0;
+}
+
+void TestPostgres::save() { run({"cp", "-a", directory_ + "/data", directory_ + "/saved"}); }
+
+void TestPostgres::restore() {
+  run({"rm", "-r", directory_ + "/data"});
+  run({"cp", "-a", directory_ + "/saved", directory_ + "/data"});
+}
+
+void TestPostgres::run(const std::vector<std::string>& command) {
+  int status = 0;
+  waitpid(spawn(command, directory_ + "/commands.log"), &status, 0);
+  CHECK(status == 0, "{} failed: see {}", command[0], directory_);
 }
 
 std::string TestPostgres::make_database() {

@@ -11,15 +11,12 @@ using Kind = Trouble::Kind;
 constexpr std::chrono::milliseconds connect_limit{20'000};
 // A slot is made once every transaction that was running has ended.
 constexpr std::chrono::hours slot_limit{24 * 7};
+constexpr std::chrono::seconds slot_free_limit{5};
 constexpr int server_version_min = 140000;
 
 Trouble stop(std::string reason, std::string remedy) { return {Kind::kStop, std::move(reason), std::move(remedy)}; }
 
-std::string reset_remedy(const ClientContext& context) {
-  return fmt::format(
-      "If that is right, start the client afresh (its tables are read again): tributary client FILE reset {}",
-      context.config.client.value);
-}
+std::string reset_remedy(const ClientContext& context) { return tributary::reset_remedy(context.config.client.value); }
 
 Trouble failed(const ClientContext& context, const Error& error, const PgConnection& connection) {
   return trouble_of(error, connection.sqlstate(), context.config.client.value);
@@ -163,22 +160,47 @@ struct Slot {
   bool exists = false;
   std::string plugin;
   bool other_database = false;
-  bool active = false;
+  std::string user;  // the process that reads it now, or empty
   std::string wal_status;
   uint64_t confirmed_lsn = 0;
+  uint64_t head_lsn = 0;  // where the server's log ends
 };
 
 asio::awaitable<Trouble> find_slot(ClientContext& context, Slot& slot) {
   Result<PgRows> rows = co_await context.control->query(
-      "SELECT plugin, database IS DISTINCT FROM current_database(), active, coalesce(wal_status, ''), "
-      "confirmed_flush_lsn "
+      "SELECT plugin, database IS DISTINCT FROM current_database(), coalesce(active_pid::text, ''), "
+      "coalesce(wal_status, ''), confirmed_flush_lsn, pg_current_wal_flush_lsn() "
       "FROM pg_replication_slots WHERE slot_name = " +
       quote_pg_literal(context.config.name));
   if (!rows.ok()) co_return failed(context, rows.error(), *context.control);
   slot = {};
   if (rows->rows() == 0) co_return Trouble{};
-  slot = {true, rows->text(0, 0), rows->is_true(0, 1), rows->is_true(0, 2), rows->text(0, 3), rows->lsn(0, 4)};
+  slot = {.exists = true,
+          .plugin = rows->text(0, 0),
+          .other_database = rows->is_true(0, 1),
+          .user = rows->text(0, 2),
+          .wal_status = rows->text(0, 3),
+          .confirmed_lsn = rows->lsn(0, 4),
+          .head_lsn = rows->lsn(0, 5)};
   co_return Trouble{};
+}
+
+// A slot that nobody reads, so that its position stands still: the server notices only after a while that our last
+// connection has ended.
+asio::awaitable<Trouble> find_free_slot(ClientContext& context, Slot& slot) {
+  auto until = PgConnection::Clock::now() + slot_free_limit;
+  while (true) {
+    Trouble trouble = co_await find_slot(context, slot);
+    if (trouble.kind != Kind::kNone || slot.user.empty()) co_return trouble;
+    if (PgConnection::Clock::now() > until) {
+      co_return Trouble{
+          Kind::kRetry,
+          fmt::format("process {} of the server reads replication slot {}", slot.user, context.config.name),
+          "Where that is not a connection of ours that just ended, end it."};
+    }
+    asio::steady_timer timer(context.executor, std::chrono::milliseconds(100));
+    co_await timer.async_wait(asio::use_awaitable);
+  }
 }
 
 asio::awaitable<Trouble> make_slot_and_report(ClientContext& context, Slot& slot) {
@@ -215,6 +237,22 @@ std::optional<Trouble> why_not_resume(const ClientContext& context, const Identi
         fmt::format("replication slot {} is at {}, ahead of what is in the log ({}): somebody else moved it, or "
                     "the data directory is an older copy",
                     state.slot, lsn_to_string(slot.confirmed_lsn), lsn_to_string(state.confirmed_lsn)),
+        reset_remedy(context));
+  }
+  uint64_t read_lsn = std::max(state.confirmed_lsn, state.appended.commit);
+  if (slot.head_lsn < read_lsn) {
+    return stop(
+        fmt::format("the server's log ends at {}, before {}, up to which it was read: the database was restored "
+                    "to an earlier state",
+                    lsn_to_string(slot.head_lsn), lsn_to_string(read_lsn)),
+        reset_remedy(context));
+  }
+  // A slot never falls behind where it was made, not even by a crash.
+  if (state.appended_commit_micros == 0 && slot.confirmed_lsn < state.appended.commit) {
+    return stop(
+        fmt::format("replication slot {} is at {}, before {}, where we made it: the database was restored to an "
+                    "earlier state",
+                    state.slot, lsn_to_string(slot.confirmed_lsn), lsn_to_string(state.appended.commit)),
         reset_remedy(context));
   }
   return std::nullopt;
@@ -257,6 +295,7 @@ asio::awaitable<Trouble> begin_epoch(ClientContext& context, const Identity& ide
   state.slot = context.config.name;
   state.confirmed_lsn = slot.confirmed_lsn;
   state.appended = Position::before_commit(state.epoch, slot.confirmed_lsn);
+  state.appended_commit_micros = 0;
   append.state_changes[std::string(stream_state_key)] = state.encode();
   context.queue_append(std::move(append), 0, &context.stream_bytes_in_flight, state);
   while (context.jobs_in_flight > 0 && !context.append_error) co_await context.changed.wait(std::chrono::seconds(60));
@@ -277,7 +316,7 @@ asio::awaitable<Trouble> prepare_source(ClientContext& context) {
   Trouble trouble = co_await check_server(context);
   if (trouble.kind == Kind::kNone) trouble = co_await identify(context, identity);
   if (trouble.kind == Kind::kNone) trouble = co_await load_state(context, known);
-  if (trouble.kind == Kind::kNone) trouble = co_await find_slot(context, slot);
+  if (trouble.kind == Kind::kNone) trouble = co_await find_free_slot(context, slot);
   if (trouble.kind != Kind::kNone) co_return trouble;
   if (known && !context.reset_wanted) {
     if (auto refused = why_not_this_slot(context, slot)) co_return *refused;
@@ -295,8 +334,11 @@ asio::awaitable<Trouble> prepare_source(ClientContext& context) {
     trouble = co_await begin_epoch(context, identity, slot);
     if (trouble.kind != Kind::kNone) co_return trouble;
   }
-  context.durable_confirmed_lsn = context.state.confirmed_lsn;
-  context.delivered_lsn = std::max(context.delivered_lsn, context.state.confirmed_lsn);
+  // A slot that stands before what we confirmed lost that in a crash of the server, or was restored with it. Reading on
+  // from where it stands is right after a crash, and shows whether the history is still the same (change_assembler.h).
+  context.state.confirmed_lsn = std::min(context.state.confirmed_lsn, slot.confirmed_lsn);
+  // What an earlier session received and did not append is received again.
+  context.durable_confirmed_lsn = context.delivered_lsn = context.state.confirmed_lsn;
   {
     std::lock_guard lock(context.board.mutex);
     context.board.status.durable = context.state.appended;

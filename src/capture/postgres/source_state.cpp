@@ -30,6 +30,7 @@ std::string StreamState::encode() const {
   put_string(out, slot);
   put_u8(out, publication_ours ? 1 : 0);
   appended.append_to(out);
+  put_u64(out, static_cast<uint64_t>(appended_commit_micros));
   put_u64(out, confirmed_lsn);
   return out;
 }
@@ -44,6 +45,7 @@ Result<StreamState> StreamState::decode(std::string_view bytes) {
   state.slot = reader.string();
   state.publication_ours = reader.u8() != 0;
   state.appended = read_position(reader);
+  state.appended_commit_micros = static_cast<int64_t>(reader.u64());
   state.confirmed_lsn = reader.u64();
   if (!reader.ok() || !reader.at_end()) return corrupt("stream state");
   return state;

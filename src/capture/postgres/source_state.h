@@ -26,6 +26,9 @@ struct StreamState {
   bool publication_ours = false;
   // Every fact at or below it is in the log. Inside a large transaction it is the newest fact's position.
   Position appended;
+  // When its transaction committed: with the LSN it tells that transaction from any other that a restored database
+  // may have put in its place. 0 before the epoch's first.
+  int64_t appended_commit_micros = 0;
   // The slot is never told of a later LSN: one that is ahead of this was moved by somebody else.
   uint64_t confirmed_lsn = 0;
 

@@ -119,7 +119,7 @@ Result<bool> take_frame(Stream& stream, std::string_view frame, uint64_t& lsn, s
   uint8_t wants_reply = reader.u8();
   if (!reader.ok()) return Error{ErrorCode::kCorrupt, "a truncated keepalive"};
   stream.received_lsn = std::max(stream.received_lsn, wal_end);
-  stream.context.assembler->sent_until(wal_end);
+  RETURN_IF_ERROR(stream.context.assembler->sent_until(wal_end));
   if (stream.context.assembler->delivered_lsn() > stream.context.delivered_lsn) {
     stream.context.delivered_lsn = stream.context.assembler->delivered_lsn();
     stream.context.delivered.notify();
@@ -184,9 +184,7 @@ asio::awaitable<Trouble> stream_changes(ClientContext& context) {
   if (!connected.ok()) co_return failed(connected.error());
   context.spill = std::make_unique<TransactionSpill>(
       context.options.temp_directory, "spill-" + context.config.client.value, context.options.spill_memory_bytes_max);
-  context.assembler = std::make_unique<ChangeAssembler>(
-      context.config.client, ChangeAssembler::Start{context.state.epoch, context.state.appended, context.delivered_lsn},
-      *context.spill, context.visibility);
+  context.assembler = context.make_assembler(context.state.confirmed_lsn);
   std::vector<PgRows> rows;
   Status started = co_await stream.connection.start_copy(
       fmt::format("START_REPLICATION SLOT {} LOGICAL {} (proto_version '2', publication_names {}, streaming 'on', "

@@ -1,5 +1,7 @@
 #include <signal.h>
 
+#include <thread>
+
 #include "capture/postgres/capture_fixture_for_test.h"
 #include "capture/postgres/connection.h"
 #include "capture/postgres/source_state.h"
@@ -45,6 +47,125 @@ TEST_F(TroubleTest, AnotherSystemTimelineOrSlotPositionIsNeverResumed) {
   });
   start({"public.orders"});
   expect_stopped("ahead of what is in the log", "reset acme");
+}
+
+// A server that is put back to an earlier state under a capture that was told of what came later.
+class RestoreTest : public TroubleTest {
+ public:
+  void SetUp() override {
+    database = server.make_database();
+    run("CREATE TABLE orders (id int PRIMARY KEY, v text); INSERT INTO orders SELECT i, 'first' FROM "
+        "generate_series(1, 100) i");
+  }
+  void run(const std::string& statements) { TestConnection(server.url(database)).run(statements); }
+  void capture() {
+    CaptureClient made = client("acme", database, {"public.orders"});
+    made.url = server.url(database);
+    source = make_postgres_source({made}, log, defaults());
+    ASSERT_TRUE(source->start().ok());
+  }
+  void capture_until_caught_up() {
+    capture();
+    catch_up();
+    stop();
+  }
+  void restore() {
+    server.stop();
+    server.restore();
+    server.start();
+  }
+  void expect_exact() {
+    sql = std::make_unique<TestConnection>(server.url(database));
+    expect_same("public.orders");
+    sql.reset();
+  }
+  TestPostgres server{""};
+};
+
+TEST_F(RestoreTest, ADatabaseRestoredToAnEarlierStateIsNeverResumed) {
+  capture_until_caught_up();
+  server.stop();
+  server.save();
+  server.start();
+  run("INSERT INTO orders SELECT i, 'lost' FROM generate_series(101, 2000) i; DELETE FROM orders WHERE id = 1");
+  capture_until_caught_up();
+  // Its log ends before what was read.
+  restore();
+  run("DELETE FROM orders WHERE id = 2");
+  capture();
+  expect_stopped("restored to an earlier state", "reset acme");
+  stop();
+  // Its log has grown beyond that by other transactions, also ones of the very same size.
+  for (const char* text : {"else", "lost"}) {
+    restore();
+    run(
+        fmt::format("INSERT INTO orders SELECT i, '{}' FROM generate_series(101, 2000) i; DELETE FROM orders WHERE id "
+                    "= 1; INSERT INTO orders SELECT i, 'more' FROM generate_series(2001, 9000) i",
+                    text));
+    for (bool bulk : {true, false}) {
+      CaptureClient made = client("acme", database, {"public.orders"});
+      made.url = server.url(database);
+      PostgresCaptureOptions options = defaults();
+      options.bulk = bulk;
+      options.bulk_backlog_bytes = 1;
+      source = make_postgres_source({made}, log, options);
+      ASSERT_TRUE(source->start().ok());
+      expect_stopped("restored to an earlier state", "reset acme");
+      stop();
+    }
+  }
+  log.states["acme"]["reset"] = "1";
+  capture_until_caught_up();
+  expect_exact();
+}
+
+TEST_F(RestoreTest, AServerThatCrashesIsResumed) {
+  capture();
+  catch_up();
+  run("INSERT INTO orders SELECT i, 'second' FROM generate_series(101, 200) i");
+  catch_up();
+  for (int i = 0; i < 3; ++i) {
+    server.crash();  // what was confirmed since the last checkpoint is forgotten by the slot
+    server.start();
+    run(fmt::format("INSERT INTO orders VALUES ({}, 'after')", 1000 + i));
+    catch_up();
+  }
+  stop();
+  expect_exact();
+}
+
+// A session that ends loses what it received and had not appended: the next one must not count it as delivered.
+TEST_F(TroubleTest, WhatWasReceivedAndNotAppendedIsNotConfirmed) {
+  sql->run("CREATE TABLE orders (id int PRIMARY KEY); CREATE TABLE noise (v text)");
+  log.delay = std::chrono::milliseconds(300);
+  PostgresCaptureOptions options;
+  options.bulk = false;
+  start({"public.orders"}, options);
+  catch_up();
+  // The next session is sent nothing for a while: the server decodes again from where this transaction began.
+  TestConnection open(TestPostgres::shared().url(database));
+  open.run("BEGIN; SELECT pg_current_xact_id()");
+  sql->run("INSERT INTO noise SELECT 'noise' FROM generate_series(1, 400000)");
+  catch_up();
+  uint64_t captured = status().events_captured;
+  uint64_t events = 0;
+  {
+    std::lock_guard lock(log.mutex);
+    events = log.events;
+  }
+  sql->run("INSERT INTO orders VALUES (1)");
+  ASSERT_TRUE(wait_for([&] { return status().events_captured > captured; }));
+  sql->run("INSERT INTO orders VALUES (2)");  // received while the first is appended: it waits for its turn
+  uint64_t second_lsn = parse_lsn(sql->one("SELECT pg_current_wal_insert_lsn()")).value();
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  TestPostgres::shared().kill_backends("datname = '" + database + "' AND application_name = 'tributary'");
+  EXPECT_TRUE(wait_for([&] {
+    std::lock_guard lock(log.mutex);
+    uint64_t confirmed = StreamState::decode(log.states["acme"]["stream"]).value().confirmed_lsn;
+    bool both = log.events >= events + 2;
+    EXPECT_TRUE(confirmed < second_lsn || both) << "confirmed, and not in the log";
+    return both;
+  }));
 }
 
 TEST_F(TroubleTest, OneClientStopsAndTheOtherGoesOn) {
