@@ -104,6 +104,8 @@ struct ClientContext : std::enable_shared_from_this<ClientContext> {
   StreamState state;  // as of the newest append that was queued
   std::map<std::string, CatalogTable> tables;    // captured, as the catalog had them last
   std::map<std::string, SnapshotState> snapshots;  // as of the newest append that was queued
+  // Table → what stands for how the publication has it: another one means that changes may have been left out.
+  std::map<std::string, uint64_t> publication_marks;
   std::set<std::string> tables_to_read;
   std::map<std::string, std::string> set_aside;  // table → why
   Visibility visibility;
@@ -178,6 +180,14 @@ asio::awaitable<T> ClientContext::on_queue(std::function<T()> work) {
   while (!shared->result) co_await shared->done.wait(std::chrono::seconds(60));
   co_return std::move(*shared->result);
 }
+
+// The publication as it is now; nullopt: there is none.
+struct Publication {
+  bool whole = false;  // every kind of change, under the name of a partitioned table and not of its partitions
+  uint64_t version = 0;
+};
+asio::awaitable<Result<std::optional<Publication>>> find_publication(ClientContext& context);  // source_tables.cpp
+Trouble narrowed_publication(const ClientContext& context);
 
 // The parts of a session (each returns why it ended).
 asio::awaitable<Trouble> prepare_source(ClientContext& context);  // source_setup.cpp

@@ -94,13 +94,10 @@ asio::awaitable<Trouble> load_state(ClientContext& context, bool& known) {
 
 asio::awaitable<Trouble> ensure_publication(ClientContext& context, bool known) {
   PgConnection& control = *context.control;
-  std::string name = quote_pg_literal(context.config.name);
-  Result<PgRows> rows = co_await control.query(
-      "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate, pubviaroot FROM pg_publication WHERE pubname = " +
-      name);
-  if (!rows.ok()) co_return failed(context, rows.error(), control);
+  Result<std::optional<Publication>> found = co_await find_publication(context);
+  if (!found.ok()) co_return failed(context, found.error(), control);
   std::string quoted = quote_pg_identifier(context.config.name);
-  if (rows->rows() == 0) {
+  if (!*found) {
     if (known && !context.reset_wanted) {
       co_return stop(
           fmt::format("publication {} is gone, and changes made since are not to be had", context.config.name),
@@ -124,14 +121,7 @@ asio::awaitable<Trouble> ensure_publication(ClientContext& context, bool known) 
     context.state.publication_ours = true;
     co_return Trouble{};
   }
-  if (!rows->is_true(0, 0) || !rows->is_true(0, 1)) {
-    co_return stop(fmt::format("publication {} leaves out kinds of changes, or names partitions instead of their table",
-                               context.config.name),
-                   fmt::format("ALTER PUBLICATION {} SET (publish = 'insert, update, delete, truncate', "
-                               "publish_via_partition_root = true);",
-                               quoted));
-  }
-  co_return Trouble{};
+  co_return (*found)->whole ? Trouble{} : narrowed_publication(context);
 }
 
 asio::awaitable<Trouble> report_slot_wait(ClientContext& context) {

@@ -57,6 +57,7 @@ std::string SnapshotState::encode() const {
   put_u32(out, epoch);
   put_u8(out, done ? 1 : 0);
   put_u32(out, table_oid);
+  put_u64(out, publication_mark);
   first.append_to(out);
   put_varint(out, columns.size());
   for (const SnapshotColumn& column : columns) {
@@ -86,6 +87,7 @@ Result<SnapshotState> SnapshotState::decode(std::string_view bytes) {
   state.epoch = reader.u32();
   state.done = reader.u8() != 0;
   state.table_oid = reader.u32();
+  state.publication_mark = reader.u64();
   state.first = read_position(reader);
   uint64_t columns = reader.varint();
   for (uint64_t i = 0; i < columns && reader.ok() && i < entries_max; ++i) {

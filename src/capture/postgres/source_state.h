@@ -57,6 +57,7 @@ struct SnapshotState {
   uint32_t epoch = 0;
   bool done = false;
   uint32_t table_oid = 0;
+  uint64_t publication_mark = 0;            // as ClientContext::publication_marks had it
   Position first;                           // of the first chunk
   std::vector<SnapshotColumn> columns;
   std::vector<std::string> key;             // names, in the key's order

@@ -5,33 +5,40 @@ namespace tributary {
 namespace {
 
 struct Published {
-  std::set<std::string> tables;
+  std::map<std::string, uint64_t> tables;  // → version of the table's, or its schema's, entry
   std::set<std::string> filtered;
 };
 
+// A catalog row's version is its xmin: every ALTER PUBLICATION … SET makes a new row.
 asio::awaitable<Result<Published>> published_tables(ClientContext& context) {
   bool filters = context.control->server_version() >= 150000;
   Result<PgRows> rows = co_await context.control->query(fmt::format(
-      "SELECT schemaname, tablename, {} FROM pg_publication_tables WHERE pubname = {}",
-      filters ? "rowfilter IS NOT NULL OR EXISTS (SELECT FROM pg_publication_rel r JOIN pg_publication p ON "
-                "p.oid = r.prpubid JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
-                "WHERE p.pubname = pg_publication_tables.pubname AND n.nspname = schemaname AND c.relname = tablename "
-                "AND r.prattrs IS NOT NULL)"
-              : "false",
+      "SELECT t.schemaname, t.tablename, coalesce(r.xmin::text, {}, '0'), {} "
+      "FROM pg_publication_tables t JOIN pg_publication p USING (pubname) "
+      "JOIN pg_namespace n ON n.nspname = t.schemaname "
+      "JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename "
+      "LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid = c.oid {} WHERE pubname = {}",
+      filters ? "s.xmin::text" : "NULL", filters ? "t.rowfilter IS NOT NULL OR r.prattrs IS NOT NULL" : "false",
+      filters ? "LEFT JOIN pg_publication_namespace s ON s.pnpubid = p.oid AND s.pnnspid = n.oid" : "",
       quote_pg_literal(context.config.name)));
   if (!rows.ok()) co_return rows.error();
   Published published;
   for (int row = 0; row < rows->rows(); ++row) {
     std::string table = TableName{rows->text(row, 0), rows->text(row, 1)}.plain();
-    if (rows->is_true(row, 2)) published.filtered.insert(table);
-    published.tables.insert(std::move(table));
+    if (rows->is_true(row, 3)) published.filtered.insert(table);
+    published.tables[std::move(table)] = rows->number(row, 2);
   }
   co_return published;
 }
 
+// What happened while the publication left it out is in no event: the table is read (again).
+void read_afresh(ClientContext& context, const std::string& table) {
+  context.forget_snapshot(table);
+  context.visibility = Visibility();  // transactions that run now may have changed it untold: wait for them
+}
+
 // "" where it is captured now, or why not.
-asio::awaitable<Result<std::string>> publish(ClientContext& context, const CatalogTable& table,
-                                             const Published& published) {
+asio::awaitable<Result<std::string>> publish(ClientContext& context, const CatalogTable& table, Published& published) {
   std::string name = table.name.plain();
   if (published.filtered.contains(name)) {
     co_return fmt::format(
@@ -41,8 +48,10 @@ asio::awaitable<Result<std::string>> publish(ClientContext& context, const Catal
   Status added = co_await context.control->execute(
       fmt::format("ALTER PUBLICATION {} ADD TABLE {}", quote_pg_identifier(context.config.name), table.name.quoted()));
   if (added.ok()) {
-    context.forget_snapshot(name);      // what happened while it was not published is in no event
-    context.visibility = Visibility();  // transactions that run now are not told of for this table: wait for them
+    read_afresh(context, name);
+    Result<Published> now = co_await published_tables(context);
+    if (!now.ok()) co_return now.error();
+    published = std::move(*now);
     co_return std::string();
   }
   if (!context.control->usable()) co_return added.error();
@@ -68,7 +77,7 @@ asio::awaitable<Result<std::string>> check_relations(ClientContext& context, con
 }
 
 asio::awaitable<Result<std::string>> check_table(ClientContext& context, const std::string& plain,
-                                                 const Published& published) {
+                                                 uint64_t publication_version, Published& published) {
   Result<std::optional<CatalogTable>> found = co_await find_table(*context.control, split_table_name(plain));
   if (!found.ok()) co_return found.error();
   if (!*found) co_return fmt::format("there is no table {}: make it, or take it out of the pipeline file", plain);
@@ -79,7 +88,13 @@ asio::awaitable<Result<std::string>> check_table(ClientContext& context, const s
   if (!refused.ok() || !refused->empty()) co_return refused;
   refused = co_await publish(context, table, published);
   if (!refused.ok() || !refused->empty()) co_return refused;
+  uint64_t mark = publication_version << 32 | published.tables[plain];
+  context.publication_marks[plain] = mark;
   auto snapshot = context.snapshots.find(plain);
+  if (snapshot != context.snapshots.end() && snapshot->second.publication_mark != mark) {
+    read_afresh(context, plain);
+    snapshot = context.snapshots.end();
+  }
   bool complete =
       snapshot != context.snapshots.end() && snapshot->second.epoch == context.state.epoch && snapshot->second.done;
   // Partitions come, go and are truncated alone without an event on their table.
@@ -94,7 +109,7 @@ asio::awaitable<Result<std::string>> check_table(ClientContext& context, const s
 
 asio::awaitable<Status> unpublish_others(ClientContext& context, const Published& published) {
   if (!context.state.publication_ours) co_return Status();
-  for (const std::string& table : published.tables) {
+  for (const auto& [table, version] : published.tables) {
     if (context.domains.contains(table)) continue;
     Status dropped = co_await context.control->execute(fmt::format("ALTER PUBLICATION {} DROP TABLE {}",
                                                                    quote_pg_identifier(context.config.name),
@@ -106,13 +121,38 @@ asio::awaitable<Status> unpublish_others(ClientContext& context, const Published
 
 }  // namespace
 
+asio::awaitable<Result<std::optional<Publication>>> find_publication(ClientContext& context) {
+  Result<PgRows> rows = co_await context.control->query(
+      "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate AND pubviaroot, xmin FROM pg_publication WHERE "
+      "pubname = " +
+      quote_pg_literal(context.config.name));
+  if (!rows.ok()) co_return rows.error();
+  std::optional<Publication> found;
+  if (rows->rows() > 0) found = Publication{.whole = rows->is_true(0, 0), .version = rows->number(0, 1)};
+  co_return found;
+}
+
+Trouble narrowed_publication(const ClientContext& context) {
+  return {Trouble::Kind::kStop,
+          fmt::format("publication {} leaves out kinds of changes, or names partitions instead of their table",
+                      context.config.name),
+          fmt::format("ALTER PUBLICATION {} SET (publish = 'insert, update, delete, truncate', "
+                      "publish_via_partition_root = true); then start again: the tables are read again",
+                      quote_pg_identifier(context.config.name))};
+}
+
 asio::awaitable<Trouble> ClientContext::refresh_tables() {
   AsyncLock::Held held = co_await control_lock.hold();
+  Result<std::optional<Publication>> publication = co_await find_publication(*this);
+  if (!publication.ok()) co_return trouble_of(publication.error(), control->sqlstate(), config.client.value);
+  // A session begins with what is to be done then (ensure_publication).
+  if (!*publication) co_return Trouble{Trouble::Kind::kRetry, fmt::format("publication {} is gone", config.name), ""};
+  if (!(*publication)->whole) co_return narrowed_publication(*this);
   Result<Published> published = co_await published_tables(*this);
   if (!published.ok()) co_return trouble_of(published.error(), control->sqlstate(), config.client.value);
   std::map<std::string, std::string> refused;
   for (const auto& [plain, domain] : domains) {
-    Result<std::string> why = co_await check_table(*this, plain, *published);
+    Result<std::string> why = co_await check_table(*this, plain, (*publication)->version, *published);
     if (!why.ok()) co_return trouble_of(why.error(), control->sqlstate(), config.client.value);
     if (why->empty()) continue;
     refused[plain] = *why;

@@ -88,13 +88,16 @@ asio::awaitable<Result<bool>> plan(TableConnection& reader, TableRun& run) {
   SnapshotState fresh;
   fresh.epoch = context.state.epoch;
   fresh.table_oid = run.table.oid;
+  fresh.publication_mark = context.publication_marks[run.name];
   fresh.key = run.table.key;
   for (const CatalogColumn& column : run.table.columns) fresh.columns.push_back(column.column);
   for (const CatalogRelation& relation : run.relations) fresh.relations.push_back(relation.relation);
   auto stored = context.snapshots.find(run.name);
   bool resumes = stored != context.snapshots.end() && !stored->second.done && stored->second.epoch == fresh.epoch &&
                  stored->second.columns == fresh.columns && stored->second.key == fresh.key &&
-                 stored->second.table_oid == fresh.table_oid && stored->second.relations == fresh.relations &&
+                 stored->second.table_oid == fresh.table_oid &&
+                 stored->second.publication_mark == fresh.publication_mark &&
+                 stored->second.relations == fresh.relations &&
                  stored->second.next_relation <= fresh.relations.size() && stored->second.first != Position{};
   run.progress = resumes ? stored->second : fresh;
   run.chunk_blocks = context.options.chunk_first_blocks;

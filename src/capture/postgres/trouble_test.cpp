@@ -195,6 +195,57 @@ TEST_F(TroubleTest, OneClientStopsAndTheOtherGoesOn) {
   EXPECT_TRUE(wait_for([&] { return merged("public.orders", "globex").size() == 100; }));
 }
 
+TEST_F(TroubleTest, APublicationThatLeftChangesOutIsNoticedAndWhatIsMissingIsReadAgain) {
+  sql->run(
+      "CREATE TABLE orders (id int PRIMARY KEY, v text); INSERT INTO orders SELECT i, 'a' FROM generate_series(1, 50) "
+      "i");
+  std::string publication = "tributary_" + database + "_acme";
+  std::string narrow = "ALTER PUBLICATION " + publication + " SET (publish = 'insert')";
+  std::string widen = "ALTER PUBLICATION " + publication + " SET (publish = 'insert, update, delete, truncate')";
+  auto change = [&](int id) {
+    return fmt::format("UPDATE orders SET v = 'b' WHERE id = {}; DELETE FROM orders WHERE id = {}", id, id + 1);
+  };
+  start({"public.orders"});
+  catch_up();
+  // Longer than between two looks at the catalog.
+  sql->run(narrow);
+  sql->run(change(1));
+  expect_stopped("leaves out kinds of changes", "ALTER PUBLICATION");
+  restart({"public.orders"});
+  expect_stopped("leaves out kinds of changes", "ALTER PUBLICATION");
+  sql->run(widen);
+  restart({"public.orders"});
+  catch_up();
+  expect_same("public.orders");
+  // Between two looks, and while we are stopped.
+  sql->run(narrow);
+  sql->run(change(11));
+  sql->run(widen);
+  catch_up();
+  expect_same("public.orders");
+  stop();
+  sql->run(narrow);
+  sql->run(change(21));
+  sql->run(widen);
+  start({"public.orders"});
+  catch_up();
+  expect_same("public.orders");
+  // The table taken out and put back.
+  sql->run("ALTER PUBLICATION " + publication + " DROP TABLE orders");
+  sql->run(change(31));
+  sql->run("ALTER PUBLICATION " + publication + " ADD TABLE orders");
+  catch_up();
+  expect_same("public.orders");
+  // Nothing is read again without a reason.
+  uint64_t captured = status().events_captured;
+  restart({"public.orders"});
+  catch_up();
+  sql->run("INSERT INTO orders VALUES (1000, 'c')");
+  catch_up();
+  EXPECT_LT(status().events_captured, 5u) << captured;
+  expect_same("public.orders");
+}
+
 TEST_F(TroubleTest, WrongSettingsAndRightsAreNamedWithTheirRemedy) {
   TestPostgres server("wal_level = replica\nmax_wal_senders = 0\n");
   std::string name = server.make_database();
