@@ -3,6 +3,7 @@
 
 #include "app/commands.h"
 #include "app/pipeline_plan.h"
+#include "app/json_line.h"
 #include "app/source_schemas.h"
 
 namespace tributary {
@@ -39,7 +40,7 @@ int check_command(const CheckOptions& options) {
                         {"errors", errors_json(result.errors)},
                         {"notes", errors_json(result.notes)},
                         {"unreachable", unreachable}};
-    std::printf("%s\n", json.dump().c_str());
+    std::printf("%s\n", json_line(json).c_str());
   } else {
     print_errors(result.errors);
     for (const FileError& note : result.notes) std::printf("%s\n", ("note: " + note.to_string()).c_str());

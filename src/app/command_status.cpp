@@ -2,6 +2,7 @@
 
 #include "app/commands.h"
 #include "app/control.h"
+#include "app/json_line.h"
 #include "app/status_report.h"
 
 namespace tributary {
@@ -21,7 +22,7 @@ int status_command(const std::string& file, bool as_json) {
       status["pid"] = *holder;
     }
   }
-  std::string text = as_json ? status.dump() + "\n" : status_text(status);
+  std::string text = as_json ? json_line(status) + "\n" : status_text(status);
   std::fwrite(text.data(), 1, text.size(), stdout);
   return exit_ok;
 }

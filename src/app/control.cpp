@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "app/event_reader.h"
+#include "app/json_line.h"
 #include "app/status_report.h"
 
 namespace tributary {
@@ -48,7 +49,7 @@ Status handle(const Assembly& assembly, std::string_view request, ControlStream&
   if (!parsed.is_object()) return Error{ErrorCode::kInvalidInput, "the request is no JSON object"};
   std::string command = parsed.value("command", "");
   if (command == "status") {
-    out.send(running_status(assembly, now_micros()).dump());
+    out.send(json_line(running_status(assembly, now_micros())));
     return {};
   }
   if (command == "query") {
@@ -88,7 +89,7 @@ Status control_query(const Pipeline& pipeline, const ClientQuery& query, bool wh
                      const std::function<void(std::string_view)>& out) {
   json request{{"command", "query"}, {"client", query.client.value}, {"sql", query.sql}, {"format", query.format},
                {"whole_tables", whole_tables}};
-  return control_call(control_socket_path(pipeline.data), request.dump(), [&](std::string_view part) {
+  return control_call(control_socket_path(pipeline.data), json_line(request), [&](std::string_view part) {
     out(part);
     return true;
   });
@@ -106,7 +107,7 @@ Result<std::string> control_status(const Pipeline& pipeline) {
 Result<bool> control_wait(const Pipeline& pipeline, const ClientId& client, std::chrono::milliseconds limit) {
   std::string answer;
   json request{{"command", "wait"}, {"client", client.value}, {"milliseconds", limit.count()}};
-  RETURN_IF_ERROR(control_call(control_socket_path(pipeline.data), request.dump(), [&](std::string_view part) {
+  RETURN_IF_ERROR(control_call(control_socket_path(pipeline.data), json_line(request), [&](std::string_view part) {
     answer.append(part);
     return true;
   }));
@@ -117,7 +118,7 @@ Result<std::vector<std::string>> control_dead_letters(const Pipeline& pipeline, 
                                                       const std::string& view) {
   std::vector<std::string> keys;
   json request{{"command", "dead_letters"}, {"client", client.value}, {"view", view}};
-  RETURN_IF_ERROR(control_call(control_socket_path(pipeline.data), request.dump(), [&](std::string_view key) {
+  RETURN_IF_ERROR(control_call(control_socket_path(pipeline.data), json_line(request), [&](std::string_view key) {
     keys.emplace_back(key);
     return true;
   }));

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "codec/block.h"
+#include "app/json_line.h"
 #include "codec/debezium.h"
 
 namespace tributary {
@@ -20,7 +21,7 @@ std::string TapOptions::to_json() const {
   nlohmann::json json{{"pattern", pattern}, {"client", client},       {"from_start", from_start},
                       {"follow", follow},   {"raw", raw}};
   if (from_micros) json["from_micros"] = *from_micros;
-  return json.dump();
+  return json_line(json);
 }
 
 Result<TapOptions> TapOptions::from_json(std::string_view text) {

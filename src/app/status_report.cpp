@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "app/json_line.h"
 #include "codec/block.h"
 
 namespace tributary {
@@ -171,7 +172,7 @@ Status write_status(const std::string& data_directory, const json& status) {
   std::string path = status_path(data_directory);
   std::string part = path + ".new";
   std::ofstream file(part, std::ios::trunc);
-  file << status.dump() << '\n';
+  file << json_line(status) << '\n';
   file.close();
   if (!file || std::rename(part.c_str(), path.c_str()) != 0) {
     return Error{ErrorCode::kResourceExhausted, fmt::format("cannot write {}", path)};

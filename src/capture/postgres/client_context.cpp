@@ -59,6 +59,11 @@ Trouble trouble_of(const Error& error, const std::string& sqlstate, const std::s
     return {Trouble::Kind::kRetry, text,
             "Check the server's certificate, or say sslmode and sslrootcert in the source's URL."};
   }
+  if (sqlstate == "22021" || sqlstate == "22P05") {
+    return {Trouble::Kind::kRetry, text,
+            "A text is no valid text of the database's encoding, or has a character that UTF-8 has not: find and mend "
+            "it, or take its table out of the pipeline file."};
+  }
   if (sqlstate == "42501") return stop("Grant what the message names to our user.");
   if (sqlstate == "58P01" || has("can no longer get changes from replication slot") || has("requested WAL segment")) {
     return stop(reset);

@@ -9,6 +9,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <charconv>
 
+#include "base/utf8.h"
 #include "codec/postgres/text_values.h"
 #include "model/position.h"
 
@@ -93,6 +94,9 @@ std::vector<std::pair<std::string, std::string>> ConnectionSettings::parameters(
 }
 
 std::string ConnectionSettings::scrubbed(std::string text) const {
+  if (!is_utf8(text)) {
+    std::replace_if(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; }, '?');
+  }
   if (password_.empty()) return text;
   for (size_t at = text.find(password_); at != std::string::npos; at = text.find(password_, at + 3)) {
     text.replace(at, password_.size(), "***");
@@ -185,7 +189,11 @@ asio::awaitable<Status> PgConnection::connect(bool replication, std::chrono::mil
   PQsetnonblocking(connection_, 1);
   PQsetNoticeProcessor(connection_, [](void*, const char*) {}, nullptr);
   // synchronous_commit: our own marks in the log must not wait for a standby (see snapshot.h).
+  // A database in SQL_ASCII holds bytes of any encoding. Asked for UTF-8 it would refuse a whole reading for one value.
+  const char* encoding = PQparameterStatus(connection_, "server_encoding");
+  bool any_bytes = encoding != nullptr && std::string_view(encoding) == "SQL_ASCII";
   co_return co_await execute(std::string(postgres_text_settings) +
+                             (any_bytes ? "; SET client_encoding = 'SQL_ASCII'" : "") +
                              "; SET synchronous_commit = local; SET statement_timeout = 0; SET lock_timeout = 0; "
                              "SET idle_in_transaction_session_timeout = 0; SET search_path = pg_catalog");
 }

@@ -38,7 +38,8 @@ class ConnectionSettings {
 
   // The parameters for PQconnectStartParams, password included.
   std::vector<std::pair<std::string, std::string>> parameters(bool replication) const;
-  // `text` without the password.
+  // A server's message as it may be shown: without the password. Such messages may be in any encoding (the server's
+  // language, SQL_ASCII): where one is not UTF-8, what is not ASCII becomes '?'.
   std::string scrubbed(std::string text) const;
 
  private:

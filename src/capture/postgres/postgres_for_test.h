@@ -35,7 +35,7 @@ class TestPostgres {
   explicit TestPostgres(const std::string& settings);
   ~TestPostgres();
 
-  std::string make_database();  // its name
+  std::string make_database(const std::string& options = {});  // of CREATE DATABASE; its name
   std::string url(const std::string& database) const;  // over the Unix socket, as the superuser
   std::string tcp_url(const std::string& user, const std::string& database) const;
   void stop();

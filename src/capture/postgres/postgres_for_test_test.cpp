@@ -162,9 +162,9 @@ void TestPostgres::run(const std::vector<std::string>& command) {
   CHECK(status == 0, "{} failed: see {}", command[0], directory_);
 }
 
-std::string TestPostgres::make_database() {
+std::string TestPostgres::make_database(const std::string& options) {
   std::string name = fmt::format("shop{}", ++databases_);
-  TestConnection(url("postgres")).run("CREATE DATABASE " + name);
+  TestConnection(url("postgres")).run("CREATE DATABASE " + name + " " + options);
   return name;
 }
 

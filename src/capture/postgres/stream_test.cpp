@@ -30,6 +30,27 @@ TEST_F(StreamTest, SnapshotThenStreamConverge) {
   EXPECT_EQ(status().mode, SourceMode::kStreaming);
 }
 
+TEST_F(StreamTest, ADatabaseOfAnyBytesIsReadAsItIs) {
+  database =
+      TestPostgres::shared().make_database("ENCODING 'SQL_ASCII' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'");
+  sql = std::make_unique<TestConnection>(TestPostgres::shared().url(database));
+  sql->run("CREATE TABLE notes (id text PRIMARY KEY, note text)");
+  sql->run("INSERT INTO notes VALUES (E'\\xe9', E'latin \\xe9\\xff'), ('2', E'utf-8 \\xc3\\xa9')");
+  for (bool bulk : {false, true}) {
+    PostgresCaptureOptions options;
+    options.bulk = bulk;
+    options.bulk_backlog_bytes = 1;
+    start({"public.notes"}, options);
+    catch_up();
+    expect_same("public.notes");
+    stop();
+    sql->run("UPDATE notes SET note = note || E'\\xfe'");
+  }
+  start({"public.notes"});
+  catch_up();
+  expect_same("public.notes");
+}
+
 // Positions of a client's changes, each as often as it is in the log.
 std::multiset<std::string> change_positions(MemoryLog& log, const std::string& client) {
   std::lock_guard lock(log.mutex);

@@ -348,6 +348,7 @@ TEST(ConnectionSettingsTest, PasswordsAreNeverShownAndRemoteHostsAreVerified) {
   ASSERT_TRUE(remote.ok());
   EXPECT_EQ(mode(*remote), "verify-full");
   EXPECT_EQ(remote->scrubbed("bad hunter2canary!"), "bad ***!");
+  EXPECT_EQ(remote->scrubbed("falsch: \xfc, hunter2canary"), "falsch: ?, ***");
   EXPECT_EQ(mode(*ConnectionSettings::parse("postgresql://u@127.0.0.1/shop", "")), "(default)");
   EXPECT_EQ(mode(*ConnectionSettings::parse("postgresql://u@db.example/shop?sslmode=disable", "")), "disable");
   auto broken = ConnectionSettings::parse("postgresql://u:hunter2canary@[::1/shop", "hunter2canary");
