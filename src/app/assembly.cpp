@@ -32,16 +32,17 @@ std::vector<CaptureClient> capture_clients(const Pipeline& pipeline) {
 Result<std::unique_ptr<Assembly>> Assembly::open(const Pipeline& pipeline, LockFile lock, AssemblyParts parts,
                                                  const LogLine& log_line) {
   auto all = std::make_unique<Assembly>(pipeline);
-  ASSIGN_OR_RETURN(DataDirectory directory, DataDirectory::open(pipeline.data, pipeline.name));
+  ASSIGN_OR_RETURN(DataDirectory directory, DataDirectory::open(pipeline.data, pipeline.name,
+                                                                parts.capture ? DataUse::kRun : DataUse::kCommand));
   all->directory = std::make_unique<DataDirectory>(std::move(directory));
   ASSIGN_OR_RETURN(all->storage, Storage::open(all->directory->db(), {}));
   Partitioning partitioning{pipeline.log.partitions, pipeline.log.partitions_per_client};
   ASSIGN_OR_RETURN(all->log, EmbeddedLog::open(*all->storage, {.partitioning = partitioning}));
   EmbeddedLog* log = all->log.get();
-  all->raw = std::make_unique<EmbeddedRaw>(
-      *all->storage, [log](const ClientId& client, const std::string& table, uint32_t version) {
-        return log->schema(client, table, version);
-      });
+  all->raw = std::make_unique<EmbeddedRaw>(*all->storage,
+                                           [log](const ClientId& client, const std::string& table, uint32_t version) {
+                                             return log->schema(client, table, version);
+                                           });
   if (parts.engine) {
     EngineProcessOptions options;
     options.data_directory = analytics_directory(pipeline.data);
@@ -65,25 +66,25 @@ Result<std::unique_ptr<Assembly>> Assembly::open(const Pipeline& pipeline, LockF
 Status Assembly::open_process(LockFile lock) {
   ASSIGN_OR_RETURN(duckdb, DuckDbEngine::open());
   planner = std::make_unique<RuntimePlanner>(pipeline, std::move(lock), *duckdb);
-  RoundPorts ports{
-      .storage = *storage,
-      .log = *log,
-      .expressions = *duckdb,
-      .analytics = *store,
-      .add_raw =
-          [this](StorageBatch& batch, std::span<const RawBlock> blocks) {
-            std::vector<RawAddition> additions;
-            for (const RawBlock& block : blocks) additions.push_back({block.block, block.events});
-            return raw->add_to(batch, additions);
-          },
-      .plan = [this](const std::vector<ClientTable>& tables) { return planner->plan(tables); }};
+  RoundPorts ports{.storage = *storage,
+                   .log = *log,
+                   .expressions = *duckdb,
+                   .analytics = *store,
+                   .add_raw =
+                       [this](StorageBatch& batch, std::span<const RawBlock> blocks) {
+                         std::vector<RawAddition> additions;
+                         for (const RawBlock& block : blocks) additions.push_back({block.block, block.events});
+                         return raw->add_to(batch, additions);
+                       },
+                   .plan = [this](const std::vector<ClientTable>& tables) { return planner->plan(tables); }};
   std::vector<RoundRunner::Table> tables;
   RuntimeOptions options;
   for (const auto& [id, client] : pipeline.clients) {
     options.clients.emplace_back(id);
     for (const auto& [name, domain] : pipeline.domains) tables.push_back({ClientId{id}, name, domain.table});
   }
-  ASSIGN_OR_RETURN(auto runner, RoundRunner::open(std::move(ports), {}, std::move(tables), attribute_columns(pipeline)));
+  ASSIGN_OR_RETURN(auto runner,
+                   RoundRunner::open(std::move(ports), {}, std::move(tables), attribute_columns(pipeline)));
   auto sender = std::make_unique<OutboxSender>(*storage, *store, SenderLimits{});
   RETURN_IF_ERROR(sender->open());
   options.round_interval = pipeline.process.checkpoint_interval;
