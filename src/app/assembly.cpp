@@ -35,16 +35,17 @@ std::vector<CaptureClient> capture_clients(const Pipeline& pipeline) {
 Result<std::unique_ptr<Assembly>> Assembly::open(const Pipeline& pipeline, LockFile lock, AssemblyParts parts,
                                                  const LogLine& log_line) {
   auto all = std::make_unique<Assembly>(pipeline);
-  ASSIGN_OR_RETURN(DataDirectory directory, DataDirectory::open(pipeline.data, pipeline.name));
+  ASSIGN_OR_RETURN(DataDirectory directory, DataDirectory::open(pipeline.data, pipeline.name,
+                                                                parts.capture ? DataUse::kRun : DataUse::kCommand));
   all->directory = std::make_unique<DataDirectory>(std::move(directory));
   ASSIGN_OR_RETURN(all->storage, Storage::open(all->directory->db(), {}));
   Partitioning partitioning{pipeline.log.partitions, pipeline.log.partitions_per_client};
   ASSIGN_OR_RETURN(all->log, EmbeddedLog::open(*all->storage, {.partitioning = partitioning}));
   EmbeddedLog* log = all->log.get();
-  all->raw = std::make_unique<EmbeddedRaw>(
-      *all->storage, [log](const ClientId& client, const std::string& table, uint32_t version) {
-        return log->schema(client, table, version);
-      });
+  all->raw = std::make_unique<EmbeddedRaw>(*all->storage,
+                                           [log](const ClientId& client, const std::string& table, uint32_t version) {
+                                             return log->schema(client, table, version);
+                                           });
   if (parts.engine) {
     EngineProcessOptions options;
     options.data_directory = analytics_directory(pipeline.data);

@@ -25,7 +25,7 @@ namespace tributary {
 struct AssemblyParts {
   bool engine = false;
   bool process = false;
-  bool capture = false;
+  bool capture = false;  // this is `run`: other commands reach it by its socket
   bool bulk = true;  // capture may read in bulk what is far behind; else it streams alone
 };
 

@@ -1,6 +1,7 @@
 #include <cstdio>
 
 #include "app/commands.h"
+#include "capture/postgres/connection.h"
 
 namespace tributary {
 
@@ -30,10 +31,26 @@ int print_error(const Error& error) {
   return exit_code_of(error);
 }
 
+std::vector<FileError> source_errors(const Pipeline& pipeline) {
+  std::vector<FileError> errors;
+  for (const auto& [id, client] : pipeline.clients) {
+    for (const SourceUrl* url : {&client.source, client.verify_source ? &*client.verify_source : nullptr}) {
+      if (url == nullptr || !url->scheme.starts_with("postgres")) continue;
+      auto settings = ConnectionSettings::parse(url->text, client.password);
+      if (!settings.ok()) errors.push_back({pipeline.file, client.place, settings.error().message});
+    }
+  }
+  return errors;
+}
+
 std::variant<Pipeline, int> load_or_complain(const std::string& file) {
   auto loaded = load_pipeline(file);
   if (auto* errors = std::get_if<std::vector<FileError>>(&loaded)) {
     print_errors(*errors);
+    return exit_config;
+  }
+  if (auto errors = source_errors(std::get<Pipeline>(loaded)); !errors.empty()) {
+    print_errors(errors);
     return exit_config;
   }
   return std::get<Pipeline>(std::move(loaded));

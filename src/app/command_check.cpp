@@ -2,10 +2,11 @@
 #include <nlohmann/json.hpp>
 
 #include "app/commands.h"
-#include "app/pipeline_plan.h"
 #include "app/json_line.h"
+#include "app/pipeline_plan.h"
 #include "app/source_schemas.h"
 #include "app/view_tests.h"
+#include "storage/data_directory.h"
 
 namespace tributary {
 namespace {
@@ -13,7 +14,8 @@ namespace {
 nlohmann::json errors_json(const std::vector<FileError>& errors) {
   auto list = nlohmann::json::array();
   for (const FileError& error : errors) {
-    list.push_back({{"file", error.file}, {"line", error.place.line}, {"column", error.place.column}, {"message", error.message}});
+    list.push_back(
+        {{"file", error.file}, {"line", error.place.line}, {"column", error.place.column}, {"message", error.message}});
   }
   return list;
 }
@@ -26,13 +28,25 @@ int check_command(const CheckOptions& options) {
   PlanFunctions functions = plan_functions(**duckdb);
   CheckResult result = check_pipeline(options.file, functions);
   std::vector<std::string> unreachable;
+  if (result.pipeline) {
+    auto sources = source_errors(*result.pipeline);
+    result.errors.insert(result.errors.end(), sources.begin(), sources.end());
+    // Not an error: the file may be checked on another machine than it runs on.
+    if (auto why = DataDirectory::why_not_creatable(result.pipeline->data)) {
+      result.notes.push_back(
+          {options.file,
+           {},
+           fmt::format("data: {} cannot be created on this machine: {}", result.pipeline->data, *why)});
+    }
+  }
   if (options.connect && result.pipeline && result.errors.empty()) {
     SchemaReading reading = read_source_schemas(*result.pipeline, result.lock.value_or(LockFile{}));
     unreachable = reading.unreachable;
     CompileResult compiled = compile_pipeline(*result.pipeline, &reading.lock, functions);
     result.errors = compiled.errors;
     if (result.errors.empty()) {
-      if (Status written = write_lock(lock_path(options.file), reading.lock); !written.ok()) return print_error(written.error());
+      if (Status written = write_lock(lock_path(options.file), reading.lock); !written.ok())
+        return print_error(written.error());
       result = check_pipeline(options.file, functions);
     }
   }
@@ -56,7 +70,8 @@ int check_command(const CheckOptions& options) {
     for (const std::string& client : unreachable) std::fprintf(stderr, "tributary: %s\n", client.c_str());
     if (result.errors.empty() && result.pipeline) {
       std::printf("%s: %zu clients, %zu domains, %zu views%s\n", options.file.c_str(), result.pipeline->clients.size(),
-                  result.pipeline->domains.size(), std::max(result.pipeline->views.size(), result.compiled.views.size()),
+                  result.pipeline->domains.size(),
+                  std::max(result.pipeline->views.size(), result.compiled.views.size()),
                   result.complete ? ": good" : ": good as far as it can be seen without the tables' columns");
     }
   }

@@ -18,11 +18,16 @@ int client_reset_command(const std::string& file, const std::string& client) {
     std::fprintf(stderr, "tributary: nothing to reset: %s does not exist yet\n", pipeline.data.c_str());
     return exit_data;
   }
-  auto assembly = Assembly::open(pipeline, {}, {}, [](const std::string&) {});
-  if (!assembly.ok()) return print_error(assembly.error());
+  auto reached = reach_pipeline(pipeline, {});
+  if (!reached.ok()) return print_error(reached.error());
+  if (reached->running()) {
+    std::fprintf(stderr, "tributary: the pipeline runs; stop it first\n");
+    return exit_try_again;
+  }
   LogAppend mark{ClientId{client}, {}, {{"reset", "1"}}};
-  if (Status marked = (*assembly)->log->append(std::array{mark}); !marked.ok()) return print_error(marked.error());
-  std::printf("client %s: at the next start its slot is made again and all of its tables are read again\n", client.c_str());
+  if (Status marked = reached->opened->log->append(std::array{mark}); !marked.ok()) return print_error(marked.error());
+  std::printf("client %s: at the next start its slot is made again and all of its tables are read again\n",
+              client.c_str());
   return exit_ok;
 }
 

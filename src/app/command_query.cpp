@@ -11,15 +11,16 @@ namespace {
 
 void write_out(std::string_view part) { std::fwrite(part.data(), 1, part.size(), stdout); }
 
-// Of a pipeline that does not run: the engine is started for the one query.
-Status query_stopped(const Pipeline& pipeline, const ClientQuery& query) {
+Status ask(const Pipeline& pipeline, const ClientQuery& query) {
   if (!DataDirectory::inspect(pipeline.data).ok()) {
     return Error{ErrorCode::kNotFound,
-                 fmt::format("there is nothing to query: {} does not exist yet; `tributary run {}` makes it", pipeline.data,
-                             pipeline.file)};
+                 fmt::format("there is nothing to query: {} does not exist yet; `tributary run {}` makes it",
+                             pipeline.data, pipeline.file)};
   }
-  ASSIGN_OR_RETURN(auto assembly, Assembly::open(pipeline, {}, {.engine = true}, [](const std::string&) {}));
-  return assembly->queries->query(query, write_out);
+  // A stopped pipeline's engine is started for the one query.
+  ASSIGN_OR_RETURN(Reached reached, reach_pipeline(pipeline, {.engine = true}));
+  if (reached.running()) return control_query(pipeline, query, false, write_out);
+  return reached.opened->queries->query(query, write_out);
 }
 
 }  // namespace
@@ -35,7 +36,7 @@ int query_command(const QueryOptions& options) {
   std::string format = options.format;
   if (format.empty()) format = ::isatty(STDOUT_FILENO) != 0 ? "PrettyCompact" : "TabSeparatedWithNames";
   ClientQuery query{ClientId{options.client}, options.sql, format};
-  Status done = pipeline_is_running(pipeline) ? control_query(pipeline, query, false, write_out) : query_stopped(pipeline, query);
+  Status done = ask(pipeline, query);
   return done.ok() ? exit_ok : print_error(done.error());
 }
 

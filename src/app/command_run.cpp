@@ -23,7 +23,8 @@ constexpr std::chrono::seconds report_interval{10};
 constexpr std::chrono::hours retention_interval{1};
 
 int64_t now_micros() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 void say(const std::string& line) {
@@ -130,7 +131,8 @@ class CaughtUp {
 
 Status enforce_retention(Assembly& assembly) {
   const LogConfig& config = assembly.pipeline.log;
-  RetentionLimits limits{std::chrono::duration_cast<std::chrono::seconds>(config.retention), config.retention_bytes_max};
+  RetentionLimits limits{std::chrono::duration_cast<std::chrono::seconds>(config.retention),
+                         config.retention_bytes_max};
   auto processed = assembly.runtime->processed();
   return assembly.log->enforce_retention(limits, now_micros(), [&](const TopicPartition& partition) {
     auto at = processed.find(partition);
@@ -195,10 +197,10 @@ int run_command(const RunOptions& options) {
   if (int* code = std::get_if<int>(&loaded)) return *code;
   const auto& pipeline = std::get<Pipeline>(loaded);
   if (auto later = not_built_yet(pipeline); !later.empty()) return refuse_later(later);
-  if (auto holder = DataDirectory::holder(pipeline.data)) {
-    std::fprintf(stderr, "tributary: process %d is running this pipeline on %s; stop it first\n", *holder,
-                 pipeline.data.c_str());
-    return exit_try_again;
+  if (Status waited = wait_for_commands(pipeline); !waited.ok()) return print_error(waited.error());
+  if (auto why = DataDirectory::why_not_creatable(pipeline.data)) {
+    std::fprintf(stderr, "tributary: cannot create the data directory %s: %s\n", pipeline.data.c_str(), why->c_str());
+    return exit_cannot_create;
   }
   StopSignals signals;
   auto lock = schemas_for_run(pipeline);

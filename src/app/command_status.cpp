@@ -17,9 +17,10 @@ int status_command(const std::string& file, bool as_json) {
   if (!status.is_object()) {
     status = stopped_status(pipeline);
     // It may just be starting or stopping.
-    if (auto holder = DataDirectory::holder(pipeline.data)) {
+    auto holder = DataDirectory::holder(pipeline.data);
+    if (holder && holder->use == DataUse::kRun) {
       status["running"] = true;
-      status["pid"] = *holder;
+      status["pid"] = holder->process;
     }
   }
   std::string text = as_json ? json_line(status) + "\n" : status_text(status);
@@ -34,7 +35,8 @@ int wait_command(const std::string& file, double seconds) {
   auto reached = control_wait(pipeline, {}, std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000)));
   if (!reached.ok()) return print_error(reached.error());
   if (*reached) return exit_ok;
-  std::fprintf(stderr, "tributary: not all of it was queryable within %g s; `tributary status` says what waits\n", seconds);
+  std::fprintf(stderr, "tributary: not all of it was queryable within %g s; `tributary status` says what waits\n",
+               seconds);
   return exit_try_again;
 }
 

@@ -31,9 +31,6 @@ int tap_command(TapCommandOptions options) {
     std::fprintf(stderr, "tributary: %s has no client %s\n", options.file.c_str(), options.tap.client.c_str());
     return exit_usage;
   }
-  bool running = pipeline_is_running(pipeline);
-  options.tap.follow = running && !options.until_caught_up;
-  options.tap.from_start = options.from == "start" || (options.from.empty() && !running);
   if (!options.from.empty() && options.from != "start" && options.from != "now") {
     options.tap.from_micros = parse_time(options.from);
     if (!options.tap.from_micros) {
@@ -42,20 +39,22 @@ int tap_command(TapCommandOptions options) {
       return exit_usage;
     }
   }
-  if (running) {
-    std::string request = options.tap.to_json();
-    request.insert(1, R"("command":"tap",)");
-    Status done = control_call(control_socket_path(pipeline.data), request, write_line);
-    return done.ok() ? exit_ok : print_error(done.error());
-  }
   if (!DataDirectory::inspect(pipeline.data).ok()) {
     std::fprintf(stderr, "tributary: there are no events: %s does not exist yet; `tributary run %s` makes it\n",
                  pipeline.data.c_str(), options.file.c_str());
     return exit_data;
   }
-  auto assembly = Assembly::open(pipeline, {}, {}, [](const std::string&) {});
-  if (!assembly.ok()) return print_error(assembly.error());
-  EventReader reader(pipeline, *(*assembly)->log, *(*assembly)->raw);
+  auto reached = reach_pipeline(pipeline, {});
+  if (!reached.ok()) return print_error(reached.error());
+  options.tap.follow = reached->running() && !options.until_caught_up;
+  options.tap.from_start = options.from == "start" || (options.from.empty() && !reached->running());
+  if (reached->running()) {
+    std::string request = options.tap.to_json();
+    request.insert(1, R"("command":"tap",)");
+    Status done = control_call(control_socket_path(pipeline.data), request, write_line);
+    return done.ok() ? exit_ok : print_error(done.error());
+  }
+  EventReader reader(pipeline, *reached->opened->log, *reached->opened->raw);
   Status done = reader.read(options.tap, write_line, [] { return true; });
   return done.ok() ? exit_ok : print_error(done.error());
 }

@@ -18,35 +18,33 @@ namespace {
 class Pipe {
  public:
   static Result<std::unique_ptr<Pipe>> open(const Pipeline& pipeline) {
-    auto pipe = std::make_unique<Pipe>(pipeline, pipeline_is_running(pipeline));
-    if (pipe->running_) return pipe;
     if (!DataDirectory::inspect(pipeline.data).ok()) {
       return Error{ErrorCode::kNotFound,
                    fmt::format("there is nothing to verify: {} does not exist yet; `tributary run {}` makes it",
                                pipeline.data, pipeline.file)};
     }
-    ASSIGN_OR_RETURN(pipe->assembly_, Assembly::open(pipeline, {}, {.engine = true}, [](const std::string&) {}));
-    return pipe;
+    ASSIGN_OR_RETURN(Reached reached, reach_pipeline(pipeline, {.engine = true}));
+    return std::make_unique<Pipe>(pipeline, std::move(reached.opened));
   }
-  Pipe(const Pipeline& pipeline, bool running) : pipeline_(pipeline), running_(running) {}
+  Pipe(const Pipeline& pipeline, std::unique_ptr<Assembly> opened)
+      : pipeline_(pipeline), assembly_(std::move(opened)) {}
 
-  bool running() const { return running_; }
+  bool running() const { return assembly_ == nullptr; }
 
   Status query(const ClientQuery& query, const std::function<void(std::string_view)>& out) {
-    return running_ ? control_query(pipeline_, query, true, out) : assembly_->validator_queries->query(query, out);
+    return running() ? control_query(pipeline_, query, true, out) : assembly_->validator_queries->query(query, out);
   }
   Result<bool> wait(const ClientId& client, std::chrono::milliseconds limit) {
     return control_wait(pipeline_, client, limit);
   }
   Result<std::vector<std::string>> dead_letters(const ClientId& client, const std::string& view) {
-    return running_ ? control_dead_letters(pipeline_, client, view)
+    return running() ? control_dead_letters(pipeline_, client, view)
                     : stored_dead_letter_keys(*assembly_->storage, client, view);
   }
 
  private:
   const Pipeline& pipeline_;
-  bool running_;
-  std::unique_ptr<Assembly> assembly_;
+  std::unique_ptr<Assembly> assembly_;  // where it does not run
 };
 
 // The relation whose row a node's row is, as long as only filters and projections are between them; else the view's own.
@@ -143,8 +141,9 @@ int verify_command(const VerifyOptions& options) {
   VerifyRequest request = request_of(pipeline, checked.compiled, options);
   if (std::none_of(request.views.begin(), request.views.end(), [](const VerifyView& view) { return view.compared; })) {
     std::fprintf(stderr, "tributary: %s\n",
-                 options.view.empty() ? "there is no view to verify: the lock file knows no table yet; run the pipeline first"
-                                      : ("there is no view " + options.view).c_str());
+                 options.view.empty()
+                     ? "there is no view to verify: the lock file knows no table yet; run the pipeline first"
+                     : ("there is no view " + options.view).c_str());
     return exit_usage;
   }
   auto pipe = Pipe::open(pipeline);
@@ -153,10 +152,11 @@ int verify_command(const VerifyOptions& options) {
   request.scratch_directory = scratch.path();
   request.live = (*pipe)->running();
   VerifyPorts ports{
-      .analytics = [&](const ClientId& client, std::string_view sql, std::string_view format,
-                       const std::function<void(std::string_view)>& out) {
-        return (*pipe)->query({client, std::string(sql), std::string(format)}, out);
-      },
+      .analytics =
+          [&](const ClientId& client, std::string_view sql, std::string_view format,
+              const std::function<void(std::string_view)>& out) {
+            return (*pipe)->query({client, std::string(sql), std::string(format)}, out);
+          },
       .wait_until_queryable = [&](const ClientId& client, uint64_t,
                                   std::chrono::milliseconds limit) { return (*pipe)->wait(client, limit); },
       .dead_letters = {},
@@ -172,7 +172,8 @@ int verify_command(const VerifyOptions& options) {
       .progress = {}};
   if (::isatty(STDERR_FILENO) != 0) {
     ports.progress = [](const VerifyProgress& progress) {
-      std::fprintf(stderr, "\r\033[K%s %s: %lu rows", progress.client.value.c_str(), progress.what.c_str(), progress.rows);
+      std::fprintf(stderr, "\r\033[K%s %s: %lu rows", progress.client.value.c_str(), progress.what.c_str(),
+                   progress.rows);
     };
   }
   auto report = verify(request, ports);

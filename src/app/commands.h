@@ -79,6 +79,8 @@ int dead_letters_command(const DeadLetterOptions& options);
 
 int init_command(const std::string& url, const std::string& password_environment);
 
+// What libpq's reading of the sources' URLs objects to, without connecting.
+std::vector<FileError> source_errors(const Pipeline& pipeline);
 // The pipeline file, or its errors printed and the exit code.
 std::variant<Pipeline, int> load_or_complain(const std::string& file);
 void print_errors(const std::vector<FileError>& errors);

@@ -16,8 +16,17 @@ using nlohmann::json;
 constexpr std::chrono::milliseconds wait_poll{10};
 constexpr std::chrono::seconds prepare_limit{30};  // a query waits so long for the first tables
 
+constexpr std::chrono::seconds reach_limit{60};
+constexpr std::chrono::milliseconds reach_poll{50};
+
+std::string held_by_command(const Pipeline& pipeline, const std::optional<DataHolder>& holder) {
+  return fmt::format("another command ({}) still works on {}; try again when it has ended",
+                     holder ? fmt::format("process {}", holder->process) : "a process that just ends", pipeline.data);
+}
+
 int64_t now_micros() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 // Marks the sources' heads, and waits until everything before them is in the log and then queryable.
@@ -36,9 +45,8 @@ Status wait_queryable(const Assembly& assembly, const std::string& client, std::
     return true;
   };
   assembly.source->mark_heads();
-  bool reached = until([&] {
-    return client.empty() ? assembly.source->caught_up() : assembly.source->caught_up(ClientId{client});
-  });
+  bool reached = until(
+      [&] { return client.empty() ? assembly.source->caught_up() : assembly.source->caught_up(ClientId{client}); });
   auto ends = assembly.log->ends();
   reached = reached && until([&] { return assembly.runtime->queryable(ends); });
   out.send(reached ? "1" : "0");
@@ -66,12 +74,13 @@ Status handle(const Assembly& assembly, std::string_view request, ControlStream&
     return reader.read(options, [&](std::string_view line) { return out.send(line); }, [&] { return out.wanted(); });
   }
   if (command == "wait") {
-    return wait_queryable(assembly, parsed.value("client", ""), std::chrono::milliseconds(parsed.value("milliseconds", 0)), out);
+    return wait_queryable(assembly, parsed.value("client", ""),
+                          std::chrono::milliseconds(parsed.value("milliseconds", 0)), out);
   }
   if (command == "dead_letters") {
     if (assembly.runtime == nullptr) return {};
-    ASSIGN_OR_RETURN(auto keys, assembly.runtime->dead_letter_keys(ClientId{parsed.value("client", "")},
-                                                                   parsed.value("view", "")));
+    ASSIGN_OR_RETURN(
+        auto keys, assembly.runtime->dead_letter_keys(ClientId{parsed.value("client", "")}, parsed.value("view", "")));
     for (const std::string& key : keys) out.send(key);
     return {};
   }
@@ -101,11 +110,48 @@ ControlHandler control_handler(const Assembly& assembly) {
   return [&assembly](std::string_view request, ControlStream& out) { return handle(assembly, request, out); };
 }
 
-bool pipeline_is_running(const Pipeline& pipeline) { return DataDirectory::holder(pipeline.data).has_value(); }
+Result<Reached> reach_pipeline(const Pipeline& pipeline, AssemblyParts parts) {
+  auto deadline = std::chrono::steady_clock::now() + reach_limit;
+  while (true) {
+    auto holder = DataDirectory::holder(pipeline.data);
+    bool runs = holder && holder->use == DataUse::kRun;
+    if (runs && control_answers(control_socket_path(pipeline.data))) return Reached{};
+    if (!runs) {
+      auto opened = Assembly::open(pipeline, {}, parts, [](const std::string&) {});
+      if (opened.ok()) return Reached{std::move(opened).value()};
+      if (opened.error().code != ErrorCode::kAlreadyExists) return opened.error();
+    }
+    if (std::chrono::steady_clock::now() > deadline) {
+      return Error{
+          ErrorCode::kAlreadyExists,
+          runs ? fmt::format("process {} is still starting or stopping this pipeline; try again", holder->process)
+               : held_by_command(pipeline, holder)};
+    }
+    std::this_thread::sleep_for(reach_poll);
+  }
+}
+
+Status wait_for_commands(const Pipeline& pipeline) {
+  auto deadline = std::chrono::steady_clock::now() + reach_limit;
+  while (auto holder = DataDirectory::holder(pipeline.data)) {
+    if (holder->use == DataUse::kRun) {
+      return Error{ErrorCode::kAlreadyExists, fmt::format("process {} is running this pipeline on {}; stop it first",
+                                                          holder->process, pipeline.data)};
+    }
+    if (std::chrono::steady_clock::now() > deadline) {
+      return Error{ErrorCode::kAlreadyExists, held_by_command(pipeline, holder)};
+    }
+    std::this_thread::sleep_for(reach_poll);
+  }
+  return {};
+}
 
 Status control_query(const Pipeline& pipeline, const ClientQuery& query, bool whole_tables,
                      const std::function<void(std::string_view)>& out) {
-  json request{{"command", "query"}, {"client", query.client.value}, {"sql", query.sql}, {"format", query.format},
+  json request{{"command", "query"},
+               {"client", query.client.value},
+               {"sql", query.sql},
+               {"format", query.format},
                {"whole_tables", whole_tables}};
   return control_call(control_socket_path(pipeline.data), json_line(request), [&](std::string_view part) {
     out(part);
@@ -115,10 +161,11 @@ Status control_query(const Pipeline& pipeline, const ClientQuery& query, bool wh
 
 Result<std::string> control_status(const Pipeline& pipeline) {
   std::string answer;
-  RETURN_IF_ERROR(control_call(control_socket_path(pipeline.data), R"({"command":"status"})", [&](std::string_view part) {
-    answer.append(part);
-    return true;
-  }));
+  RETURN_IF_ERROR(
+      control_call(control_socket_path(pipeline.data), R"({"command":"status"})", [&](std::string_view part) {
+        answer.append(part);
+        return true;
+      }));
   return answer;
 }
 

@@ -12,8 +12,18 @@ namespace tributary {
 // Handles requests for `assembly`, which outlives the server.
 ControlHandler control_handler(const Assembly& assembly);
 
-// Whether a process holds the pipeline's data directory.
-bool pipeline_is_running(const Pipeline& pipeline);
+// A pipeline as a command finds it: it runs and is asked through its socket, or it does not and was opened for the
+// command alone.
+struct Reached {
+  std::unique_ptr<Assembly> opened;
+  bool running() const { return opened == nullptr; }
+};
+// Waits while other commands hold the data directory of a stopped pipeline, and while one is just starting or stopping.
+// kAlreadyExists: that took longer than a minute.
+Result<Reached> reach_pipeline(const Pipeline& pipeline, AssemblyParts parts);
+
+// For `run`: waits in the same way until no other command holds the data directory. kAlreadyExists: a `run` does.
+Status wait_for_commands(const Pipeline& pipeline);
 
 // Asks the running pipeline to run a client's query, to give events, or to wait until all that `client`'s source had
 // committed when asked is queryable (false: not within `limit`).

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "codec/block.h"
 #include "app/json_line.h"
+#include "codec/block.h"
 #include "codec/debezium.h"
 
 namespace tributary {
@@ -18,8 +18,8 @@ constexpr std::chrono::milliseconds follow_wait{200};
 }  // namespace
 
 std::string TapOptions::to_json() const {
-  nlohmann::json json{{"pattern", pattern}, {"client", client},       {"from_start", from_start},
-                      {"follow", follow},   {"raw", raw}};
+  nlohmann::json json{
+      {"pattern", pattern}, {"client", client}, {"from_start", from_start}, {"follow", follow}, {"raw", raw}};
   if (from_micros) json["from_micros"] = *from_micros;
   return json_line(json);
 }
@@ -51,9 +51,10 @@ void EventReader::lines_of(const TapOptions& options, const EventBatch& batch, s
   auto line = [&](const std::string& event, const Position& position, size_t index, const std::string& key,
                   const std::string& value) {
     std::string offset = first ? fmt::format(R"("offset":{},)", first->value + index) : "";
-    lines.push_back({position, fmt::format(R"({{"event":"{}","client_id":"{}","position":"{}",{}{}"key":{},"value":{}}})"
-                                           "\n",
-                                           event, batch.client, position.to_string(), place_json, offset, key, value)});
+    lines.push_back(
+        {position, fmt::format(R"({{"event":"{}","client_id":"{}","position":"{}",{}{}"key":{},"value":{}}})"
+                               "\n",
+                               event, batch.client, position.to_string(), place_json, offset, key, value)});
   };
   auto too_old = [&](int64_t micros) { return options.from_micros && micros < *options.from_micros; };
   for (size_t row = 0; row < batch.rows(); ++row) {

@@ -1,9 +1,13 @@
 // tributary COMMAND FILE …
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <string_view>
 
 #include "app/commands.h"
+#include "base/nearest_name.h"
 #include "engine/engine_child.h"
 
 namespace {
@@ -16,17 +20,31 @@ constexpr std::string_view later_commands[] = {"replay", "release", "preview",
 
 std::string examples(const char* text) { return std::string("Examples:\n") + text; }
 
+std::vector<std::string> command_names(CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+  return names;
+}
+
+int refuse_command(const std::vector<std::string>& names, std::string_view name) {
+  auto meant = nearest_name(name, names);
+  std::fprintf(stderr, "tributary: there is no command '%s'%s; `tributary --help` names them\n",
+               std::string(name).c_str(), meant ? fmt::format("; did you mean '{}'?", *meant).c_str() : "");
+  return exit_usage;
+}
+
 int parse_and_run(int argc, char** argv) {
   CLI::App app("Tributary: changes of many clients' databases, kept ready as analytics, each client apart.");
   app.name("tributary");
   app.require_subcommand(1);
   app.set_version_flag("--version", "tributary 0.1.0");
-  app.footer(examples("  tributary init postgresql://tributary@db.example/shop > shop.yaml\n"
-                      "  tributary check shop.yaml\n"
-                      "  tributary run shop.yaml\n"
-                      "  tributary status shop.yaml\n"
-                      "  tributary query shop.yaml --client acme 'SELECT count() FROM orders'\n"
-                      "Exit codes are sysexits' (docs/formats/exit-codes.md); 1 is a difference that verify found."));
+  app.footer(
+      examples("  tributary init postgresql://tributary@db.example/shop > shop.yaml\n"
+               "  tributary check shop.yaml\n"
+               "  tributary run shop.yaml\n"
+               "  tributary status shop.yaml\n"
+               "  tributary query shop.yaml --client acme 'SELECT count() FROM orders'\n"
+               "Exit codes are sysexits' (docs/formats/exit-codes.md); 1 is a difference that verify found."));
   int code = exit_ok;
 
   std::string url;
@@ -41,7 +59,8 @@ int parse_and_run(int argc, char** argv) {
   CheckOptions check_options;
   auto* check = app.add_subcommand("check", "check a pipeline file, without connecting to anything");
   check->add_option("FILE", check_options.file, "the pipeline file")->required();
-  check->add_flag("--connect", check_options.connect, "read the tables' columns from the databases and write the lock file");
+  check->add_flag("--connect", check_options.connect,
+                  "read the tables' columns from the databases and write the lock file");
   check->add_flag("--json", check_options.json, "the answer as JSON");
   check->footer(examples("  tributary check shop.yaml\n  tributary check shop.yaml --connect"));
   check->callback([&] { code = check_command(check_options); });
@@ -84,9 +103,10 @@ int parse_and_run(int argc, char** argv) {
   auto* reset = client->add_subcommand(
       "reset", "read all of a client's tables again, after its slot was lost or its database was restored");
   reset->add_option("CLIENT", reset_client, "the client's id")->required();
-  reset->footer(examples("  tributary client shop.yaml reset acme\n"
-                         "The pipeline must not run. At its next start the slot is made again and every table is read again;\n"
-                         "rows that vanished meanwhile disappear. Queries see the old rows until then."));
+  reset->footer(
+      examples("  tributary client shop.yaml reset acme\n"
+               "The pipeline must not run. At its next start the slot is made again and every table is read again;\n"
+               "rows that vanished meanwhile disappear. Queries see the old rows until then."));
   reset->callback([&] { code = client_reset_command(client_file, reset_client); });
 
   QueryOptions query_options;
@@ -95,8 +115,9 @@ int parse_and_run(int argc, char** argv) {
   query->add_option("SQL", query_options.sql, "one SELECT")->required();
   query->add_option("--client", query_options.client, "whose rows")->required();
   query->add_option("--format", query_options.format, "ClickHouse's name of an output format: JSONEachRow, CSV, …");
-  query->footer(examples("  tributary query shop.yaml --client acme 'SELECT status, count() FROM orders GROUP BY status'\n"
-                         "  tributary query shop.yaml --client acme 'SELECT * FROM users LIMIT 3' --format JSONEachRow"));
+  query->footer(
+      examples("  tributary query shop.yaml --client acme 'SELECT status, count() FROM orders GROUP BY status'\n"
+               "  tributary query shop.yaml --client acme 'SELECT * FROM users LIMIT 3' --format JSONEachRow"));
   query->callback([&] { code = query_command(query_options); });
 
   TapCommandOptions tap_options;
@@ -106,12 +127,14 @@ int parse_and_run(int argc, char** argv) {
       ->capture_default_str();
   tap->add_option("--client", tap_options.tap.client, "of this client alone");
   tap->add_option("--from", tap_options.from, "start, now, or a time in UTC (default: now; start where nothing runs)");
-  tap->add_flag("--until-caught-up", tap_options.until_caught_up, "end at the newest event instead of waiting for more");
+  tap->add_flag("--until-caught-up", tap_options.until_caught_up,
+                "end at the newest event instead of waiting for more");
   std::string store = "log";
   tap->add_option("--store", store, "log, or raw: everything that the raw store keeps")
       ->check(CLI::IsMember({"log", "raw"}));
-  tap->footer(examples("  tributary tap shop.yaml 'order.*' --client acme\n"
-                       "  tributary tap shop.yaml --from start --until-caught-up | jq .value.op"));
+  tap->footer(
+      examples("  tributary tap shop.yaml 'order.*' --client acme\n"
+               "  tributary tap shop.yaml --from start --until-caught-up | jq .value.op"));
   tap->callback([&] {
     tap_options.tap.raw = store == "raw";
     code = tap_command(tap_options);
@@ -123,8 +146,9 @@ int parse_and_run(int argc, char** argv) {
   verify->add_option("--client", verify_options.client, "this client alone");
   verify->add_option("--view", verify_options.view, "this view alone");
   verify->add_flag("--json", verify_options.json, "the report as JSON");
-  verify->footer(examples("  tributary verify shop.yaml\n  tributary verify shop.yaml --client acme --view orders\n"
-                          "Exit code 1: there is a difference. While the pipeline runs, writers may go on."));
+  verify->footer(
+      examples("  tributary verify shop.yaml\n  tributary verify shop.yaml --client acme --view orders\n"
+               "Exit code 1: there is a difference. While the pipeline runs, writers may go on."));
   verify->callback([&] { code = verify_command(verify_options); });
 
   ExplainOptions explain_options;
@@ -162,6 +186,17 @@ int parse_and_run(int argc, char** argv) {
       code = exit_unavailable;
     });
   }
+
+  // Without its FILE the parser would take `reset` for it, and explain `client`.
+  std::vector<std::string_view> words(argv + 1, argv + argc);
+  bool wants_help = !words.empty() && (words.back() == "--help" || words.back() == "-h");
+  if (wants_help && words.size() == 3 && words[0] == "client" && words[1] == "reset") {
+    std::printf("%s", reset->help().c_str());
+    return exit_ok;
+  }
+  std::vector<std::string> names = command_names(app);
+  bool is_command = !words.empty() && std::find(names.begin(), names.end(), words[0]) != names.end();
+  if (!words.empty() && !words[0].starts_with('-') && !is_command) return refuse_command(names, words[0]);
 
   try {
     app.parse(argc, argv);

@@ -112,7 +112,8 @@ void add_runtime(json& client, const ClientId& id, const RuntimeStatus& runtime,
   }
   client["dead_letters"] = dead;
   for (const PlanProblem& problem : runtime.set_aside) {
-    if (problem.client == id) client["warnings"].push_back("domain " + problem.domain + " is set aside: " + problem.reason);
+    if (problem.client == id)
+      client["warnings"].push_back("domain " + problem.domain + " is set aside: " + problem.reason);
   }
 }
 
@@ -120,7 +121,8 @@ std::string bytes_text(const json& bytes) {
   if (!bytes.is_number()) return "?";
   auto value = bytes.get<double>();
   for (const char* unit : {"B", "KiB", "MiB", "GiB"}) {
-    if (value < 1024 || std::string_view(unit) == "GiB") return fmt::format("{:.{}f} {}", value, *unit == 'B' ? 0 : 1, unit);
+    if (value < 1024 || std::string_view(unit) == "GiB")
+      return fmt::format("{:.{}f} {}", value, *unit == 'B' ? 0 : 1, unit);
     value /= 1024;
   }
   return "?";
@@ -148,7 +150,8 @@ json running_status(const Assembly& assembly, int64_t now_micros) {
   for (const PlanProblem& problem : runtime.set_aside) {
     if (problem.client.value.empty()) problems.push_back(problem.reason);
   }
-  for (const auto& [table, reason] : runtime.tables_set_aside) problems.push_back("table " + table + " is set aside: " + reason);
+  for (const auto& [table, reason] : runtime.tables_set_aside)
+    problems.push_back("table " + table + " is set aside: " + reason);
   status["problems"] = std::move(problems);
   status["rebuilds"] = json::array();
   for (const RoundRunner::Rebuild& rebuild : runtime.rebuilds) {
@@ -220,7 +223,8 @@ std::string status_text(const json& status) {
     out = fmt::format("{} is running (process {}), checkpoint {}\n", status["pipeline"].get<std::string>(),
                       status["pid"].dump(), status["checkpoint"].dump());
   } else {
-    out = fmt::format("{} is stopped, checkpoint {}\n", status["pipeline"].get<std::string>(), status["checkpoint"].dump());
+    out = fmt::format("{} is stopped, checkpoint {}\n", status["pipeline"].get<std::string>(),
+                      status["checkpoint"].dump());
   }
   for (const json& problem : status["problems"]) out += fmt::format("  ! {}\n", problem.get<std::string>());
   out += fmt::format("\n{:<20} {:<12} {:>10} {:>10} {:>8} {:>12} {:>10} {:>6}\n", "client", "state", "lag events",
@@ -231,15 +235,17 @@ std::string status_text(const json& status) {
                        client["state"].get<std::string>(), number_text(lag["events"]), bytes_text(lag["bytes"]),
                        number_text(lag["seconds"]), bytes_text(client["retained_wal_bytes"]),
                        number_text(client["captured_events"]), number_text(client["dead_letters"]));
-    if (!client["reason"].get<std::string>().empty()) out += fmt::format("    reason: {}\n", client["reason"].get<std::string>());
-    if (!client["remedy"].get<std::string>().empty()) out += fmt::format("    remedy: {}\n", client["remedy"].get<std::string>());
+    if (!client["reason"].get<std::string>().empty())
+      out += fmt::format("    reason: {}\n", client["reason"].get<std::string>());
+    if (!client["remedy"].get<std::string>().empty())
+      out += fmt::format("    remedy: {}\n", client["remedy"].get<std::string>());
     for (const json& warning : client["warnings"]) out += fmt::format("    warning: {}\n", warning.get<std::string>());
     for (const json& snapshot : client["snapshots"]) {
-      out += fmt::format("    snapshot of {}: {} of about {} rows, {:.0f} %{}\n", snapshot["table"].get<std::string>(),
-                         snapshot["rows"].dump(), snapshot["rows_estimated"].dump(), snapshot["fraction"].get<double>() * 100,
-                         snapshot["seconds_left"].is_number()
-                             ? fmt::format(", {:.0f} s left", snapshot["seconds_left"].get<double>())
-                             : "");
+      out += fmt::format(
+          "    snapshot of {}: {} of about {} rows, {:.0f} %{}\n", snapshot["table"].get<std::string>(),
+          snapshot["rows"].dump(), snapshot["rows_estimated"].dump(), snapshot["fraction"].get<double>() * 100,
+          snapshot["seconds_left"].is_number() ? fmt::format(", {:.0f} s left", snapshot["seconds_left"].get<double>())
+                                               : "");
     }
   }
   return out;

@@ -229,10 +229,14 @@ class Writer {
 
   void load() {
     int64_t rows = 0;
-    for (const DescribedTable* table : captured_) rows += std::max<int64_t>(0, table->rows_estimated);
+    for (const DescribedTable* table : captured_) {
+      rows = rows < 0 || table->rows_estimated < 0 ? -1 : rows + table->rows_estimated;
+    }
     comment("---- The load it causes ----");
-    comment(fmt::format("Once: each captured table is read in chunks by key, without locks or long transactions ({}).",
-                        rows_text(rows)));
+    comment(
+        fmt::format("Once: each captured table is read in chunks from its first block to its last, without locks or "
+                    "long transactions ({}).",
+                    rows_text(rows)));
     comment("Always: one replication slot and one or two connections. The server decodes its log for the slot, a few");
     comment("milliseconds of one processor for each megabyte of log, and keeps log that was not confirmed yet.");
     line();

@@ -31,6 +31,7 @@ using std::chrono::steady_clock;
 
 constexpr milliseconds poll_interval{5};
 constexpr milliseconds restart_wait_max{10'000};
+constexpr uint64_t first_starts_max = 3;
 constexpr milliseconds settled_after{30'000};  // a child that lived so long is restarted without a wait
 constexpr milliseconds lock_wait{5'000};       // for the child of a program killed just now to follow it
 constexpr uintmax_t log_bytes_max = 16 << 20;
@@ -142,11 +143,13 @@ class EngineProcess::Supervisor {
     while (true) {
       auto begun = steady_clock::now();
       Result<pid_t> child = spawn();
-      std::string ended = child.ok() ? watch(*child) : child.error().message;
+      bool killed = false;  // by somebody else
+      std::string ended = child.ok() ? watch(*child, killed) : child.error().message;
       std::unique_lock lock(mutex_);
       pid_ = 0;
       if (stopping_) return;
-      if (!ready_) {  // the first start: not to be tried again, the caller hears of it
+      // A first start that fails by itself is not tried again: the caller hears of it.
+      if (!ready_ && !(killed && starts_ < first_starts_max)) {
         failed_ = true;
         failure_ = fmt::format("the ClickHouse engine did not start: {}; see {}", ended, log_path());
         changed_.notify_all();
@@ -207,7 +210,7 @@ class EngineProcess::Supervisor {
   }
 
   // Until the child has ended, by itself or by us; says how.
-  std::string watch(pid_t child) {
+  std::string watch(pid_t child, bool& killed_by_others) {
     auto begun = steady_clock::now();
     auto term_sent = steady_clock::time_point::max();
     bool killed = false;
@@ -215,6 +218,7 @@ class EngineProcess::Supervisor {
     while (true) {
       int status = 0;
       if (waitpid(child, &status, WNOHANG) == child) {
+        killed_by_others = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !killed;
         return WIFSIGNALED(status) ? fmt::format("was ended by signal {}", WTERMSIG(status))
                                    : fmt::format("exited with {}", WEXITSTATUS(status));
       }

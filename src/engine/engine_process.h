@@ -12,7 +12,8 @@
 //   data/        ClickHouse's own
 //   empty/       the child's working directory
 //
-// All methods are thread-safe. A child that dies is started again at once, then after waits that double up to 10 s;
+// All methods are thread-safe. A child that is killed while it starts for the first time is started again, twice; one that
+// dies later is started again at once, then after waits that double up to 10 s;
 // meanwhile connections to the socket are refused.
 #pragma once
 
@@ -29,13 +30,13 @@ namespace tributary {
 
 struct EngineProcessOptions {
   std::string data_directory;
-  std::string library;                // empty: libchdb.so in lib/ beside the program, or in ../lib
-  std::string program;                // empty: this one, by /proc/self/exe
-  uint64_t memory_bytes_max = 0;      // 0: half of the machine's, at most 4 GiB
-  unsigned threads = 0;               // 0: as many as processors, at most 16
+  std::string library;  // empty: libchdb.so in lib/ beside the program, or in ../lib
+  std::string program;  // empty: this one, by /proc/self/exe
+  uint64_t memory_bytes_max = 0;  // 0: half of the machine's, at most 4 GiB
+  unsigned threads = 0;  // 0: as many as processors, at most 16
   std::chrono::milliseconds start_limit{60'000};  // until it answers for the first time
-  std::chrono::milliseconds stop_limit{10'000};   // between SIGTERM and SIGKILL
-  std::function<void(const std::string&)> log;    // one line each time it starts or dies; called from its own thread
+  std::chrono::milliseconds stop_limit{10'000};  // between SIGTERM and SIGKILL
+  std::function<void(const std::string&)> log;  // one line each time it starts or dies; called from its own thread
 };
 
 class EngineProcess {
@@ -49,8 +50,8 @@ class EngineProcess {
   // Lets the child finish its requests, then ends it. Nothing that it acknowledged is lost either way.
   void stop();
 
-  pid_t pid() const;          // 0: just not running
-  uint64_t starts() const;    // 1 + restarts
+  pid_t pid() const;  // 0: just not running
+  uint64_t starts() const;  // 1 + restarts
   const std::string& socket_path() const;
   // The socket of the engine of `data_directory`, for another process of the same user.
   static std::string socket_of(const std::string& data_directory);

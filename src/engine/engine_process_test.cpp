@@ -220,6 +220,26 @@ TEST(EngineProcess, SaysWhyItCannotStart) {
   fs::remove_all(directory);
 }
 
+TEST(EngineProcess, IsStartedAgainWhenItIsKilledWhileItStarts) {
+  std::string directory = testing::TempDir() + "killed_engine";
+  fs::create_directories(directory);
+  std::string program = directory + "/program";
+  std::string killed = directory + "/killed";
+  std::ofstream(program) << "#!/bin/sh\nif [ ! -e " << killed << " ]; then : > " << killed << "; kill -9 $$; fi\nexec "
+                         << fs::read_symlink("/proc/self/exe").string() << " \"$@\"\n";
+  fs::permissions(program, fs::perms::owner_all);
+  auto engine = EngineProcess::start({.data_directory = directory + "/data", .program = program});
+  ASSERT_TRUE(engine.ok()) << engine.error().to_string();
+  EXPECT_EQ((*engine)->starts(), 2U);
+  EXPECT_EQ(body_of(post((*engine)->socket_path(), "/", "SELECT 1")), "1\n");
+  (*engine).reset();
+  std::ofstream(program) << "#!/bin/sh\nkill -9 $$\n";
+  auto never = EngineProcess::start({.data_directory = directory + "/data", .program = program});
+  ASSERT_FALSE(never.ok());
+  EXPECT_THAT(never.error().message, HasSubstr("was ended by signal 9"));
+  fs::remove_all(directory);
+}
+
 TEST(EngineProcess, WorksBehindALongPath) {
   std::string root = testing::TempDir() + "deep";
   auto engine =

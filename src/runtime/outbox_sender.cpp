@@ -11,6 +11,7 @@ namespace tributary {
 namespace {
 
 constexpr std::string_view acknowledged_prefix = "runtime/acknowledged/";
+constexpr std::string_view incomplete_prefix = "runtime/incomplete/";  // then the table's name; no value
 
 std::string acknowledged_key(const TopicPartition& partition) {
   std::string key(acknowledged_prefix);
@@ -44,6 +45,9 @@ Status OutboxSender::open() {
     if (!key.ok() || !value.ok()) return Error{ErrorCode::kCorrupt, "a stored acknowledged offset does not decode"};
   }
   RETURN_IF_ERROR(it.status());
+  StorageIterator incomplete = storage_.iterate(Family::kMeta, incomplete_prefix);
+  for (; incomplete.valid(); incomplete.next()) incomplete_.emplace(incomplete.key().substr(incomplete_prefix.size()));
+  RETURN_IF_ERROR(incomplete.status());
   StorageIterator waiting = storage_.iterate(Family::kOutbox, {});
   for (; waiting.valid(); waiting.next()) waiting_bytes_ += waiting.value().size();
   return waiting.status();
@@ -88,11 +92,12 @@ Result<bool> OutboxSender::send() {
 
   StorageBatch write;
   bool switched = false;
-  uint64_t removed = 0;
+  uint64_t done_with = 0;
+  uint64_t kept = 0;
   for (const Loaded& loaded : entries) {
-    if (aside(loaded.entry)) continue;
+    done_with += loaded.bytes;
+    if (aside(loaded.entry) && keep_aside(loaded, kept, write)) continue;
     write.remove(Family::kOutbox, loaded.key);
-    removed += loaded.bytes;
     if (const auto* change = std::get_if<OutboxSwitch>(&loaded.entry)) {
       put_switched(write, change->view + generation_suffix(change->generation));
       switched = true;
@@ -106,13 +111,26 @@ Result<bool> OutboxSender::send() {
     }
   }
   RETURN_IF_ERROR(storage_.write(write, {.sync = false}));  // lost with the machine: sent again
-  waiting_bytes_ -= removed;
+  waiting_bytes_ -= done_with;
+  aside_bytes_ += kept;
   switched_ = switched_ || switched;
   resume_key_ = entries.back().key + '\0';
   for (const Loaded& loaded : entries) {
     if (const auto* progress = std::get_if<OutboxProgress>(&loaded.entry)) note_progress(*progress);
   }
   return true;
+}
+
+bool OutboxSender::keep_aside(const Loaded& loaded, uint64_t& kept, StorageBatch& write) {
+  if (aside_bytes_ + kept + loaded.bytes <= limits_.aside_bytes_max) {
+    kept += loaded.bytes;
+    return true;
+  }
+  const std::string& table = *table_of(loaded.entry);
+  write.put(Family::kMeta, std::string(incomplete_prefix) + table, "");
+  std::lock_guard lock(mutex_);
+  incomplete_.insert(table);
+  return false;
 }
 
 Status OutboxSender::insert_rows(const std::vector<Loaded>& entries, size_t begin, size_t end) {
@@ -182,13 +200,20 @@ std::map<TopicPartition, Offset> OutboxSender::acknowledged() const {
 
 std::map<std::string, std::string> OutboxSender::set_aside() const {
   std::lock_guard lock(mutex_);
-  return set_aside_;
+  std::map<std::string, std::string> all = set_aside_;
+  for (const std::string& table : incomplete_) {
+    std::string& reason = all[table];
+    reason += fmt::format("{}rows were dropped while the store refused them: it is incomplete until it is built again",
+                          reason.empty() ? "" : "; ");
+  }
+  return all;
 }
 
 void OutboxSender::offer_again() {
   std::lock_guard lock(mutex_);
   set_aside_.clear();
   resume_key_.clear();
+  waiting_bytes_ += std::exchange(aside_bytes_, 0);
 }
 
 }  // namespace tributary

@@ -3,7 +3,11 @@
 // moment is followed by simply sending again.
 //
 // A table that refuses its rows for good (its columns do not fit, say) is set aside by name: its entries stay in the
-// outbox, all others flow. One thread drives send(); status methods are thread-safe.
+// outbox, all others flow, and what stays is no back-pressure. When what stays of all such tables is more than
+// `aside_bytes_max`, further rows of theirs are dropped, and the table is called incomplete from then on, also after a
+// restart: what was dropped is in the raw store, and comes back only when the table is built again from there.
+//
+// One thread drives send(); status methods are thread-safe.
 #pragma once
 
 #include <atomic>
@@ -24,12 +28,13 @@ namespace tributary {
 
 struct SenderLimits {
   size_t batch_bytes_max = 16 << 20;  // of outbox entries read at a time
-  size_t inserts_at_once = 4;         // tables
+  size_t inserts_at_once = 4;  // tables
+  uint64_t aside_bytes_max = 256 << 20;  // of outbox entries kept for tables set aside
 };
 
 struct ClientProgress {
-  uint64_t events = 0;         // queryable since the program started
-  int64_t commit_micros = 0;   // newest queryable commit
+  uint64_t events = 0;  // queryable since the program started
+  int64_t commit_micros = 0;  // newest queryable commit
   Position position;
 };
 
@@ -47,12 +52,12 @@ class OutboxSender {
   // Sends the next batch. False: there was nothing. Errors: try again later, with back-off.
   Result<bool> send();
 
-  // Bytes that wait: what back-pressure looks at. note_added() after each round's commit. Thread-safe.
+  // Bytes that wait for a store that takes them: what back-pressure looks at. note_added() after each round's commit. Thread-safe.
   uint64_t waiting_bytes() const { return waiting_bytes_; }
   void note_added(uint64_t bytes) { waiting_bytes_ += bytes; }
   std::map<ClientId, ClientProgress> progress() const;
   std::map<TopicPartition, Offset> acknowledged() const;  // consumed and queryable
-  std::map<std::string, std::string> set_aside() const;   // table → reason
+  std::map<std::string, std::string> set_aside() const;  // table → reason, the incomplete ones among them
   // Whether readers are to be brought over to new builds since the last call: noted in the storage (state_cleanup.h).
   bool took_switches() { return std::exchange(switched_, false); }
   // The table is dropped: what still waits for it goes.
@@ -69,6 +74,8 @@ class OutboxSender {
 
   Result<std::vector<Loaded>> load();
   Status insert_rows(const std::vector<Loaded>& entries, size_t begin, size_t end);
+  // Whether an entry of a table set aside is kept, and counted in `kept`; else the table is marked.
+  bool keep_aside(const Loaded& loaded, uint64_t& kept, StorageBatch& write);
   void note_progress(const OutboxProgress& progress);
   bool aside(const OutboxEntry& entry) const;
 
@@ -76,6 +83,7 @@ class OutboxSender {
   AnalyticsStore& store_;
   SenderLimits limits_;
   std::atomic<uint64_t> waiting_bytes_ = 0;
+  uint64_t aside_bytes_ = 0;  // kept for tables set aside; the sending thread's
   bool switched_ = false;
   std::set<std::string> dropped_;    // tables
   std::string resume_key_;  // what is before it is sent or belongs to a table set aside
@@ -84,6 +92,7 @@ class OutboxSender {
   std::map<ClientId, ClientProgress> progress_;
   std::map<TopicPartition, Offset> acknowledged_;
   std::map<std::string, std::string> set_aside_;
+  std::set<std::string> incomplete_;  // rows of theirs were dropped
 };
 
 }  // namespace tributary

@@ -72,7 +72,6 @@ bool send_all(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
     ssize_t sent = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) continue;
-    if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;  // SO_SNDTIMEO passed
     if (sent <= 0) return false;
     bytes.remove_prefix(static_cast<size_t>(sent));
   }
@@ -110,7 +109,7 @@ class SocketStream final : public ControlStream {
 
   bool send(std::string_view data) override {
     while (!data.empty()) {
-      if (stopping_) return false;
+      if (stopping_ || gone_) return false;
       std::string_view part = data.substr(0, frame_bytes_max);
       if (!send_all(fd_, frame('D', part))) return gone_ = true, false;
       data.remove_prefix(part.size());
@@ -124,6 +123,7 @@ class SocketStream final : public ControlStream {
     if (got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK)) gone_ = true;
     return !gone_;
   }
+  bool gone() const { return gone_; }
 
  private:
   int fd_;
@@ -156,26 +156,38 @@ struct ControlServer::State {
   std::thread acceptor;
 
   struct Connection {
+    explicit Connection(Descriptor accepted) : fd(std::move(accepted)) {}
     std::thread thread;
     std::atomic<bool> done = false;
+    std::mutex mutex;  // of `fd`, which goes when the answer is whole
+    Descriptor fd;
+
+    // Whoever reads or writes on it returns at once, also where the other side has stopped reading.
+    void cut() {
+      std::lock_guard lock(mutex);
+      if (fd.get() >= 0) ::shutdown(fd.get(), SHUT_RDWR);
+    }
   };
   std::list<Connection> connections;  // the acceptor's alone
 
-  void serve(Descriptor fd, Connection& connection) {
-    timeval limit{.tv_sec = 30, .tv_usec = 0};
-    ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  void serve(Connection& connection) {
+    int fd = connection.fd.get();
     Status done;
-    SocketStream stream(fd.get(), stopping);
-    if (auto request = read_request(fd.get()); request.ok()) {
+    SocketStream stream(fd, stopping);
+    if (auto request = read_request(fd); request.ok()) {
       done = handler(*request, stream);
     } else {
       done = request.error();
     }
-    if (done.ok()) {
-      send_all(fd.get(), frame('Z', {}));
-    } else {
+    if (done.ok() && stream.wanted()) {
+      send_all(fd, frame('Z', {}));
+    } else if (!done.ok() && !stream.gone()) {
       std::string body(1, static_cast<char>(done.error().code));
-      send_all(fd.get(), frame('E', body + done.error().message));
+      send_all(fd, frame('E', body + done.error().message));
+    }
+    {
+      std::lock_guard lock(connection.mutex);
+      connection.fd = Descriptor();
     }
     connection.done = true;
   }
@@ -204,10 +216,10 @@ struct ControlServer::State {
         send_all(fd.get(), frame('E', body + "too many commands at once; try again"));
         continue;
       }
-      Connection& connection = connections.emplace_back();
-      connection.thread = std::thread(
-          [this, &connection, fd = std::move(fd)]() mutable { serve(std::move(fd), connection); });
+      Connection& connection = connections.emplace_back(std::move(fd));
+      connection.thread = std::thread([this, &connection] { serve(connection); });
     }
+    for (Connection& connection : connections) connection.cut();
     reap(true);
   }
 };
@@ -242,6 +254,14 @@ void ControlServer::stop() {
   ::shutdown(state_->listener.get(), SHUT_RDWR);  // wakes the acceptor
   state_->acceptor.join();
   ::unlink(state_->path.c_str());
+}
+
+bool control_answers(const std::string& path) {
+  ShortPath reached = shorten(path);
+  sockaddr_un address;
+  if (!fill_address(reached.path, address)) return false;
+  Descriptor fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  return ::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
 }
 
 Status control_call(const std::string& path, std::string_view request,

@@ -18,7 +18,7 @@ namespace tributary {
 class ControlStream {
  public:
   virtual ~ControlStream() = default;
-  // False once the other side is gone, or the server stops: end your work.
+  // Waits as long as the other side pauses. False once it is gone, or the server stops: end your work.
   virtual bool send(std::string_view data) = 0;
   // Whether there is still somebody to answer.
   virtual bool wanted() = 0;
@@ -28,7 +28,7 @@ using ControlHandler = std::function<Status(std::string_view request, ControlStr
 
 class ControlServer {
  public:
-  static constexpr size_t connections_max = 32;          // more are refused with an error frame
+  static constexpr size_t connections_max = 32;  // more are refused with an error frame
   static constexpr size_t request_bytes_max = 1 << 20;
 
   // Each request runs `handler` on a thread of its own.
@@ -43,8 +43,12 @@ class ControlServer {
   std::unique_ptr<State> state_;
 };
 
+// Whether somebody listens there.
+bool control_answers(const std::string& path);
+
 // Sends `request` (one line) and gives the answer's data to `out`, until its end; `out` returns false to end early.
 // kUnavailable: nobody listens there.
-Status control_call(const std::string& path, std::string_view request, const std::function<bool(std::string_view)>& out);
+Status control_call(const std::string& path, std::string_view request,
+                    const std::function<bool(std::string_view)>& out);
 
 }  // namespace tributary

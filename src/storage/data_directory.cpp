@@ -20,6 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* command_mark = " command\n";  // behind the process id
 constexpr const char* identity_file = "TRIBUTARY";
 constexpr const char* identity_file_new = "TRIBUTARY.new";
 constexpr const char* lock_file = "LOCK";
@@ -117,21 +118,22 @@ std::string read_small(const fs::path& path) {
   return text;
 }
 
-std::optional<pid_t> read_pid(const fs::path& path) {
+std::optional<DataHolder> read_holder(const fs::path& path) {
   std::string text = read_small(path);
-  pid_t pid = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), pid);
-  if (error != std::errc{} || pid <= 0) return std::nullopt;
-  return pid;
+  DataHolder holder;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), holder.process);
+  if (error != std::errc{} || holder.process <= 0) return std::nullopt;
+  if (std::string_view(end, text.data() + text.size()) == command_mark) holder.use = DataUse::kCommand;
+  return holder;
 }
 
 Error in_use(const fs::path& directory) {
-  std::optional<pid_t> pid = read_pid(directory / lock_file);
+  std::optional<DataHolder> holder = read_holder(directory / lock_file);
   std::string who = "another process";
-  if (pid) {
-    std::string name = read_small(fmt::format("/proc/{}/comm", *pid));
+  if (holder) {
+    std::string name = read_small(fmt::format("/proc/{}/comm", holder->process));
     while (!name.empty() && name.back() == '\n') name.pop_back();
-    who = fmt::format("process {} ({})", *pid, name.empty() ? "of unknown name" : name);
+    who = fmt::format("process {} ({})", holder->process, name.empty() ? "of unknown name" : name);
   }
   return {ErrorCode::kAlreadyExists,
           fmt::format("{} is using {}; stop it first, or give this pipeline another `data:`", who, directory.string())};
@@ -147,7 +149,7 @@ struct flock whole_file(short type) {
 }
 
 // The descriptor that holds the lock. It goes with the process, however that ends.
-Result<int> take_lock(const fs::path& directory) {
+Result<int> take_lock(const fs::path& directory, DataUse use) {
   fs::path path = directory / lock_file;
   int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (file < 0) return system_error(errno, fmt::format("cannot open {}", path.string()));
@@ -158,8 +160,8 @@ Result<int> take_lock(const fs::path& directory) {
     if (error == EAGAIN || error == EACCES) return in_use(directory);
     return system_error(error, fmt::format("cannot lock {}", path.string()));
   }
-  std::string pid = fmt::format("{}\n", ::getpid());
-  if (::ftruncate(file, 0) != 0 || ::pwrite(file, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
+  std::string text = fmt::format("{}{}", ::getpid(), use == DataUse::kCommand ? command_mark : "\n");
+  if (::ftruncate(file, 0) != 0 || ::pwrite(file, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
     int error = errno;
     ::close(file);
     return system_error(error, fmt::format("cannot write {}", path.string()));
@@ -222,16 +224,31 @@ Result<DataDirectoryIdentity> DataDirectory::inspect(const fs::path& path) {
   return parse_identity(file, read_small(file));
 }
 
-std::optional<pid_t> DataDirectory::holder(const fs::path& path) {
+std::optional<DataHolder> DataDirectory::holder(const fs::path& path) {
   int file = ::open((path / lock_file).c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) return std::nullopt;
   struct flock whole = whole_file(F_RDLCK);
   bool held = ::fcntl(file, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
   ::close(file);
-  return held ? read_pid(path / lock_file) : std::nullopt;
+  return held ? read_holder(path / lock_file) : std::nullopt;
 }
 
-Result<DataDirectory> DataDirectory::open(const fs::path& path, std::string_view pipeline) {
+std::optional<std::string> DataDirectory::why_not_creatable(const fs::path& path) {
+  fs::path there = fs::absolute(path).lexically_normal();
+  struct stat info{};
+  while (::stat(there.c_str(), &info) != 0) {
+    if (errno != ENOENT && errno != ENOTDIR) return fmt::format("{}: {}", there.string(), std::strerror(errno));
+    if (there == there.parent_path()) return std::nullopt;
+    there = there.parent_path();
+  }
+  if (!S_ISDIR(info.st_mode)) return fmt::format("{} is not a directory", there.string());
+  if (there != fs::absolute(path).lexically_normal() && ::access(there.c_str(), W_OK | X_OK) != 0) {
+    return fmt::format("{}: {}", there.string(), std::strerror(errno));
+  }
+  return std::nullopt;
+}
+
+Result<DataDirectory> DataDirectory::open(const fs::path& path, std::string_view pipeline, DataUse use) {
   CHECK(!pipeline.empty() && pipeline.find('\n') == std::string_view::npos);
   // First only look, so that what is not ours stays as it is.
   Result<DataDirectoryIdentity> identity = inspect(path);
@@ -244,7 +261,7 @@ Result<DataDirectory> DataDirectory::open(const fs::path& path, std::string_view
     if (error) return system_error(error.value(), fmt::format("cannot create {}", path.string()));
     RETURN_IF_ERROR(check_empty(path));
   }
-  ASSIGN_OR_RETURN(int lock, take_lock(path));
+  ASSIGN_OR_RETURN(int lock, take_lock(path, use));
   DataDirectory directory(fs::absolute(path), {}, lock);  // from here on returning gives the lock back
 
   identity = inspect(path);  // another process may have made it before we had the lock

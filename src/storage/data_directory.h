@@ -1,7 +1,7 @@
 // The data directory of one pipeline (docs/formats/data-directory.md):
 //
 //   data/TRIBUTARY   text: format version, pipeline's name, random identity, creation time
-//   data/LOCK        held by the running process, whose id is in it
+//   data/LOCK        held by the process that works on it; its id is in it, and whether it runs the pipeline
 //   data/db/         the RocksDB of log, raw store and state
 //   data/analytics/  the embedded analytics engine's
 //   data/run/        sockets, mode 0700
@@ -29,6 +29,15 @@ struct DataDirectoryIdentity {
   std::string created;   // "2026-01-31T23:59:59Z"
 };
 
+// What a process works on the directory for: running the pipeline, or one command on a stopped one.
+enum class DataUse { kRun, kCommand };
+
+struct DataHolder {
+  pid_t process = 0;
+  DataUse use = DataUse::kRun;
+  friend bool operator==(const DataHolder&, const DataHolder&) = default;
+};
+
 // Holds the lock until destroyed. Movable. Not thread-safe beside its const methods.
 class DataDirectory {
  public:
@@ -37,12 +46,15 @@ class DataDirectory {
   //   kUnsupported       written by a newer format; nothing was changed
   //   kInvalidInput      it belongs to another pipeline, or is a directory with other things in it; nothing was changed
   //   kPermissionDenied, kResourceExhausted, kUnavailable: as the file system says
-  static Result<DataDirectory> open(const std::filesystem::path& path, std::string_view pipeline);
+  static Result<DataDirectory> open(const std::filesystem::path& path, std::string_view pipeline,
+                                    DataUse use = DataUse::kRun);
+  // Why no directory can be made there, as far as looking tells; nullopt where it is one, or can be made.
+  static std::optional<std::string> why_not_creatable(const std::filesystem::path& path);
 
   // Without lock and without changing anything: what a directory says of itself. kNotFound where there is none.
   static Result<DataDirectoryIdentity> inspect(const std::filesystem::path& path);
-  // The process that runs on it, if one does. For `status` and `query` beside a running process.
-  static std::optional<pid_t> holder(const std::filesystem::path& path);
+  // The process that works on it, if one does.
+  static std::optional<DataHolder> holder(const std::filesystem::path& path);
 
   DataDirectory(DataDirectory&& other) noexcept;
   DataDirectory& operator=(DataDirectory&& other) noexcept;

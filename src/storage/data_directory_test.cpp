@@ -42,7 +42,7 @@ TEST(DataDirectory, IsMadeOnceAndKeepsItsIdentity) {
     ASSERT_EQ(::stat((path / "run").c_str(), &info), 0);
     EXPECT_EQ(info.st_mode & 0777, 0700U);
     std::ofstream(path / "spill" / "left behind") << "x";
-    EXPECT_EQ(DataDirectory::holder(path), ::getpid());
+    EXPECT_EQ(DataDirectory::holder(path), (DataHolder{::getpid(), DataUse::kRun}));
   }
   EXPECT_EQ(DataDirectory::holder(path), std::nullopt);
   auto again = DataDirectory::open(path, "shop");
@@ -50,6 +50,19 @@ TEST(DataDirectory, IsMadeOnceAndKeepsItsIdentity) {
   EXPECT_EQ(again->identity().identity, identity);
   EXPECT_FALSE(fs::exists(path / "spill" / "left behind"));
   EXPECT_EQ(DataDirectory::inspect(path)->created, again->identity().created);
+}
+
+TEST(DataDirectory, SaysWhatKeepsItFromBeingMade) {
+  TemporaryDirectory temporary;
+  std::ofstream(temporary.path() / "file") << "x";
+  EXPECT_EQ(DataDirectory::why_not_creatable(temporary.path() / "new" / "data"), std::nullopt);
+  EXPECT_EQ(DataDirectory::why_not_creatable(temporary.path()), std::nullopt);
+  EXPECT_THAT(DataDirectory::why_not_creatable(temporary.path() / "file").value(), HasSubstr("not a directory"));
+  EXPECT_THAT(DataDirectory::why_not_creatable(temporary.path() / "file" / "data").value(),
+              HasSubstr("not a directory"));
+  EXPECT_THAT(DataDirectory::why_not_creatable(temporary.path() / std::string(300, 'x')).value(),
+              HasSubstr("too long"));
+  EXPECT_FALSE(fs::exists(temporary.path() / "new"));
 }
 
 TEST(DataDirectory, SecondProcessIsToldWhoHasIt) {
@@ -60,7 +73,7 @@ TEST(DataDirectory, SecondProcessIsToldWhoHasIt) {
   ASSERT_EQ(::pipe(finish), 0);
   pid_t child = ::fork();
   if (child == 0) {
-    auto directory = DataDirectory::open(temporary.path() / "data", "shop");
+    auto directory = DataDirectory::open(temporary.path() / "data", "shop", DataUse::kCommand);
     char byte = directory.ok() ? '1' : '0';
     ::close(finish[1]);
     if (::write(ready[1], &byte, 1) == 1 && ::read(finish[0], &byte, 1) >= 0) ::_exit(0);
@@ -73,7 +86,7 @@ TEST(DataDirectory, SecondProcessIsToldWhoHasIt) {
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(second.error().code, ErrorCode::kAlreadyExists);
   EXPECT_THAT(second.error().message, HasSubstr(fmt::format("process {} (", child)));
-  EXPECT_EQ(DataDirectory::holder(temporary.path() / "data"), child);
+  EXPECT_EQ(DataDirectory::holder(temporary.path() / "data"), (DataHolder{child, DataUse::kCommand}));
   // The lock goes with its process, however that ends.
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);

@@ -1,9 +1,13 @@
 """What a person does with the program: run, stop, ask."""
 
+import concurrent.futures
+import os
 import re
+import subprocess
 import threading
 
 from harness import ExitCode, Workload, create_shop, wait_for
+from harness.pipeline import program
 from harness.processes import exists
 
 
@@ -219,3 +223,59 @@ def test_unknown_commands_and_options_are_refused(shops, pipelines):
     assert pipeline.program("run").exit_code == ExitCode.USAGE
     assert "run" in pipeline.program("--help").expect(ExitCode.OK).output
     assert not pipeline.data.exists()
+
+
+def test_commands_on_a_stopped_pipeline_wait_for_each_other(shop, pipelines):
+    shop.execute("INSERT INTO users (id, email) SELECT g, 'x' FROM generate_series(1, 50) g")
+    pipeline = pipelines({"acme": shop})
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    with concurrent.futures.ThreadPoolExecutor(5) as pool:
+        counts = [pool.submit(pipeline.count, "acme", "users") for _ in range(3)]
+        verified = pool.submit(pipeline.verify)
+        events = pool.submit(pipeline.events, "user.*")
+        while not verified.done():
+            assert not pipeline.status()["running"]
+        assert [count.result() for count in counts] == [50, 50, 50]
+        assert verified.result().exit_code == ExitCode.OK
+        assert len(events.result()) == 50
+
+
+def test_sigterm_ends_the_program_though_a_reader_has_paused(shop, pipelines):
+    shop.execute("INSERT INTO users (id, email) SELECT g, repeat('x', 500) FROM generate_series(1, 20000) g")
+    pipeline = pipelines({"acme": shop}).start_and_wait()
+    pipeline.wait_queryable()
+    readers = [subprocess.Popen([program(), *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={
+        **os.environ, **pipeline.environment}) for words in (
+            ["tap", str(pipeline.file), "--from", "start"],
+            ["query", str(pipeline.file), "--client", "acme", "SELECT * FROM users"])]
+    try:
+        for reader in readers:
+            assert reader.stdout.read(1)  # and no more
+        code, seconds = pipeline.terminate()
+        assert code == ExitCode.OK and seconds < 15
+    finally:
+        for reader in readers:
+            reader.kill()
+            reader.wait()
+
+
+def test_an_unknown_command_is_named(pipelines, shop):
+    pipeline = pipelines({"acme": shop})
+    done = pipeline.program("statsu").expect(ExitCode.USAGE)
+    assert "statsu" in done.errors and "did you mean 'status'?" in done.errors
+    assert "tributary client shop.yaml reset acme" in pipeline.program("client", "reset", "--help").expect(0).output
+
+
+def test_a_data_directory_that_cannot_be_made(pipelines, shop, tmp_path):
+    (tmp_path / "file").write_text("in its place")
+    pipeline = pipelines({"acme": shop}, settings={"data": str(tmp_path / "file" / "data")})
+    done = pipeline.command("run", "--until-caught-up").expect(ExitCode.CANNOT_CREATE)
+    assert "not a directory" in done.errors
+    assert "not a directory" in pipeline.command("check").expect(ExitCode.OK).output
+
+
+def test_a_source_that_libpq_would_refuse_is_told_offline(pipelines, shop):
+    for parameters in ("?sslmode=maybe", "?bogus=1"):
+        pipeline = pipelines({"acme": {"database": shop, "source": shop.url(parameters=parameters)}})
+        done = pipeline.command("check").expect(ExitCode.CONFIG)
+        assert parameters[1:].split("=")[0] in done.errors

@@ -1,8 +1,12 @@
 """A client whose database cannot be read stops, alone, with a reason and what to do about it; all others go on."""
 
+import os
+import shutil
+import subprocess
+
 import pytest
 
-from harness import Workload, create_shop, wait_for
+from harness import ExitCode, Workload, create_shop, wait_for
 from harness.postgres import READER
 
 
@@ -220,3 +224,35 @@ def test_a_reset_reads_everything_again_and_removes_what_vanished(beside, shops,
     pipeline.start_and_wait().wait_queryable()
     assert pipeline.count("bad", "users") == 60
     pipeline.verify_clean()
+
+
+def test_a_restored_database_is_not_resumed_and_reset_makes_it_exact(own_server, pipelines):
+    server = own_server()
+    bad = create_shop(server, "shop")
+    bad.execute("INSERT INTO users (id, email) SELECT g, 'first' FROM generate_series(1, 100) g")
+    pipeline = pipelines({"bad": bad})
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    server.stop()
+    backup = server.folder / "backup"
+    shutil.copytree(server.data, backup, symlinks=True)
+    server.start()
+    bad.execute("INSERT INTO users (id, email) SELECT g, 'lost' FROM generate_series(101, 5000) g")
+    bad.execute("DELETE FROM users WHERE id < 10")
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    server.stop()
+    for path in server.data.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    subprocess.run(["cp", "-a", f"{backup}/.", str(server.data)], check=True)
+    if os.getuid() == 0:
+        subprocess.run(["chown", "-R", "postgres:postgres", str(server.data)], check=True)
+    server.start()
+    bad.execute("DELETE FROM users WHERE id BETWEEN 20 AND 30")
+    pipeline.run_until_caught_up().expect(ExitCode.UNAVAILABLE)
+    entry = pipeline.client_status("bad")
+    assert "restored to an earlier state" in entry["reason"], entry
+    assert "reset bad" in entry["remedy"], entry
+    pipeline.command("client", "reset", "bad").expect(ExitCode.OK)
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    assert pipeline.count("bad", "users") == 89
+    pipeline.verify_clean()
+    bad.close()

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -28,6 +29,13 @@ std::string trimmed(std::string text) {
 bool is_local(const std::string& host) {
   return host.empty() || host.front() == '/' || host.front() == '@' || host == "localhost" || host == "::1" ||
          host.starts_with("127.");
+}
+
+// libpq itself looks at it only when it connects.
+bool is_sslmode(std::string_view mode) {
+  constexpr std::array<std::string_view, 6> modes = {"disable", "allow",     "prefer",
+                                                     "require", "verify-ca", "verify-full"};
+  return std::find(modes.begin(), modes.end(), mode) != modes.end();
 }
 
 // Debian's and Red Hat's bundles of public certificate authorities.
@@ -61,6 +69,12 @@ Result<ConnectionSettings> ConnectionSettings::parse(const std::string& url, con
       continue;
     }
     if (keyword == "host" || keyword == "hostaddr") host = option->val;
+    if (keyword == "sslmode" && !is_sslmode(option->val)) {
+      std::string why = fmt::format(
+          "sslmode is {}, and must be disable, allow, prefer, require, verify-ca or verify-full", option->val);
+      PQconninfoFree(options);
+      return Error{ErrorCode::kInvalidInput, settings.scrubbed(std::move(why))};
+    }
     has_sslmode = has_sslmode || keyword == "sslmode";
     has_certificates = has_certificates || keyword == "sslrootcert";
     settings.parameters_.emplace_back(option->keyword, option->val);
@@ -192,10 +206,10 @@ asio::awaitable<Status> PgConnection::connect(bool replication, std::chrono::mil
   // A database in SQL_ASCII holds bytes of any encoding. Asked for UTF-8 it would refuse a whole reading for one value.
   const char* encoding = PQparameterStatus(connection_, "server_encoding");
   bool any_bytes = encoding != nullptr && std::string_view(encoding) == "SQL_ASCII";
-  co_return co_await execute(std::string(postgres_text_settings) +
-                             (any_bytes ? "; SET client_encoding = 'SQL_ASCII'" : "") +
-                             "; SET synchronous_commit = local; SET statement_timeout = 0; SET lock_timeout = 0; "
-                             "SET idle_in_transaction_session_timeout = 0; SET search_path = pg_catalog");
+  co_return co_await execute(
+      std::string(postgres_text_settings) + (any_bytes ? "; SET client_encoding = 'SQL_ASCII'" : "") +
+      "; SET synchronous_commit = local; SET statement_timeout = 0; SET lock_timeout = 0; "
+      "SET idle_in_transaction_session_timeout = 0; SET search_path = pg_catalog; SET row_security = off");
 }
 
 asio::awaitable<Status> PgConnection::flush(Clock::time_point deadline) {

@@ -25,7 +25,8 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident,
        coalesce(NOT x.indimmediate, false), a.attnum, a.attname, a.atttypid, a.atttypmod, a.attstorage <> 'p',
        format_type(a.atttypid, a.atttypmod), base.type, base.modifier,
        (SELECT k.n FROM unnest(x.indkey) WITH ORDINALITY k(number, n)
-        WHERE k.number = a.attnum AND k.n <= x.indnkeyatts)
+        WHERE k.number = a.attnum AND k.n <= x.indnkeyatts),
+       row_security_active(c.oid)
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (SELECT i.* FROM pg_index i
@@ -48,6 +49,7 @@ std::optional<CatalogTable> table_of(const PgRows& rows) {
   table.replica_identity = rows.text(0, 5)[0];
   table.readable = rows.is_true(0, 6);
   table.key_deferrable = rows.is_true(0, 7);
+  table.rows_hidden = rows.is_true(0, 17);
   std::map<uint64_t, std::string> key;
   for (int row = 0; row < rows.rows(); ++row) {
     if (rows.null(row, 8)) continue;  // a table without columns
@@ -120,6 +122,10 @@ std::string CatalogTable::refusal() const {
   if (!readable)
     return fmt::format("{} may not be read by us: run GRANT USAGE ON SCHEMA {}, SELECT ON {} TO our user;", plain,
                        quote_pg_identifier(name.schema), name.quoted());
+  if (rows_hidden) {
+    return fmt::format(
+        "{} has row-level security that holds for us, so rows would be missing: run ALTER ROLE … BYPASSRLS;", plain);
+  }
   if (replica_identity == 'n') {
     return fmt::format("{} has REPLICA IDENTITY NOTHING: run ALTER TABLE {} REPLICA IDENTITY DEFAULT;", plain,
                        name.quoted());

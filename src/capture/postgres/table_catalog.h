@@ -35,6 +35,7 @@ struct CatalogTable {
   char persistence = 'p';     // pg_class.relpersistence
   char replica_identity = 'd';
   bool readable = true;       // we may SELECT from it
+  bool rows_hidden = false;   // by row-level security: a read of it would miss rows that the stream has
   bool key_deferrable = false;
   std::vector<CatalogColumn> columns;
   std::vector<std::string> key;  // the row key's columns, in its index's order; empty: none

@@ -271,6 +271,31 @@ TEST_F(TroubleTest, WrongSettingsAndRightsAreNamedWithTheirRemedy) {
   expect_stopped("permission denied", "CREATE PUBLICATION");
 }
 
+TEST_F(TroubleTest, ATableWhoseRowsAreHiddenFromUsIsRefused) {
+  sql->run("CREATE TABLE orders (id int PRIMARY KEY); CREATE TABLE users (id int PRIMARY KEY)");
+  sql->run("INSERT INTO orders SELECT generate_series(1, 30); INSERT INTO users VALUES (1)");
+  sql->run("DO $$ BEGIN CREATE ROLE hidden_from LOGIN REPLICATION; EXCEPTION WHEN duplicate_object THEN NULL; END $$");
+  sql->run(
+      "GRANT SELECT ON orders, users TO hidden_from; ALTER TABLE orders ENABLE ROW LEVEL SECURITY; "
+      "CREATE POLICY few ON orders TO hidden_from USING (id <= 10)");
+  sql->run(
+      fmt::format("CREATE PUBLICATION tributary_{}_acme FOR TABLE orders, users WITH "
+                  "(publish_via_partition_root = true)",
+                  database));
+  CaptureClient made = client("acme", database, {"public.orders", "public.users"});
+  made.url = TestPostgres::shared().tcp_url("hidden_from", database);
+  source = make_postgres_source({made}, log, defaults());
+  ASSERT_TRUE(source->start().ok());
+  catch_up();
+  EXPECT_EQ(merged("public.users").size(), 1u);
+  ASSERT_EQ(status().warnings.size(), 1u);
+  EXPECT_NE(status().warnings[0].find("row-level security"), std::string::npos) << status().warnings[0];
+  sql->run("ALTER ROLE hidden_from BYPASSRLS");
+  catch_up();
+  EXPECT_EQ(merged("public.orders").size(), 30u);
+  sql->run("ALTER ROLE hidden_from NOBYPASSRLS");
+}
+
 TEST_F(TroubleTest, AServerThatRestartsIsTriedAgain) {
   TestPostgres server("");
   std::string name = server.make_database();
@@ -351,6 +376,9 @@ TEST(ConnectionSettingsTest, PasswordsAreNeverShownAndRemoteHostsAreVerified) {
   EXPECT_EQ(remote->scrubbed("falsch: \xfc, hunter2canary"), "falsch: ?, ***");
   EXPECT_EQ(mode(*ConnectionSettings::parse("postgresql://u@127.0.0.1/shop", "")), "(default)");
   EXPECT_EQ(mode(*ConnectionSettings::parse("postgresql://u@db.example/shop?sslmode=disable", "")), "disable");
+  for (const char* url : {"postgresql://u@h/d?sslmode=maybe", "postgresql://u@h/d?bogus=1"}) {
+    EXPECT_FALSE(ConnectionSettings::parse(url, "").ok()) << url;
+  }
   auto broken = ConnectionSettings::parse("postgresql://u:hunter2canary@[::1/shop", "hunter2canary");
   ASSERT_FALSE(broken.ok());
   EXPECT_EQ(broken.error().message.find("hunter2canary"), std::string::npos) << broken.error().message;

@@ -12,9 +12,10 @@ constexpr size_t tree_bytes_max = 16 << 20;
 Error for_client(Error error, const ClientId& client) {
   // Its own, since every other one's name is refused before: no run of the pipeline has made its tables yet.
   if (error.message.find("(UNKNOWN_DATABASE)") != std::string::npos) {
-    return {ErrorCode::kUnavailable, fmt::format("client {} has no tables yet; `tributary run` makes them once it knows "
-                                                 "the source's columns",
-                                                 client)};
+    return {ErrorCode::kUnavailable,
+            fmt::format("client {} has no tables yet; `tributary run` makes them once it knows "
+                        "the source's columns",
+                        client)};
   }
   switch (error.code) {
     case ErrorCode::kNotFound:
@@ -51,6 +52,9 @@ Status ClickHouseQueries::query(const ClientQuery& query, const std::function<vo
   if (statement.needs_tree) {
     ClientQuery explain{query.client, "EXPLAIN AST " + statement.text, "TabSeparatedRaw"};
     auto tree = http_.read({.sql = explain.sql, .parameters = parameters(explain)}, tree_bytes_max);
+    // What does not parse is told so, whatever it begins with.
+    bool parses = tree.ok() || tree.error().message.find("(SYNTAX_ERROR)") == std::string::npos;
+    if (statement.refused && parses) return refusal();
     if (!tree.ok()) return for_client(std::move(tree).error(), query.client);
     RETURN_IF_ERROR(check_tree(*tree, query.client.value));
   }

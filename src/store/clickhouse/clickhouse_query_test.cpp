@@ -248,14 +248,24 @@ TEST_F(ClickHouseQueriesTest, LimitsEndAQuery) {
   ASSERT_FALSE(long_result.ok());
 }
 
+TEST_F(ClickHouseQueriesTest, WhatDoesNotParseIsToldSo) {
+  for (const char* sql : {"SELEC 1", "", "SELECT FROM WHERE", "orders", "DROP TABEL orders"}) {
+    auto got = ask(sql);
+    ASSERT_FALSE(got.ok()) << sql;
+    EXPECT_EQ(got.error().code, ErrorCode::kInvalidInput) << sql << ": " << got.error().message;
+    EXPECT_NE(got.error().message.find("Syntax error"), std::string::npos) << sql << ": " << got.error().message;
+  }
+}
+
 TEST(QueryGate, Statements) {
   EXPECT_EQ(read_statement("SELECT 1 FORMAT JSON;")->format, "JSON");
   EXPECT_EQ(read_statement("SELECT 1 FORMAT JSON;")->text, "SELECT 1 ");
   EXPECT_EQ(read_statement("SELECT format FROM t")->text, "SELECT format FROM t");
   EXPECT_FALSE(read_statement("SELECT 1; SELECT 2").ok());
   EXPECT_FALSE(read_statement("SELECT 'open").ok());
-  EXPECT_FALSE(read_statement("").ok());
-  EXPECT_FALSE(read_statement("/* SELECT */ DROP TABLE x").ok());
+  EXPECT_EQ(read_statement("").error().code, ErrorCode::kInvalidInput);
+  EXPECT_TRUE(read_statement("/* SELECT */ DROP TABLE x")->refused);
+  EXPECT_FALSE(read_statement("SELECT 1")->refused);
 }
 
 TEST(QueryGate, Trees) {

@@ -112,6 +112,7 @@ Result<GateStatement> read_statement(std::string_view sql) {
     if (count < 2) words += (count == 0 ? "" : " ") + lower(token.text);
     previous = token;
   }
+  if (count == 0) return Error{ErrorCode::kInvalidInput, "Syntax error: the query is empty"};
   GateStatement statement{.text = std::string(parts.body), .format = std::string(parts.format)};
   if (words == "show tables" && count == 2) {
     statement.needs_tree = false;
@@ -119,7 +120,7 @@ Result<GateStatement> read_statement(std::string_view sql) {
   }
   std::string_view first = std::string_view(words).substr(0, words.find(' '));
   constexpr std::array<std::string_view, 6> allowed = {"select", "with", "(", "explain", "describe", "desc"};
-  if (std::find(allowed.begin(), allowed.end(), first) == allowed.end()) return refusal();
+  statement.refused = std::find(allowed.begin(), allowed.end(), first) == allowed.end();
   return statement;
 }
 

@@ -5,7 +5,8 @@
 // database, or with the client's own; the table functions numbers, generate_series, values and zeros; no functions that
 // read files, other tables by their name, or tell of the machine; no SETTINGS, no INTO OUTFILE.
 //
-// Everything else is one and the same refusal, which tells nothing of what exists.
+// What does not parse is a syntax error with ClickHouse's message; everything else is one and the same refusal, which
+// tells nothing of what exists.
 #pragma once
 
 #include <string>
@@ -18,6 +19,7 @@ namespace tributary {
 // The statement's kind by its text, and the text that EXPLAIN AST gets: without FORMAT, which is the reader's affair.
 struct GateStatement {
   bool needs_tree = true;  // false: SHOW TABLES, allowed as it is
+  bool refused = false;  // by its first word: EXPLAIN AST only tells whether it parses at all
   std::string text;
   std::string format;  // the statement's own FORMAT; empty: none
 };

@@ -1,0 +1,106 @@
+#include "runtime/outbox_sender.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "storage/temporary_directory.h"
+
+namespace tributary {
+namespace {
+
+using testing::HasSubstr;
+
+// Takes rows of every table but "refused".
+class PickyStore : public AnalyticsStore {
+ public:
+  Status prepare(std::span<const TableDefinition>, std::span<const ClientId>) override { return {}; }
+  Result<std::string> encode(const TableDefinition&, const OutputBatch&) const override { return std::string(); }
+  Status insert(const std::string& table, std::span<const std::string_view> encoded) override {
+    if (refuses && table == "refused") return Error{ErrorCode::kInvalidInput, "its columns do not fit"};
+    std::lock_guard lock(mutex);
+    inserted[table] += encoded.size();
+    return {};
+  }
+  Status withdraw(const Withdrawal&) override { return {}; }
+
+  std::mutex mutex;
+  bool refuses = true;
+  std::map<std::string, size_t> inserted;
+};
+
+class OutboxSenderTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto opened = Storage::open(directory.path() / "db", {});
+    ASSERT_TRUE(opened.ok());
+    storage = std::move(*opened);
+    open();
+  }
+  void open() {
+    sender = std::make_unique<OutboxSender>(*storage, store, SenderLimits{.aside_bytes_max = 100'000});
+    ASSERT_TRUE(sender->open().ok());
+  }
+  void add(const std::string& table, size_t bytes) {
+    StorageBatch batch;
+    std::string entry = encode_outbox_entry(OutboxRows{table, 1, std::string(bytes, 'x')});
+    batch.put(Family::kOutbox, outbox_key(Checkpoint{++checkpoint}, 0), entry);
+    ASSERT_TRUE(storage->write(batch).ok());
+    sender->note_added(entry.size());
+  }
+  void send_all() {
+    while (true) {
+      Result<bool> sent = sender->send();
+      ASSERT_TRUE(sent.ok()) << sent.error().to_string();
+      if (!*sent) return;
+    }
+  }
+  uint64_t stored_bytes() {
+    uint64_t bytes = 0;
+    for (StorageIterator it = storage->iterate(Family::kOutbox, {}); it.valid(); it.next()) bytes += it.value().size();
+    return bytes;
+  }
+
+  TemporaryDirectory directory;
+  PickyStore store;
+  std::unique_ptr<Storage> storage;
+  std::unique_ptr<OutboxSender> sender;
+  uint64_t checkpoint = 0;
+};
+
+TEST_F(OutboxSenderTest, ATableSetAsideIsNoBackPressureForTheOthers) {
+  for (int i = 0; i < 50; ++i) {
+    add("refused", 1000);
+    add("good", 10);
+  }
+  send_all();
+  EXPECT_EQ(sender->waiting_bytes(), 0U);
+  EXPECT_EQ(store.inserted["good"], 50U);
+  EXPECT_THAT(sender->set_aside()["refused"], HasSubstr("do not fit"));
+  // Within the limit nothing is lost: mended, it gets all of its rows.
+  store.refuses = false;
+  sender->offer_again();
+  EXPECT_GT(sender->waiting_bytes(), 50'000U);
+  send_all();
+  EXPECT_EQ(store.inserted["refused"], 50U);
+  EXPECT_EQ(sender->waiting_bytes(), 0U);
+  EXPECT_EQ(stored_bytes(), 0U);
+  EXPECT_TRUE(sender->set_aside().empty());
+}
+
+TEST_F(OutboxSenderTest, BeyondItsLimitATableSetAsideIsIncompleteByName) {
+  for (int i = 0; i < 300; ++i) add("refused", 1000);
+  send_all();
+  EXPECT_EQ(sender->waiting_bytes(), 0U);
+  EXPECT_LE(stored_bytes(), 100'000U);
+  EXPECT_THAT(sender->set_aside()["refused"], HasSubstr("incomplete"));
+  // That stays so, whatever the store takes later, and whoever looks.
+  store.refuses = false;
+  sender->offer_again();
+  send_all();
+  EXPECT_EQ(stored_bytes(), 0U);
+  open();
+  EXPECT_THAT(sender->set_aside()["refused"], HasSubstr("incomplete"));
+}
+
+}  // namespace
+}  // namespace tributary
