@@ -10,17 +10,17 @@ namespace {
 using nlohmann::json;
 
 Result<json> listed(const Pipeline& pipeline, const DeadLetterFilter& filter) {
-  if (pipeline_is_running(pipeline)) {
-    std::string answer;
-    RETURN_IF_ERROR(control_call(control_socket_path(pipeline.data), filter.to_json(), [&](std::string_view part) {
-      answer.append(part);
-      return true;
-    }));
-    return json::parse(answer, nullptr, false);
-  }
   if (!DataDirectory::inspect(pipeline.data).ok()) return json(json::array());
-  ASSIGN_OR_RETURN(auto assembly, Assembly::open(pipeline, {}, {}, [](const std::string&) {}));
-  return list_dead_letters(pipeline, *assembly->storage, *assembly->log, *assembly->raw, filter);
+  ASSIGN_OR_RETURN(Reached reached, reach_pipeline(pipeline, {}));
+  if (!reached.running()) {
+    return list_dead_letters(pipeline, *reached.opened->storage, *reached.opened->log, *reached.opened->raw, filter);
+  }
+  std::string answer;
+  RETURN_IF_ERROR(control_call(control_socket_path(pipeline.data), filter.to_json(), [&](std::string_view part) {
+    answer.append(part);
+    return true;
+  }));
+  return json::parse(answer, nullptr, false);
 }
 
 void print_letters(const json& letters, bool events) {
@@ -47,7 +47,9 @@ int change(const Pipeline& pipeline, const DeadLetterOptions& options) {
     std::fprintf(stderr, "tributary: %s needs --client and --view; `list` shows them\n", options.action.c_str());
     return exit_usage;
   }
-  if (!pipeline_is_running(pipeline)) {
+  auto reached = reach_pipeline(pipeline, {});
+  if (!reached.ok()) return print_error(reached.error());
+  if (!reached->running()) {
     std::fprintf(stderr, "tributary: the pipeline does not run; `tributary run %s`, then %s\n", options.file.c_str(),
                  options.action.c_str());
     return exit_try_again;

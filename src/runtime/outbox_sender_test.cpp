@@ -21,6 +21,7 @@ class PickyStore : public AnalyticsStore {
     inserted[table] += encoded.size();
     return {};
   }
+  Status drop(const std::string&) override { return {}; }
   Status withdraw(const Withdrawal&) override { return {}; }
 
   std::mutex mutex;
