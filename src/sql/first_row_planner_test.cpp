@@ -10,19 +10,19 @@ TEST_F(FirstRowPlannerTest, KeepsTheColumnsThatAreSelected) {
       shown("SELECT id, country FROM users QUALIFY row_number() OVER (PARTITION BY country ORDER BY created_at DESC, "
             "lower(email) NULLS FIRST) = 1"),
       "0 domain users: id, email, country, created_at\n"
-      "1 map 0\n  id\n  country\n  created_at\n  order#1 = lower(email)\n"
-      "2 first row 1\n  of country\n  by created_at desc order#1 nulls first\n"
+      "1 map 0\n  id\n  country\n  order#1 = created_at\n  order#2 = lower(email)\n"
+      "2 first row 1\n  of country\n  by order#1 desc order#2 nulls first\n"
       "= id int64 not null, country text\nkey country\n");
 }
 
-// What is not the first row is not computed.
-TEST_F(FirstRowPlannerTest, ComputesBehindIt) {
+// The SELECT list breaks ties, so it is computed first.
+TEST_F(FirstRowPlannerTest, ComputesBeforeIt) {
   EXPECT_EQ(shown("SELECT id, CAST(email AS INT) AS n FROM users WHERE id > 3 QUALIFY row_number() OVER (PARTITION BY "
                   "country ORDER BY created_at) = 1"),
             "0 domain users: id, email, country, created_at\n"
-            "1 map 0 where (id > 3)\n  id\n  email\n  country\n  created_at\n"
-            "2 first row 1\n  of country\n  by created_at\n"
-            "3 map 2\n  id\n  n = CAST(email AS INTEGER)\n= id int64 not null, n int32\nkey id\n");
+            "1 map 0 where (id > 3)\n  id\n  n = CASE WHEN (id > 3) THEN CAST(email AS INTEGER) END\n"
+            "  partition#1 = country\n  order#2 = created_at\n"
+            "2 first row 1\n  of partition#1\n  by order#2\n= id int64 not null, n int32\nkey id\n");
 }
 
 TEST_F(FirstRowPlannerTest, OtherWaysToWriteIt) {
@@ -38,8 +38,8 @@ TEST_F(FirstRowPlannerTest, OtherWaysToWriteIt) {
   EXPECT_EQ(
       shown("SELECT id, row_number() OVER w AS rn FROM users WINDOW w AS (PARTITION BY country ORDER BY id) QUALIFY rn "
             "= 1"),
-      "0 domain users: id, country\n1 map 0\n  id\n  country\n2 first row 1\n  of country\n  by id\n"
-      "3 map 2\n  id\n  rn = CAST(1 AS BIGINT)\n= id int64 not null, rn int64\nkey id\n");
+      "0 domain users: id, country\n1 map 0\n  id\n  rn = CAST(1 AS BIGINT)\n  partition#1 = country\n"
+      "2 first row 1\n  of partition#1\n  by id\n= id int64 not null, rn int64\nkey id\n");
 }
 
 TEST_F(FirstRowPlannerTest, OverGroups) {
@@ -48,7 +48,8 @@ TEST_F(FirstRowPlannerTest, OverGroups) {
             "sum(total) DESC) = 1"),
       "0 domain orders: status, total, day\n1 map 0\n  day\n  status\n  total\n"
       "2 aggregate 1\n  day\n  status\n  sum#1 = sum total\n"
-      "3 first row 2\n  of day\n  by sum#1 desc\n= day date, status text\nkey day\n");
+      "3 map 2\n  day\n  status\n  order#2 = sum#1\n"
+      "4 first row 3\n  of day\n  by order#2 desc\n= day date, status text\nkey day\n");
 }
 
 TEST_F(FirstRowPlannerTest, RefusesOtherWindows) {
