@@ -26,7 +26,9 @@ class Random {
   uint64_t below(uint64_t bound) { return next() % bound; }
   bool one_in(uint64_t n) { return below(n) == 0; }
   template <typename T>
-  const T& pick(const std::vector<T>& of) { return of[below(of.size())]; }
+  const T& pick(const std::vector<T>& of) {
+    return of[below(of.size())];
+  }
 
  private:
   uint64_t state_;
@@ -37,42 +39,42 @@ using Value = std::optional<std::string>;
 
 struct DomainShape {
   std::string name;
-  std::vector<ColumnSchema> columns;   // key columns first
+  std::vector<ColumnSchema> columns;  // key columns first
   std::vector<uint32_t> key;
 };
 
 struct ViewText {
   std::string name;
-  std::string sql;      // as in a pipeline file
-  std::string batch;    // the same with ties broken as the pipeline breaks them; client.NAME stands in it too
+  std::string sql;  // as in a pipeline file
+  std::string batch;  // the same with ties broken as the pipeline breaks them; client.NAME stands in it too
   std::set<std::string> operators;  // for the coverage: "filter", "left join", …
   // Columns whose value is compared with a tolerance are those of type float64.
 };
 
 enum class StepKind : uint8_t {
-  kPut,        // inserts, or updates where the key is there
+  kPut,  // inserts, or updates where the key is there
   kDelete,
-  kMove,       // to another key
+  kMove,  // to another key
   kTruncate,
   kAttribute,  // a client's attribute changes
-  kRound,      // what has arrived is processed
-  kRestart,    // … and lost if not committed; the pipeline starts again with another number of workers
+  kRound,  // what has arrived is processed
+  kRestart,  // … and lost if not committed; the pipeline starts again with another number of workers
   kFailRound,  // a round is made and not committed
-  kQuiet,      // everything arrives, and the views are compared
+  kQuiet,  // everything arrives, and the views are compared
 };
 
 struct Step {
   StepKind kind = StepKind::kPut;
   uint32_t client = 0;
   uint32_t domain = 0;
-  int64_t key = 0;          // picks a row
-  int64_t other_key = 0;    // kMove
+  int64_t key = 0;  // picks a row
+  int64_t other_key = 0;  // kMove
   std::vector<Value> values;  // kPut, kMove: of the columns that are no key
   std::set<uint32_t> left_out;  // columns that an update leaves out if they did not change
-  uint32_t delay = 0;       // its fact arrives so many steps late
-  bool twice = false;       // … and once more, later
-  uint32_t workers = 1;     // kRestart
-  std::string attribute;    // kAttribute: name and value
+  uint32_t delay = 0;  // its fact arrives so many steps late
+  bool twice = false;  // … and once more, later
+  uint32_t workers = 1;  // kRestart
+  std::string attribute;  // kAttribute: name and value
   Value value;
 };
 

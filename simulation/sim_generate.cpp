@@ -58,9 +58,11 @@ Value random_value(Random& random, const ColumnSchema& column, int64_t unique) {
   if (random.one_in(7)) return std::nullopt;
   switch (column.type.id) {
     case TypeId::kInt64:
-    case TypeId::kInt32: return std::to_string(static_cast<int64_t>(random.below(keys_max + 1)) - (column.name == "n" ? 2 : 0));
+    case TypeId::kInt32:
+      return std::to_string(static_cast<int64_t>(random.below(keys_max + 1)) - (column.name == "n" ? 2 : 0));
     case TypeId::kText: return std::string(1, "abcA "[random.below(5)]) + (random.one_in(3) ? "" : "z");
-    case TypeId::kDecimal: return fmt::format("{}.{:02}", static_cast<int64_t>(random.below(40)) - 20, random.below(100));
+    case TypeId::kDecimal:
+      return fmt::format("{}.{:02}", static_cast<int64_t>(random.below(40)) - 20, random.below(100));
     case TypeId::kFloat64: return fmt::format("{}", (static_cast<double>(random.below(2000)) - 1000) / 7);
     case TypeId::kDate: return fmt::format("2024-01-{:02}", 1 + random.below(4));
     case TypeId::kTimestamp: return fmt::format("2024-01-{:02} {:02}:00:00", 1 + random.below(3), random.below(24));
@@ -172,7 +174,8 @@ class ViewMaker {
     if (random_.one_in(2)) return "";
     operators_->insert("filter");
     std::string out = " WHERE " + condition_over(scope.columns);
-    if (random_.one_in(3)) out += fmt::format(" {} {}", random_.one_in(2) ? "AND" : "OR", condition_over(scope.columns));
+    if (random_.one_in(3))
+      out += fmt::format(" {} {}", random_.one_in(2) ? "AND" : "OR", condition_over(scope.columns));
     if (random_.one_in(6)) out += " AND client.plan <> 'free'", operators_->insert("attribute");
     return out;
   }
@@ -239,7 +242,7 @@ class ViewMaker {
       case 2: return {fmt::format("count(DISTINCT {})", column.sql), int64_type};
       case 3:
         if (number) {
-          LogicalType type = id == TypeId::kFloat64 ? double_type
+          LogicalType type = id == TypeId::kFloat64    ? double_type
                              : is_integer(column.type) ? LogicalType{TypeId::kDecimal, 38, 0}
                                                        : LogicalType{TypeId::kDecimal, 38, 2};
           return {fmt::format("sum({})", column.sql), type};
@@ -251,7 +254,8 @@ class ViewMaker {
       case 5: return {fmt::format("min({})", column.sql), column.type};
       case 6: return {fmt::format("max({})", column.sql), column.type};
       case 7:
-        if (id == TypeId::kBool) return {fmt::format("{}({})", random_.one_in(2) ? "bool_and" : "bool_or", column.sql), bool_type};
+        if (id == TypeId::kBool)
+          return {fmt::format("{}({})", random_.one_in(2) ? "bool_and" : "bool_or", column.sql), bool_type};
         break;
       default:
         if (!unique.empty()) {
@@ -264,7 +268,8 @@ class ViewMaker {
           if (!same.empty()) {
             const Typed& argument = random_.pick(same);
             operators_->insert("arg_min/arg_max");
-            return {fmt::format("{}({}, {})", random_.one_in(2) ? "arg_min" : "arg_max", argument.sql, order.sql), argument.type};
+            return {fmt::format("{}({}, {})", random_.one_in(2) ? "arg_min" : "arg_max", argument.sql, order.sql),
+                    argument.type};
           }
         }
     }
@@ -315,8 +320,8 @@ class ViewMaker {
     std::string select = items(list, result);
     std::string partition = random_.pick(scope.columns).sql;
     const Typed& order = random_.pick(scope.columns);
-    std::string by = fmt::format("{}{}{}", order.sql, random_.one_in(2) ? " DESC" : "",
-                                 random_.one_in(3) ? " NULLS FIRST" : "");
+    std::string by =
+        fmt::format("{}{}{}", order.sql, random_.one_in(2) ? " DESC" : "", random_.one_in(3) ? " NULLS FIRST" : "");
     std::string ties;
     for (const Typed& item : list) ties += ", " + item.sql + " ASC NULLS LAST";
     operators_->insert("first row");
@@ -420,7 +425,8 @@ SimCase make_case(uint64_t seed) {
   for (uint32_t i = 0; i < domains; ++i) {
     sim.domains.push_back(make_domain(random, i));
     Readable readable{sim.domains.back().name, {}};
-    for (const ColumnSchema& column : sim.domains.back().columns) readable.columns.emplace_back(column.name, column.type);
+    for (const ColumnSchema& column : sim.domains.back().columns)
+      readable.columns.emplace_back(column.name, column.type);
     relations.push_back(std::move(readable));
   }
   ViewMaker maker(random, relations);
@@ -447,12 +453,14 @@ std::string to_text(const SimCase& sim) {
     }
     out += "\n";
   }
-  for (size_t i = 0; i < sim.clients.size(); ++i) out += fmt::format("client {} {}\n", sim.clients[i], sim.attributes[i]);
+  for (size_t i = 0; i < sim.clients.size(); ++i)
+    out += fmt::format("client {} {}\n", sim.clients[i], sim.attributes[i]);
   for (const ViewText& view : sim.views) out += fmt::format("view {}: {}\n", view.name, view.sql);
   const char* names[] = {"put", "delete", "move", "truncate", "attribute", "round", "restart", "fail round", "quiet"};
   for (const Step& step : sim.steps) {
     out += fmt::format("{}", names[static_cast<int>(step.kind)]);
-    if (step.kind <= StepKind::kTruncate) out += fmt::format(" {} {} key={}", sim.clients[step.client], sim.domains[step.domain].name, step.key);
+    if (step.kind <= StepKind::kTruncate)
+      out += fmt::format(" {} {} key={}", sim.clients[step.client], sim.domains[step.domain].name, step.key);
     if (step.kind == StepKind::kMove) out += fmt::format(" to={}", step.other_key);
     if (step.kind == StepKind::kPut || step.kind == StepKind::kMove) {
       for (const Value& value : step.values) out += " " + value.value_or("NULL");
@@ -460,7 +468,8 @@ std::string to_text(const SimCase& sim) {
     }
     if (step.kind <= StepKind::kTruncate && step.delay > 0) out += fmt::format(" delay={}", step.delay);
     if (step.kind <= StepKind::kTruncate && step.twice) out += " twice";
-    if (step.kind == StepKind::kAttribute) out += fmt::format(" {} plan={}", sim.clients[step.client], step.value.value_or("NULL"));
+    if (step.kind == StepKind::kAttribute)
+      out += fmt::format(" {} plan={}", sim.clients[step.client], step.value.value_or("NULL"));
     if (step.kind == StepKind::kRestart) out += fmt::format(" workers={}", step.workers);
     out += "\n";
   }

@@ -89,7 +89,8 @@ class Runner {
       relations.push_back(std::move(relation));
     }
     for (const ViewText& view : sim_.views) {
-      ViewRequest request{.name = view.name, .sql = view.sql, .relations = relations, .attributes = {{"plan", {TypeId::kText}}}};
+      ViewRequest request{
+          .name = view.name, .sql = view.sql, .relations = relations, .attributes = {{"plan", {TypeId::kText}}}};
       auto planned = plan_view(engines_.expressions, request);
       if (auto* errors = std::get_if<std::vector<PlanError>>(&planned)) {
         return fmt::format("EveryViewIsPlanned {}: {}\n{}", view.name, errors->front().message, view.sql);
@@ -105,14 +106,18 @@ class Runner {
 
   void restart(uint32_t workers) {
     workers_ = workers;
-    GraphOptions options{.state_suffix = "", .views = plans_, .stored = {}, .relations = relations_,
-                         .find_schema = [this](const ClientId&, const std::string& table, uint32_t) -> Result<SchemaPtr> {
-                           for (uint32_t i = 0; i < sim_.domains.size(); ++i) {
-                             if (world_.schema(i)->table == table) return world_.schema(i);
-                           }
-                           return Error{ErrorCode::kNotFound, table};
-                         },
-                         .workers = workers};
+    GraphOptions options{
+        .state_suffix = "",
+        .views = plans_,
+        .stored = {},
+        .relations = relations_,
+        .find_schema = [this](const ClientId&, const std::string& table, uint32_t) -> Result<SchemaPtr> {
+          for (uint32_t i = 0; i < sim_.domains.size(); ++i) {
+            if (world_.schema(i)->table == table) return world_.schema(i);
+          }
+          return Error{ErrorCode::kNotFound, table};
+        },
+        .workers = workers};
     for (const ViewPlan& plan : plans_) options.stored.insert(plan.name);
     options.limits.sweep_rows_max = 1 + batch_random_.below(4);
     options.limits.resume_rows_max = 1 + batch_random_.below(6);
@@ -134,7 +139,10 @@ class Runner {
     switch (step.kind) {
       case StepKind::kRound: return round(true);
       case StepKind::kFailRound: count("failed round"); return round(false);
-      case StepKind::kRestart: count("restart, other workers"); restart(step.workers); return "";
+      case StepKind::kRestart:
+        count("restart, other workers");
+        restart(step.workers);
+        return "";
       case StepKind::kAttribute: return change_attribute(step);
       case StepKind::kQuiet: return quiet();
       default: break;
@@ -197,7 +205,8 @@ class Runner {
     for (const Fact& fact : arrived_) {
       ClientId client{sim_.clients[fact.client]};
       const std::string& domain = sim_.domains[fact.domain].name;
-      if (batches.empty() || batches.back().client != client || batches.back().domain != domain || batch_random_.one_in(4)) {
+      if (batches.empty() || batches.back().client != client || batches.back().domain != domain ||
+          batch_random_.one_in(4)) {
         batches.emplace_back(client, domain, world_.schema(fact.domain));
       }
       world_.append(batches.back(), fact);
@@ -205,7 +214,8 @@ class Runner {
     GraphInput input{.attributes = &attributes_};
     for (const EventBatch& batch : batches) input.batches.push_back(&batch);
     for (const std::string& client : sim_.clients) {
-      for (uint32_t i = 0; i < sim_.domains.size(); ++i) input.tables[{ClientId{client}, sim_.domains[i].name}] = world_.schema(i)->table;
+      for (uint32_t i = 0; i < sim_.domains.size(); ++i)
+        input.tables[{ClientId{client}, sim_.domains[i].name}] = world_.schema(i)->table;
     }
     input.run_generation = 1;
     input.checkpoint = checkpoint_ + 1;
@@ -257,9 +267,11 @@ class Runner {
       std::string client(reader.bytes(reader.u8()));
       std::string domain(reader.bytes(reader.u8()));
       auto client_at = std::find(sim_.clients.begin(), sim_.clients.end(), client) - sim_.clients.begin();
-      auto domain_at = std::find_if(sim_.domains.begin(), sim_.domains.end(), [&](const auto& of) { return of.name == domain; }) -
-                       sim_.domains.begin();
-      facts.push_back(world_.read_again(static_cast<uint32_t>(client_at), static_cast<uint32_t>(domain_at), reader.rest()));
+      auto domain_at =
+          std::find_if(sim_.domains.begin(), sim_.domains.end(), [&](const auto& of) { return of.name == domain; }) -
+          sim_.domains.begin();
+      facts.push_back(
+          world_.read_again(static_cast<uint32_t>(client_at), static_cast<uint32_t>(domain_at), reader.rest()));
     }
     for (Fact& fact : facts) arrived_.push_back(std::move(fact));
   }
@@ -306,7 +318,8 @@ class Runner {
 
   std::string compare_view(uint32_t client, const ViewPlan& plan) {
     std::string select;
-    for (const OutputColumn& column : plan.columns()) select += fmt::format("{}CAST(\"{}\" AS VARCHAR)", select.empty() ? "" : ", ", column.name);
+    for (const OutputColumn& column : plan.columns())
+      select += fmt::format("{}CAST(\"{}\" AS VARCHAR)", select.empty() ? "" : ", ", column.name);
     auto answer = engines_.batch.rows(fmt::format("SELECT {} FROM {}", select, plan.name));
     if (!answer.ok()) return "TheBatchRuns " + answer.error().message;
     std::vector<std::vector<std::string>> wanted;
@@ -318,7 +331,8 @@ class Runner {
     return same_rows(plan, std::move(wanted), std::move(got)) ? "" : difference(client, plan, *answer, client);
   }
 
-  bool same_rows(const ViewPlan& plan, std::vector<std::vector<std::string>> a, std::vector<std::vector<std::string>> b) const {
+  bool same_rows(const ViewPlan& plan, std::vector<std::vector<std::string>> a,
+                 std::vector<std::vector<std::string>> b) const {
     if (a.size() != b.size()) return false;
     std::vector<size_t> doubles;
     for (size_t i = 0; i < plan.columns().size(); ++i) {
@@ -333,7 +347,8 @@ class Runner {
         bool x_null = x[i] == null_text;
         bool y_null = y[i] == null_text;
         if (x_null != y_null) return x_null;
-        if (!x_null && !close(x[i], y[i])) return std::strtod(x[i].c_str(), nullptr) < std::strtod(y[i].c_str(), nullptr);
+        if (!x_null && !close(x[i], y[i]))
+          return std::strtod(x[i].c_str(), nullptr) < std::strtod(y[i].c_str(), nullptr);
       }
       return false;
     };
@@ -352,7 +367,8 @@ class Runner {
     return std::fabs(x - y) <= absolute_tolerance + relative_tolerance * std::max(std::fabs(x), std::fabs(y));
   }
 
-  std::string difference(uint32_t client, const ViewPlan& plan, const std::vector<ScratchRow>& wanted, uint32_t of) const {
+  std::string difference(uint32_t client, const ViewPlan& plan, const std::vector<ScratchRow>& wanted,
+                         uint32_t of) const {
     auto lines = [](std::vector<std::string> rows) {
       std::sort(rows.begin(), rows.end());
       std::string out;
@@ -371,8 +387,9 @@ class Runner {
       for (const auto& cell : row) line += (cell == null_text ? "NULL" : cell) + " | ";
       ours.push_back(std::move(line));
     }
-    return fmt::format("EveryViewEqualsItsBatch client={} view={} after step {}\n  batch:\n{}  incremental:\n{}  plan:\n{}",
-                       sim_.clients[client], plan.name, now_, lines(std::move(batch)), lines(std::move(ours)), plan_text(plan));
+    return fmt::format(
+        "EveryViewEqualsItsBatch client={} view={} after step {}\n  batch:\n{}  incremental:\n{}  plan:\n{}",
+        sim_.clients[client], plan.name, now_, lines(std::move(batch)), lines(std::move(ours)), plan_text(plan));
   }
 
   const SimCase& sim_;

@@ -72,8 +72,15 @@ std::string World::row_key(uint32_t domain, int64_t key) const {
 std::vector<Fact> World::apply(const Step& step, std::set<std::string>& kinds) {
   auto& table = tables_.at({step.client, step.domain});
   const DomainShape& shape = sim_.domains[step.domain];
-  Fact fact{.client = step.client, .domain = step.domain, .op = Op::kCreate, .position = {1, commit_, 5, 0}, .key = step.key,
-            .values = step.values, .left_out = {}, .moved = {}, .range = {}};
+  Fact fact{.client = step.client,
+            .domain = step.domain,
+            .op = Op::kCreate,
+            .position = {1, commit_, 5, 0},
+            .key = step.key,
+            .values = step.values,
+            .left_out = {},
+            .moved = {},
+            .range = {}};
   auto at = table.find(step.key);
   // Columns left out keep their values.
   auto leave_out = [&](const Row& before, Row& now) {
@@ -145,8 +152,15 @@ std::vector<Fact> World::apply(const Step& step, std::set<std::string>& kinds) {
 
 Fact World::read_again(uint32_t client, uint32_t domain, std::string_view key) {
   Position now = Position::end_of_commit(1, commit_++);
-  Fact fact{.client = client, .domain = domain, .op = Op::kSnapshot, .position = now, .key = 0, .values = {}, .left_out = {},
-            .moved = {}, .range = {}};
+  Fact fact{.client = client,
+            .domain = domain,
+            .op = Op::kSnapshot,
+            .position = now,
+            .key = 0,
+            .values = {},
+            .left_out = {},
+            .moved = {},
+            .range = {}};
   for (const auto& [id, row] : tables_.at({client, domain})) {
     if (row_key(domain, id) != key) continue;
     fact.key = id;

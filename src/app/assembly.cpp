@@ -69,19 +69,18 @@ Result<std::unique_ptr<Assembly>> Assembly::open(const Pipeline& pipeline, LockF
 Status Assembly::open_process(LockFile lock) {
   ASSIGN_OR_RETURN(duckdb, DuckDbEngine::open());
   planner = std::make_unique<RuntimePlanner>(pipeline, std::move(lock), *duckdb);
-  RoundPorts ports{
-      .storage = *storage,
-      .log = *log,
-      .expressions = *duckdb,
-      .analytics = *store,
-      .raw = *raw,
-      .add_raw =
-          [this](StorageBatch& batch, std::span<const RawBlock> blocks) {
-            std::vector<RawAddition> additions;
-            for (const RawBlock& block : blocks) additions.push_back({block.block, block.events});
-            return raw->add_to(batch, additions);
-          },
-      .plan = [this](const std::vector<ClientTable>& tables) { return planner->plan(tables); }};
+  RoundPorts ports{.storage = *storage,
+                   .log = *log,
+                   .expressions = *duckdb,
+                   .analytics = *store,
+                   .raw = *raw,
+                   .add_raw =
+                       [this](StorageBatch& batch, std::span<const RawBlock> blocks) {
+                         std::vector<RawAddition> additions;
+                         for (const RawBlock& block : blocks) additions.push_back({block.block, block.events});
+                         return raw->add_to(batch, additions);
+                       },
+                   .plan = [this](const std::vector<ClientTable>& tables) { return planner->plan(tables); }};
   std::vector<RoundRunner::Table> tables;
   RuntimeOptions options;
   for (const auto& [id, client] : pipeline.clients) {
@@ -89,7 +88,8 @@ Status Assembly::open_process(LockFile lock) {
     for (const auto& [name, domain] : pipeline.domains) tables.push_back({ClientId{id}, name, domain.table});
   }
   RoundLimits limits;
-  limits.workers = pipeline.process.workers != 0 ? pipeline.process.workers : std::max(1U, std::thread::hardware_concurrency());
+  limits.workers =
+      pipeline.process.workers != 0 ? pipeline.process.workers : std::max(1U, std::thread::hardware_concurrency());
   ASSIGN_OR_RETURN(auto runner,
                    RoundRunner::open(std::move(ports), limits, std::move(tables), attribute_columns(pipeline)));
   auto sender = std::make_unique<OutboxSender>(*storage, *store, SenderLimits{});

@@ -53,11 +53,12 @@ int check_command(const CheckOptions& options) {
   ViewTestOutcome tests;
   if (result.pipeline && result.errors.empty()) tests = run_view_tests(*result.pipeline, result.compiled, **duckdb);
   if (options.json) {
-    nlohmann::json json{{"ok", result.errors.empty() && unreachable.empty() && tests.failures.empty()},
-                        {"tests", {{"passed", tests.passed}, {"skipped", tests.skipped}, {"failed", errors_json(tests.failures)}}},
-                        {"errors", errors_json(result.errors)},
-                        {"notes", errors_json(result.notes)},
-                        {"unreachable", unreachable}};
+    nlohmann::json json{
+        {"ok", result.errors.empty() && unreachable.empty() && tests.failures.empty()},
+        {"tests", {{"passed", tests.passed}, {"skipped", tests.skipped}, {"failed", errors_json(tests.failures)}}},
+        {"errors", errors_json(result.errors)},
+        {"notes", errors_json(result.notes)},
+        {"unreachable", unreachable}};
     std::printf("%s\n", json_line(json).c_str());
   } else {
     print_errors(result.errors);

@@ -29,8 +29,10 @@ void print_letters(const json& letters, bool events) {
     std::string client = letter["client"].get<std::string>();
     std::string view = letter["view"].get<std::string>();
     if (letter.contains("not_kept")) {
-      std::printf("%s %s: the breaker has tripped: %s more rows failed and are not listed; `retry` without an id computes all\n",
-                  client.c_str(), view.c_str(), letter["not_kept"].dump().c_str());
+      std::printf(
+          "%s %s: the breaker has tripped: %s more rows failed and are not listed; `retry` without an id computes "
+          "all\n",
+          client.c_str(), view.c_str(), letter["not_kept"].dump().c_str());
       continue;
     }
     std::printf("%s  %s  %s  key %s  position %s\n    %s\n", client.c_str(), view.c_str(),
@@ -54,8 +56,11 @@ int change(const Pipeline& pipeline, const DeadLetterOptions& options) {
                  options.action.c_str());
     return exit_try_again;
   }
-  json request{{"command", "dead_letter_order"}, {"client", options.filter.client}, {"view", options.filter.view},
-               {"id", options.filter.id}, {"drop", drop}};
+  json request{{"command", "dead_letter_order"},
+               {"client", options.filter.client},
+               {"view", options.filter.view},
+               {"id", options.filter.id},
+               {"drop", drop}};
   Status done = control_call(control_socket_path(pipeline.data), request.dump(), [](std::string_view) { return true; });
   if (!done.ok()) return print_error(done.error());
   std::printf(drop ? "dropped: not listed any more; the rows stay out of the view until they change\n"

@@ -18,7 +18,8 @@ std::set<std::string> views_below_state(const std::vector<ViewPlan>& views) {
   std::set<std::string> stateful;
   for (const ViewPlan& view : views) {
     bool keeps = view.keeps_state();
-    for (const PlanNode& node : view.nodes) keeps = keeps || (node.kind == NodeKind::kView && stateful.contains(node.relation));
+    for (const PlanNode& node : view.nodes)
+      keeps = keeps || (node.kind == NodeKind::kView && stateful.contains(node.relation));
     if (keeps) stateful.insert(view.name);
   }
   for (size_t i = views.size(); i-- > 0;) {
@@ -39,8 +40,12 @@ json as_json(const ViewPlan& view, const std::map<std::string, Relation>& relati
     for (const OutputColumn& column : view.nodes[i].columns) {
       columns.push_back({{"name", column.name}, {"type", column.type.to_string()}, {"nullable", column.nullable}});
     }
-    nodes.push_back({{"operator", node.title}, {"inputs", view.nodes[i].inputs}, {"details", node.lines},
-                     {"key", node.key}, {"state", node.state}, {"columns", std::move(columns)}});
+    nodes.push_back({{"operator", node.title},
+                     {"inputs", view.nodes[i].inputs},
+                     {"details", node.lines},
+                     {"key", node.key},
+                     {"state", node.state},
+                     {"columns", std::move(columns)}});
   }
   return {{"view", view.name}, {"order_by", view.order_by}, {"nodes", std::move(nodes)}};
 }

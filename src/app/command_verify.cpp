@@ -39,7 +39,7 @@ class Pipe {
   }
   Result<std::vector<std::string>> dead_letters(const ClientId& client, const std::string& view) {
     return running() ? control_dead_letters(pipeline_, client, view)
-                    : stored_dead_letter_keys(*assembly_->storage, client, view);
+                     : stored_dead_letter_keys(*assembly_->storage, client, view);
   }
 
  private:
@@ -95,7 +95,8 @@ VerifyRequest request_of(const Pipeline& pipeline, const CompiledPipeline& compi
     request.domains.push_back({name, domain.relation.columns, domain.relation.key});
   }
   for (const ViewPlan& plan : compiled.views) {
-    VerifyView view{.name = plan.name, .sql = "SELECT * FROM \"" + plan.name + "\"", .columns = plan.columns(), .key = plan.key};
+    VerifyView view{
+        .name = plan.name, .sql = "SELECT * FROM \"" + plan.name + "\"", .columns = plan.columns(), .key = plan.key};
     for (const ViewConfig& config : pipeline.views) {
       if (config.name == plan.name) view.sql = config.sql;
     }

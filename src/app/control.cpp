@@ -92,7 +92,8 @@ Status handle(const Assembly& assembly, std::string_view request, ControlStream&
   }
   if (command == "dead_letter_order") {
     if (assembly.runtime == nullptr) return Error{ErrorCode::kUnsupported, "the running pipeline does not process"};
-    RoundRunner::DeadLetterOrder order{ClientId{parsed.value("client", "")}, parsed.value("view", ""), {}, parsed.value("drop", false)};
+    RoundRunner::DeadLetterOrder order{
+        ClientId{parsed.value("client", "")}, parsed.value("view", ""), {}, parsed.value("drop", false)};
     if (std::string id = parsed.value("id", ""); !id.empty()) {
       auto key = bytes_of_hex(id);
       if (!key) return Error{ErrorCode::kInvalidInput, "an id is hexadecimal, as `dead-letters list` shows it"};

@@ -22,7 +22,13 @@ Result<json> events_of(const Pipeline& pipeline, EventLog& log, RawStore& raw, c
                        const std::string& key) {
   json events = json::array();
   EventReader reader(pipeline, log, raw);
-  TapOptions options{.client = client, .from_start = true, .from_micros = {}, .follow = false, .raw = true, .key = domain_key(key), .domain = {}};
+  TapOptions options{.client = client,
+                     .from_start = true,
+                     .from_micros = {},
+                     .follow = false,
+                     .raw = true,
+                     .key = domain_key(key),
+                     .domain = {}};
   RETURN_IF_ERROR(reader.read(
       options,
       [&](std::string_view line) {
@@ -36,7 +42,8 @@ Result<json> events_of(const Pipeline& pipeline, EventLog& log, RawStore& raw, c
 }  // namespace
 
 std::string DeadLetterFilter::to_json() const {
-  return json{{"command", "dead_letter_list"}, {"client", client}, {"view", view}, {"id", id}, {"events", events}}.dump();
+  return json{{"command", "dead_letter_list"}, {"client", client}, {"view", view}, {"id", id}, {"events", events}}
+      .dump();
 }
 
 DeadLetterFilter DeadLetterFilter::from_json(const json& json) {
@@ -68,8 +75,12 @@ Result<json> list_dead_letters(const Pipeline& pipeline, const Storage& storage,
       for (const DeadLetter& letter : letters) {
         std::string hex = hex_of(letter.key);
         if (letter.dropped || (!filter.id.empty() && filter.id != hex)) continue;
-        json entry{{"client", id}, {"view", build.view}, {"id", hex}, {"key", row_key_to_string(domain_key(letter.key))},
-                   {"position", letter.position.to_string()}, {"reason", letter.reason}};
+        json entry{{"client", id},
+                   {"view", build.view},
+                   {"id", hex},
+                   {"key", row_key_to_string(domain_key(letter.key))},
+                   {"position", letter.position.to_string()},
+                   {"reason", letter.reason}};
         if (filter.events) {
           ASSIGN_OR_RETURN(entry["events"], events_of(pipeline, log, raw, id, letter.key));
         }

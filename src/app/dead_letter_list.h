@@ -5,8 +5,8 @@
 #include <string>
 
 #include "config/pipeline.h"
-#include "contracts/raw_store.h"
 #include "contracts/event_log.h"
+#include "contracts/raw_store.h"
 #include "storage/storage.h"
 
 namespace tributary {

@@ -15,8 +15,7 @@ namespace {
 using namespace tributary;  // NOLINT: main's file joins everything
 
 // Commands of later versions: known by name, and refused by name.
-constexpr std::string_view later_commands[] = {"replay", "release", "preview",
-                                               "trace",   "token",        "top"};
+constexpr std::string_view later_commands[] = {"replay", "release", "preview", "trace", "token", "top"};
 
 std::string examples(const char* text) { return std::string("Examples:\n") + text; }
 
@@ -172,11 +171,12 @@ int parse_and_run(int argc, char** argv) {
   dead->add_option("--client", dead_options.filter.client, "of this client alone");
   dead->add_option("--view", dead_options.filter.view, "of this view alone");
   dead->add_flag("--json", dead_options.json, "the letters as JSON");
-  dead->footer(examples("  tributary dead-letters shop.yaml list --client acme\n"
-                        "  tributary dead-letters shop.yaml show --view sales\n"
-                        "  tributary dead-letters shop.yaml retry --client acme --view sales\n"
-                        "A letter goes by itself when its row is changed so that it can be computed, or is deleted.\n"
-                        "`drop` takes letters off the list; their rows stay out of the view."));
+  dead->footer(
+      examples("  tributary dead-letters shop.yaml list --client acme\n"
+               "  tributary dead-letters shop.yaml show --view sales\n"
+               "  tributary dead-letters shop.yaml retry --client acme --view sales\n"
+               "A letter goes by itself when its row is changed so that it can be computed, or is deleted.\n"
+               "`drop` takes letters off the list; their rows stay out of the view."));
   dead->callback([&] { code = dead_letters_command(dead_options); });
 
   for (std::string_view name : later_commands) {

@@ -6,10 +6,7 @@ namespace tributary {
 namespace {
 
 ViewRequest view_request(const PlanRequest& request) {
-  return {.name = request.name,
-          .sql = request.sql,
-          .relations = request.relations,
-          .attributes = request.attributes};
+  return {.name = request.name, .sql = request.sql, .relations = request.relations, .attributes = request.attributes};
 }
 
 }  // namespace
@@ -20,7 +17,8 @@ PlanFunctions plan_functions(DuckDbEngine& engine) {
           .reads =
               [&engine](std::string_view sql, const std::vector<std::string>& names) {
                 std::vector<RelationRead> reads;
-                for (RelationUse& use : relations_read(engine, sql, names)) reads.push_back({std::move(use.name), use.place});
+                for (RelationUse& use : relations_read(engine, sql, names))
+                  reads.push_back({std::move(use.name), use.place});
                 return reads;
               }};
 }

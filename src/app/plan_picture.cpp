@@ -38,8 +38,8 @@ std::vector<std::string> map_lines(const MapPlan& map) {
 }
 
 std::string call_text(const AggregateCall& call, const PlanNode& input) {
-  constexpr const char* names[] = {"count(*)", "count", "count(DISTINCT)", "sum", "avg", "min", "max",
-                                   "bool_and", "bool_or", "arg_min", "arg_max"};
+  constexpr const char* names[] = {"count(*)", "count",    "count(DISTINCT)", "sum",     "avg",    "min",
+                                   "max",      "bool_and", "bool_or",         "arg_min", "arg_max"};
   std::string text = names[static_cast<size_t>(call.kind)];
   if (call.argument) text += fmt::format(" of {}", name_at(input, *call.argument));
   if (call.order) text += fmt::format(" by {}", name_at(input, *call.order));
@@ -52,7 +52,8 @@ void describe_join(const ViewPlan& plan, const PlanNode& node, NodeDescription& 
   const PlanNode& right = plan.nodes[node.inputs[1]];
   out.title = node.join.kind == JoinKind::kLeft ? "left join" : "inner join";
   for (size_t i = 0; i < node.join.left_key.size(); ++i) {
-    out.lines.push_back(fmt::format("on {} = {}", name_at(left, node.join.left_key[i]), name_at(right, node.join.right_key[i])));
+    out.lines.push_back(
+        fmt::format("on {} = {}", name_at(left, node.join.left_key[i]), name_at(right, node.join.right_key[i])));
   }
   out.key = node.join.right_unique ? "the left row's" : "the left row's and the right row's";
   out.state = "rows of both sides, by client_id and join key";
@@ -69,7 +70,8 @@ NodeDescription describe_node(const ViewPlan& plan, size_t number, const std::ma
       out.title = "domain " + node.relation;
       auto relation = relations.find(node.relation);
       if (relation != relations.end()) out.key = fmt::format("client_id, {}", fmt::join(relation->second.key, ", "));
-      out.state = keeps_rows ? "every row, by client_id and row key" : "none, but for values that an update may leave out";
+      out.state =
+          keeps_rows ? "every row, by client_id and row key" : "none, but for values that an update may leave out";
       break;
     }
     case NodeKind::kView:
@@ -180,10 +182,11 @@ class Picture {
       for (uint32_t input : plan_.nodes[i].inputs) body += arrow(boxes_[input], boxes_[i]);
     }
     for (const Box& box : boxes_) body += rectangle(box);
-    return fmt::format("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\" "
-                       "font-family=\"monospace\" font-size=\"12\">\n<title>{2}</title>\n"
-                       "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n{3}</svg>\n",
-                       width_, height_ + gap, escaped("view " + plan_.name), body);
+    return fmt::format(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\" "
+        "font-family=\"monospace\" font-size=\"12\">\n<title>{2}</title>\n"
+        "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n{3}</svg>\n",
+        width_, height_ + gap, escaped("view " + plan_.name), body);
   }
 
  private:
@@ -205,8 +208,9 @@ class Picture {
   }
 
   static std::string rectangle(const Box& box) {
-    std::string out = fmt::format("<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"6\" fill=\"#f4f7fb\" stroke=\"#345\"/>\n",
-                                  box.x, box.y, box_width, box.height);
+    std::string out =
+        fmt::format("<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"6\" fill=\"#f4f7fb\" stroke=\"#345\"/>\n",
+                    box.x, box.y, box_width, box.height);
     int y = box.y + line_height;
     for (size_t i = 0; i < box.lines.size(); ++i, y += line_height) {
       out += fmt::format("<text x=\"{}\" y=\"{}\"{}>{}</text>\n", box.x + 8, y, i == 0 ? " font-weight=\"bold\"" : "",

@@ -105,9 +105,10 @@ void add_runtime(json& client, const ClientId& id, const RuntimeStatus& runtime,
     if (of.first != id) continue;
     dead += count.kept + count.not_kept;
     if (count.tripped()) {
-      client["warnings"].push_back(fmt::format("view {}: the breaker has tripped: {} rows that could not be computed are not "
-                                               "listed; `tributary dead-letters FILE retry --client {} --view {}` after a fix",
-                                               of.second, count.not_kept, id, of.second));
+      client["warnings"].push_back(
+          fmt::format("view {}: the breaker has tripped: {} rows that could not be computed are not "
+                      "listed; `tributary dead-letters FILE retry --client {} --view {}` after a fix",
+                      of.second, count.not_kept, id, of.second));
     }
   }
   client["dead_letters"] = dead;
@@ -155,7 +156,8 @@ json running_status(const Assembly& assembly, int64_t now_micros) {
   status["problems"] = std::move(problems);
   status["rebuilds"] = json::array();
   for (const RoundRunner::Rebuild& rebuild : runtime.rebuilds) {
-    double fraction = rebuild.refeeds == 0 ? 1 : 1 - static_cast<double>(rebuild.refeeds_left) / static_cast<double>(rebuild.refeeds);
+    double fraction =
+        rebuild.refeeds == 0 ? 1 : 1 - static_cast<double>(rebuild.refeeds_left) / static_cast<double>(rebuild.refeeds);
     status["rebuilds"].push_back({{"view", rebuild.view}, {"fraction", fraction}});
   }
 

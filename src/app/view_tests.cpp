@@ -48,7 +48,8 @@ Result<Column> cell_of(DuckDbEngine& engine, const TestValue& value, const Logic
     cell.append_bytes(value.text);
     return cell;
   }
-  ASSIGN_OR_RETURN(auto program, engine.prepare({{"v", {TypeId::kText}}}, {fmt::format("CAST(v AS {})", duckdb_type(type))}));
+  ASSIGN_OR_RETURN(auto program,
+                   engine.prepare({{"v", {TypeId::kText}}}, {fmt::format("CAST(v AS {})", duckdb_type(type))}));
   Column text({TypeId::kText});
   text.append_bytes(value.text);
   const Column* inputs[] = {&text};
@@ -60,7 +61,11 @@ Result<Column> cell_of(DuckDbEngine& engine, const TestValue& value, const Logic
 class ViewTest {
  public:
   ViewTest(const Pipeline& pipeline, const CompiledPipeline& compiled, DuckDbEngine& engine, const TestCase& test)
-      : pipeline_(pipeline), compiled_(compiled), engine_(engine), test_(test), client_(test.client.empty() ? "test" : test.client) {}
+      : pipeline_(pipeline),
+        compiled_(compiled),
+        engine_(engine),
+        test_(test),
+        client_(test.client.empty() ? "test" : test.client) {}
 
   // What differs; empty: nothing.
   Result<std::string> run() {
@@ -87,10 +92,12 @@ class ViewTest {
   using Cells = std::vector<Column>;  // one row each
 
   Status open() {
-    GraphOptions options{.state_suffix = "", .views = compiled_.views, .stored = {}, .relations = {},
-                         .find_schema = [this](const ClientId&, const std::string& table, uint32_t) -> Result<SchemaPtr> {
-                           return schemas_.at(table);
-                         }};
+    GraphOptions options{.state_suffix = "",
+                         .views = compiled_.views,
+                         .stored = {},
+                         .relations = {},
+                         .find_schema = [this](const ClientId&, const std::string& table,
+                                               uint32_t) -> Result<SchemaPtr> { return schemas_.at(table); }};
     for (const ViewPlan& view : compiled_.views) options.stored.insert(view.name);
     for (const auto& [name, domain] : compiled_.domains) {
       options.relations[name] = domain.relation;
@@ -98,7 +105,8 @@ class ViewTest {
       schema->table = name;
       schema->version = 1;
       for (const OutputColumn& column : domain.relation.columns) {
-        bool key = std::find(domain.relation.key.begin(), domain.relation.key.end(), column.name) != domain.relation.key.end();
+        bool key =
+            std::find(domain.relation.key.begin(), domain.relation.key.end(), column.name) != domain.relation.key.end();
         schema->columns.push_back({column.name, column.type, column.type.to_string(), key, false});
       }
       for (const std::string& column : domain.relation.key) schema->key_columns.push_back(*schema->find(column));
@@ -145,7 +153,9 @@ class ViewTest {
         if (!given[i]) batch.columns[i] = known->second[i];
       }
     }
-    batch.ops = {kind == TestChangeKind::kInsert ? Op::kCreate : kind == TestChangeKind::kUpdate ? Op::kUpdate : Op::kDelete};
+    batch.ops = {kind == TestChangeKind::kInsert   ? Op::kCreate
+                 : kind == TestChangeKind::kUpdate ? Op::kUpdate
+                                                   : Op::kDelete};
     batch.positions = {{1, ++commit_, 1, 0}};
     batch.commit_micros = {0};
     batch.transactions = {0};
@@ -179,7 +189,8 @@ class ViewTest {
   }
 
   const ViewPlan& plan(const std::string& name) const {
-    return *std::find_if(compiled_.views.begin(), compiled_.views.end(), [&](const ViewPlan& view) { return view.name == name; });
+    return *std::find_if(compiled_.views.begin(), compiled_.views.end(),
+                         [&](const ViewPlan& view) { return view.name == name; });
   }
 
   // Only the columns that the test names are compared.
@@ -192,8 +203,10 @@ class ViewTest {
       std::vector<std::pair<size_t, std::string>> wanted;
       std::string shown;
       for (const auto& [name, value] : row) {
-        auto at = std::find_if(of.columns().begin(), of.columns().end(), [&](const auto& column) { return column.name == name; });
-        if (at == of.columns().end()) return Error{ErrorCode::kInvalidInput, fmt::format("view {} has no column {}", view, name)};
+        auto at = std::find_if(of.columns().begin(), of.columns().end(),
+                               [&](const auto& column) { return column.name == name; });
+        if (at == of.columns().end())
+          return Error{ErrorCode::kInvalidInput, fmt::format("view {} has no column {}", view, name)};
         auto cell = cell_of(engine_, value, at->type);
         if (!cell.ok()) return with_context(cell.error(), fmt::format("view {}, column {}", view, name));
         wanted.emplace_back(at - of.columns().begin(), cell_text(*cell, 0));
@@ -220,7 +233,8 @@ class ViewTest {
       }
     }
     if (!missing.empty()) {
-      for (const std::string& reason : failed_[view]) missing += fmt::format("\n    a row could not be computed: {}", reason);
+      for (const std::string& reason : failed_[view])
+        missing += fmt::format("\n    a row could not be computed: {}", reason);
     }
     return missing;
   }
@@ -259,7 +273,8 @@ ViewTestOutcome run_view_tests(const Pipeline& pipeline, const CompiledPipeline&
   for (const TestCase& test : pipeline.tests) {
     bool known = compiled.domains.size() == pipeline.domains.size();
     for (const auto& [view, rows] : test.expect) {
-      known = known && std::any_of(compiled.views.begin(), compiled.views.end(), [&](const ViewPlan& of) { return of.name == view; });
+      known = known && std::any_of(compiled.views.begin(), compiled.views.end(),
+                                   [&](const ViewPlan& of) { return of.name == view; });
     }
     if (!known) {
       ++outcome.skipped;
@@ -272,7 +287,8 @@ ViewTestOutcome run_view_tests(const Pipeline& pipeline, const CompiledPipeline&
     } else if (!difference->empty()) {
       outcome.failures.push_back(
           {pipeline.file, test.place,
-           fmt::format("{} fails; rows with - are expected and not there, rows with + are there and not expected:{}", name, *difference)});
+           fmt::format("{} fails; rows with - are expected and not there, rows with + are there and not expected:{}",
+                       name, *difference)});
     } else {
       ++outcome.passed;
     }

@@ -11,7 +11,7 @@ namespace tributary {
 
 struct ViewTestOutcome {
   size_t passed = 0;
-  size_t skipped = 0;                // columns of their domains are not known yet
+  size_t skipped = 0;  // columns of their domains are not known yet
   std::vector<FileError> failures;  // at the test; the message has the difference, a line a row
 };
 

@@ -28,8 +28,8 @@ std::string check_message(fmt::format_string<Args...> format, Args&&... args) {
 
 }  // namespace tributary
 
-#define CHECK(condition, ...)                                                                       \
-  do {                                                                                              \
-    if (!(condition)) [[unlikely]]                                                                  \
+#define CHECK(condition, ...)                                                                             \
+  do {                                                                                                    \
+    if (!(condition)) [[unlikely]]                                                                        \
       ::tributary::check_failed(__FILE__, __LINE__, #condition, ::tributary::check_message(__VA_ARGS__)); \
   } while (false)

@@ -270,8 +270,9 @@ void PipelineReader::read_test_changes(const YamlNode& node, const std::vector<s
   }
   for (const YamlNode& item : node.items) {
     Members values = members(item, "change", {"insert", "update", "delete"});
-    for (auto [name, kind] : {std::pair("insert", TestChangeKind::kInsert), std::pair("update", TestChangeKind::kUpdate),
-                              std::pair("delete", TestChangeKind::kDelete)}) {
+    for (auto [name, kind] :
+         {std::pair("insert", TestChangeKind::kInsert), std::pair("update", TestChangeKind::kUpdate),
+          std::pair("delete", TestChangeKind::kDelete)}) {
       if (values.contains(name)) changes.push_back({kind, read_test_tables(*values[name], name, domains)});
     }
   }

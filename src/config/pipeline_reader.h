@@ -62,7 +62,8 @@ class PipelineReader {
   void read_views(const YamlNode* node);
   void read_view(const YamlNode& key, const YamlNode& node);
   void read_tests(const YamlNode* node);
-  void read_test_changes(const YamlNode& node, const std::vector<std::string>& domains, std::vector<TestChange>& changes);
+  void read_test_changes(const YamlNode& node, const std::vector<std::string>& domains,
+                         std::vector<TestChange>& changes);
   std::map<std::string, std::vector<TestRow>> read_test_tables(const YamlNode& node, std::string_view what,
                                                                const std::vector<std::string>& known);
   // A stage written as its target alone or as a map with `at`. The map's other members are given back.

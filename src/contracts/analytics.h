@@ -42,10 +42,10 @@ struct TableDefinition {
 struct OutputBatch {
   std::vector<ClientId> clients;         // those that occur
   std::vector<uint32_t> client_of_row;   // index into clients
-  std::vector<Column> columns;           // as the definition's. kText cells are stored as NULL, with their text beside
-  std::vector<std::string> keys;         // row key bytes
+  std::vector<Column> columns;  // as the definition's. kText cells are stored as NULL, with their text beside
+  std::vector<std::string> keys;  // row key bytes
   std::vector<Version> versions;
-  std::vector<uint8_t> deleted;          // 1: the row is gone; its columns may be anything but absent
+  std::vector<uint8_t> deleted;  // 1: the row is gone; its columns may be anything but absent
 
   size_t rows() const { return keys.size(); }
 };

@@ -22,7 +22,7 @@ struct TextPlace {
 };
 
 struct PlanError {
-  TextPlace place;      // within the SQL text
+  TextPlace place;  // within the SQL text
   std::string message;  // what, and what to do
 };
 
@@ -31,20 +31,20 @@ struct Relation {
   std::string name;
   std::vector<OutputColumn> columns;
   std::vector<std::string> key;  // columns that are unique together, per client; empty: none known. A domain's row key
-  bool is_view = false;          // else a domain
+  bool is_view = false;  // else a domain
 };
 
 struct MapOutput {
   OutputColumn column;
-  std::optional<uint32_t> input;       // passed through unchanged: index into MapPlan::inputs
+  std::optional<uint32_t> input;  // passed through unchanged: index into MapPlan::inputs
   std::optional<uint32_t> expression;  // else: index into MapPlan::expressions
 };
 
 // One row in, one row or none out: filter and projection.
 struct MapPlan {
-  std::vector<InputColumn> inputs;       // columns of the input node that it uses, by name
+  std::vector<InputColumn> inputs;  // columns of the input node that it uses, by name
   std::vector<std::string> expressions;  // over `inputs`, as SQL
-  std::optional<uint32_t> filter;        // index into expressions; a row passes where it is true
+  std::optional<uint32_t> filter;  // index into expressions; a row passes where it is true
   std::vector<MapOutput> outputs;
 };
 
@@ -54,14 +54,14 @@ enum class JoinKind : uint8_t { kInner, kLeft };
 // right's (NULL where a left join found none).
 struct JoinPlan {
   JoinKind kind = JoinKind::kInner;
-  std::vector<uint32_t> left_key;   // columns of the left input
+  std::vector<uint32_t> left_key;  // columns of the left input
   std::vector<uint32_t> right_key;  // of the right one; pairwise of one type, or both integers
-  bool right_unique = false;        // at most one right row per join key: the result has the left row's key
+  bool right_unique = false;  // at most one right row per join key: the result has the left row's key
 };
 
 enum class AggregateKind : uint8_t {
-  kCountRows,      // count(*)
-  kCount,          // of values that are not NULL
+  kCountRows,  // count(*)
+  kCount,  // of values that are not NULL
   kCountDistinct,
   kSum,
   kAvg,
@@ -76,10 +76,10 @@ enum class AggregateKind : uint8_t {
 struct AggregateCall {
   AggregateKind kind = AggregateKind::kCountRows;
   std::optional<uint32_t> argument;  // column of the input
-  std::optional<uint32_t> order;     // kArgMin, kArgMax: column of the input
-  std::optional<uint32_t> filter;    // BOOLEAN column of the input: rows where it is not true do not count
-  OutputColumn column;               // the result: count int64; sum of integers decimal(38,0), of decimals decimal(38,scale),
-                                     // of floats float64; avg float64; min, max, arg_min, arg_max as the argument
+  std::optional<uint32_t> order;  // kArgMin, kArgMax: column of the input
+  std::optional<uint32_t> filter;  // BOOLEAN column of the input: rows where it is not true do not count
+  OutputColumn column;  // the result: count int64; sum of integers decimal(38,0), of decimals decimal(38,scale),
+      // of floats float64; avg float64; min, max, arg_min, arg_max as the argument
 };
 
 // Groups by the input's first `group_columns` columns (NULLs are equal) and gives them, then one column a call. A group
@@ -107,21 +107,21 @@ struct FirstRowPlan {
 };
 
 enum class NodeKind : uint8_t {
-  kDomain,     // rows of a domain: those of its columns that the view uses, by their source's name, then attributes
-               // ("client.plan", NULL where a client has none)
-  kView,       // rows of another view: those of its columns that are used, then attributes as above
-  kMap,        // 1 input
-  kJoin,       // 2 inputs: left, right
+  kDomain,  // rows of a domain: those of its columns that the view uses, by their source's name, then attributes
+  // ("client.plan", NULL where a client has none)
+  kView,  // rows of another view: those of its columns that are used, then attributes as above
+  kMap,  // 1 input
+  kJoin,  // 2 inputs: left, right
   kAggregate,  // 1
-  kFirstRow,   // 1
-  kUnion,      // 2 or more, whose columns have the same types; UNION ALL
+  kFirstRow,  // 1
+  kUnion,  // 2 or more, whose columns have the same types; UNION ALL
 };
 
 struct PlanNode {
   NodeKind kind = NodeKind::kMap;
-  std::vector<uint32_t> inputs;       // indexes of earlier nodes of the view's plan
+  std::vector<uint32_t> inputs;  // indexes of earlier nodes of the view's plan
   std::vector<OutputColumn> columns;  // what it gives; names are unique within the node
-  std::string relation;               // kDomain, kView
+  std::string relation;  // kDomain, kView
   MapPlan map;
   JoinPlan join;
   AggregatePlan aggregate;
@@ -130,8 +130,8 @@ struct PlanNode {
 
 struct ViewPlan {
   std::string name;
-  std::vector<PlanNode> nodes;        // inputs before what reads them; the last one gives the view's columns, in order
-  std::vector<std::string> key;       // columns of the view that are unique together; empty: none known
+  std::vector<PlanNode> nodes;  // inputs before what reads them; the last one gives the view's columns, in order
+  std::vector<std::string> key;  // columns of the view that are unique together; empty: none known
   std::vector<std::string> order_by;  // how the table is sorted below the client. By default `key`
 
   const std::vector<OutputColumn>& columns() const { return nodes.back().columns; }

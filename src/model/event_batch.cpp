@@ -84,7 +84,8 @@ Status EventBatch::validate() const {
   }
   for (const auto* image : {&columns, &before}) {
     for (size_t i = 0; i < image->size(); ++i) {
-      if ((*image)[i].rows() != count) return corrupt(fmt::format("column {} has {} rows of {}", i, (*image)[i].rows(), count));
+      if ((*image)[i].rows() != count)
+        return corrupt(fmt::format("column {} has {} rows of {}", i, (*image)[i].rows(), count));
       if ((*image)[i].type() != schema->columns[i].type) return corrupt(fmt::format("column {} has another type", i));
     }
   }

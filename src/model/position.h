@@ -38,9 +38,7 @@ struct Position {
   static std::optional<Position> parse(std::string_view text);
 
   // The greatest position of the transaction committed at `commit`: every change of it is <= this.
-  static Position end_of_commit(uint32_t epoch, uint64_t commit) {
-    return {epoch, commit, UINT64_MAX, UINT32_MAX};
-  }
+  static Position end_of_commit(uint32_t epoch, uint64_t commit) { return {epoch, commit, UINT64_MAX, UINT32_MAX}; }
   // Less than every change of the transaction committed at `commit`, greater than all of earlier commits.
   static Position before_commit(uint32_t epoch, uint64_t commit) { return {epoch, commit, 0, 0}; }
 };

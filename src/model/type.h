@@ -67,6 +67,6 @@ struct CivilDate {
 };
 CivilDate civil_from_days(int64_t days);
 std::string date_to_string(int32_t days);             // "2024-02-29"; years before 1: "-0001-…" is year -1
-std::string timestamp_to_string(int64_t micros);      // "2024-02-29 23:59:59.000001"; six digits unless they are all zero
+std::string timestamp_to_string(int64_t micros);  // "2024-02-29 23:59:59.000001"; six digits unless they are all zero
 
 }  // namespace tributary

@@ -31,11 +31,11 @@ class AggregateOperator final : public Operator {
   struct Group {
     ClientId client;
     std::string key;
-    std::string stored;            // the entry as it was; empty: none
-    std::string cells;             // of the group columns
+    std::string stored;  // the entry as it was; empty: none
+    std::string cells;  // of the group columns
     int64_t rows = 0;
-    int64_t unusable = 0;          // rows that cannot be taken in
-    std::string reason;            // why, of one of them
+    int64_t unusable = 0;  // rows that cannot be taken in
+    std::string reason;  // why, of one of them
     std::vector<CallState> calls;
   };
   struct ValueChange {

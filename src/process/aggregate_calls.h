@@ -18,12 +18,12 @@ namespace tributary {
 bool keeps_values(AggregateKind kind);
 
 struct CallState {
-  int64_t count = 0;     // values that are not NULL; for bool_and/bool_or the true ones
-  int64_t others = 0;    // bool_and, bool_or: the false ones; count(DISTINCT): different values
+  int64_t count = 0;  // values that are not NULL; for bool_and/bool_or the true ones
+  int64_t others = 0;  // bool_and, bool_or: the false ones; count(DISTINCT): different values
   ExactInteger integer;  // sum, avg of integers and decimals
-  ExactDouble real;      // sum, avg of floats
-  std::string first;     // keeps_values(): order bytes of the first value; empty: none
-  std::string cell;      // … and the cell that is the result
+  ExactDouble real;  // sum, avg of floats
+  std::string first;  // keeps_values(): order bytes of the first value; empty: none
+  std::string cell;  // … and the cell that is the result
 };
 
 // How calls are computed, by the types of their columns.

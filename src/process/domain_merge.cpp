@@ -328,14 +328,15 @@ class Round {
     return {{}, false, &entry};
   }
 
-  Status load(const ClientId& client, const std::string& key, const std::string& id, std::optional<std::string> stored) {
+  Status load(const ClientId& client, const std::string& key, const std::string& id,
+              std::optional<std::string> stored) {
     Entry entry;
     entry.client = client;
     entry.key = key;
     if (stored) {
       ASSIGN_OR_RETURN(entry.state, RowState::decode(*stored, [&](uint32_t version) {
-        return find_schema_(client, tables_.at(client), version);
-      }));
+                         return find_schema_(client, tables_.at(client), version);
+                       }));
       entry.before = std::move(*stored);
       if (options_.keep_rows && entry.state.live() && entry.state.complete()) entry.given_out = entry.state;
     }
@@ -398,7 +399,8 @@ class Round {
   void emit(Entry& entry) {
     std::string after = entry.state.encode();
     if (after == entry.before && !entry.again) return;
-    if (after != entry.before) state_.put(operator_key(StateOperator::kMergedRow, entry.client, domain_, entry.key), after);
+    if (after != entry.before)
+      state_.put(operator_key(StateOperator::kMergedRow, entry.client, domain_, entry.key), after);
     if (entry.given_out) {
       before_->begin(entry.client, entry.key, entry.given_out->position, entry.given_out->fill);
       before_->cells_of(*entry.given_out);

@@ -32,7 +32,7 @@ namespace tributary {
 struct MergedRows {
   std::vector<ClientId> clients;
   std::vector<uint32_t> client_of_row;  // index into clients
-  std::vector<Column> columns;          // as the relation's; of rows that are gone only the key columns have values
+  std::vector<Column> columns;  // as the relation's; of rows that are gone only the key columns have values
   std::vector<std::string> keys;
   std::vector<Position> positions;
   std::vector<uint32_t> fills;
@@ -56,21 +56,21 @@ struct ParkedRow {
 };
 
 struct MergeOutput {
-  MergedRows live;                   // complete rows that are new or changed
-  MergedRows gone;                   // rows that were deleted
-  MergedRows before;                 // keep_rows: rows of changed keys as the round before left them
-  std::vector<RaisedFloor> floors;   // take effect on rows that earlier rounds gave out
-  std::vector<ParkedRow> parked;     // newly waiting for a value
+  MergedRows live;  // complete rows that are new or changed
+  MergedRows gone;  // rows that were deleted
+  MergedRows before;  // keep_rows: rows of changed keys as the round before left them
+  std::vector<RaisedFloor> floors;  // take effect on rows that earlier rounds gave out
+  std::vector<ParkedRow> parked;  // newly waiting for a value
   std::map<ClientId, Sweeps> sweeps_before;  // keep_rows: of clients that had or got some, at the begin of the round
-  std::map<ClientId, Sweeps> sweeps;         // … and now
-  bool pending = false;              // sweeps are left
+  std::map<ClientId, Sweeps> sweeps;  // … and now
+  bool pending = false;  // sweeps are left
 };
 
 using FindSchema = std::function<Result<SchemaPtr>(const ClientId&, const std::string& table, uint32_t version)>;
 
 struct MergeOptions {
   std::string domain;
-  std::string state_name;      // of its entries in the keyed state; empty: the domain's
+  std::string state_name;  // of its entries in the keyed state; empty: the domain's
   bool keep_rows = false;
   size_t sweep_rows_max = 5000;
 };

@@ -31,7 +31,8 @@ std::optional<Int128> ExactInteger::value() const {
 
 double ExactInteger::average(int64_t count, uint8_t scale) const {
   auto sum = value();
-  if (!sum) return static_cast<double>((static_cast<__float128>(high_) * 0x1p64 + low_) / count) * std::pow(10.0, -scale);
+  if (!sum)
+    return static_cast<double>((static_cast<__float128>(high_) * 0x1p64 + low_) / count) * std::pow(10.0, -scale);
   bool negative = *sum < 0;
   unsigned __int128 magnitude = negative ? -static_cast<unsigned __int128>(*sum) : static_cast<unsigned __int128>(*sum);
   auto divisor = static_cast<unsigned __int128>(count);
@@ -91,7 +92,8 @@ void ExactDouble::add(double term, int64_t weight) {
     int64_t signed_weight = term < 0 ? -weight : weight;
     auto wide = static_cast<unsigned __int128>(mantissa) << (shift % 32);
     for (int limb = shift / 32; wide != 0; ++limb, wide >>= 32) {
-      limbs_[static_cast<size_t>(limb)] += static_cast<int64_t>(static_cast<uint64_t>(wide) & limb_mask) * signed_weight;
+      limbs_[static_cast<size_t>(limb)] +=
+          static_cast<int64_t>(static_cast<uint64_t>(wide) & limb_mask) * signed_weight;
     }
     uncarried_ += static_cast<uint64_t>(weight < 0 ? -weight : weight);
     if (uncarried_ >= terms_before_carry) carry();

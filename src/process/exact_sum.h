@@ -31,7 +31,7 @@ class ExactInteger {
   friend bool operator==(const ExactInteger&, const ExactInteger&) = default;
 
  private:
-  Int128 high_ = 0;   // the sum is high × 2^64 + low
+  Int128 high_ = 0;  // the sum is high × 2^64 + low
   uint64_t low_ = 0;
 };
 

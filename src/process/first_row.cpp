@@ -66,7 +66,8 @@ Result<std::vector<FirstRowOperator::Partition>> FirstRowOperator::load(KeyedSta
     ByteReader reader(*stored[i]);
     partitions[i].stored = reader.string();
     partitions[i].cells = reader.rest();
-    if (!reader.ok()) return Error{ErrorCode::kCorrupt, fmt::format("a stored first row of {} does not decode", first_.name)};
+    if (!reader.ok())
+      return Error{ErrorCode::kCorrupt, fmt::format("a stored first row of {} does not decode", first_.name)};
     partitions[i].first = partitions[i].stored;
     partitions[i].first_cells = partitions[i].cells;
   }

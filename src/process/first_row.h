@@ -22,17 +22,18 @@ class FirstRowOperator final : public Operator {
   struct Partition {
     ClientId client;
     std::string key;
-    std::string stored;   // place of the first row, as it was; empty: none
-    std::string cells;    // … and its output columns
-    std::string first;    // now
+    std::string stored;  // place of the first row, as it was; empty: none
+    std::string cells;  // … and its output columns
+    std::string first;  // now
     std::string first_cells;
-    bool lost = false;    // the first one went, and what comes next has to be looked for
+    bool lost = false;  // the first one went, and what comes next has to be looked for
   };
 
   std::string partition_key(const Rows& rows, size_t row) const;
   std::string place_of(const Rows& rows, size_t row) const;
   std::optional<std::string> unusable(const Rows& rows, size_t row) const;
-  Result<std::vector<Partition>> load(KeyedState& state, const Rows& rows, std::vector<uint32_t>& partition_of_row) const;
+  Result<std::vector<Partition>> load(KeyedState& state, const Rows& rows,
+                                      std::vector<uint32_t>& partition_of_row) const;
   void take(KeyedState& state, Partition& partition, const Rows& rows, size_t row) const;
   Status look(KeyedState& state, Partition& partition) const;
   Status append_result(const Partition& partition, const std::string& cells, int8_t weight, Rows& out) const;

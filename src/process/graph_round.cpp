@@ -79,7 +79,8 @@ class Round {
   void take_merged(const std::string& name, MergeOutput merged);
   Status run_node(size_t number);
   void run_domain(const GraphNode& node, Flow& flow);
-  void add_rows(const GraphNode& node, const MergedRows& from, const std::map<ClientId, Sweeps>& sweeps, VersionedRows& to);
+  void add_rows(const GraphNode& node, const MergedRows& from, const std::map<ClientId, Sweeps>& sweeps,
+                VersionedRows& to);
   Status run_view(const GraphNode& node, Flow& flow);
   Status run_client(GraphNode& node, Flow& flow);
   Status run_map(size_t number, Flow& flow);
@@ -209,7 +210,8 @@ void Round::add_rows(const GraphNode& node, const MergedRows& from, const std::m
       for (size_t row = 0; row < from.rows(); ++row) column.append_from(from.columns[*node.source[i]], row);
     } else {
       for (size_t row = 0; row < from.rows(); ++row) {
-        append_attribute(column, attributes.of(from.clients[from.client_of_row[row]], from.keys[row]), node.attributes[i]);
+        append_attribute(column, attributes.of(from.clients[from.client_of_row[row]], from.keys[row]),
+                         node.attributes[i]);
       }
     }
   }
@@ -298,7 +300,8 @@ Status Round::run_client(GraphNode& node, Flow& flow) {
     if (stored[0] && *stored[0] == cells) continue;
     if (stored[0]) {
       ByteReader reader(*stored[0]);
-      if (!read_cells(reader, flow.changes.columns)) return Error{ErrorCode::kCorrupt, "stored attributes do not decode"};
+      if (!read_cells(reader, flow.changes.columns))
+        return Error{ErrorCode::kCorrupt, "stored attributes do not decode"};
       flow.changes.begin(flow.changes.client(*clients[i]), "", -1);
     }
     flow.changes.append_all(now);
@@ -328,7 +331,8 @@ Result<MappedRows> Round::map_rows(const MapStage& stage, const Rows& rows) {
     auto begin = static_cast<uint32_t>(out.passes.size());
     for (RowError& error : parts[part].errors) out.errors.push_back({begin + error.row, std::move(error.message)});
     for (size_t i = 0; i < out.columns.size(); ++i) {
-      for (size_t row = 0; row < parts[part].passes.size(); ++row) out.columns[i].append_from(parts[part].columns[i], row);
+      for (size_t row = 0; row < parts[part].passes.size(); ++row)
+        out.columns[i].append_from(parts[part].columns[i], row);
     }
     out.passes.insert(out.passes.end(), parts[part].passes.begin(), parts[part].passes.end());
   }
@@ -344,7 +348,8 @@ Rows mapped_selection(const Rows& like, const MappedRows& mapped, std::span<cons
   return out;
 }
 
-VersionedRows mapped_selection(const VersionedRows& like, const MappedRows& mapped, std::span<const uint32_t> selection) {
+VersionedRows mapped_selection(const VersionedRows& like, const MappedRows& mapped,
+                               std::span<const uint32_t> selection) {
   VersionedRows out{mapped_selection(like.rows, mapped, selection), {}, {}, {}};
   for (uint32_t row : selection) {
     out.positions.push_back(like.positions[row]);
@@ -400,9 +405,9 @@ Status Round::run_map(size_t number, Flow& flow) {
     size_t source = layout.size();
     if (plan.outputs[i].input) {
       const std::string& name = plan.inputs[*plan.outputs[i].input].name;
-      source = static_cast<size_t>(std::find_if(layout.begin(), layout.end(), [&](const OutputColumn& of) {
-                                     return of.name == name;
-                                   }) - layout.begin());
+      source = static_cast<size_t>(
+          std::find_if(layout.begin(), layout.end(), [&](const OutputColumn& of) { return of.name == name; }) -
+          layout.begin());
     }
     for (size_t row = 0; row < gone.rows(); ++row) {
       if (source < layout.size()) {

@@ -19,12 +19,12 @@ struct GraphNode {
   bool taken_back = false;            // by row: rows as they were are wanted above
   std::string domain = {};            // by row and of one domain, whose row keys are the node's: its name
   std::vector<std::optional<uint32_t>> source = {};  // kDomain, kView: columns of what is read; nullopt: an attribute
-  std::vector<std::string> attributes = {};          // … its name; else empty
+  std::vector<std::string> attributes = {};  // … its name; else empty
   std::optional<MapStage> map = {};
   std::unique_ptr<Operator> op = {};
   AggregateOperator* seeds = nullptr;  // `op`, where every client has a row from the start
   bool seeded = false;
-  bool may_be_pending = true;          // `op` may have work to resume
+  bool may_be_pending = true;  // `op` may have work to resume
   std::unique_ptr<StateName> client_row = {};  // gives the client's attributes as a row
 };
 

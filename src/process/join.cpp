@@ -160,7 +160,8 @@ void JoinOperator::store_changes(KeyedState& state, Group& group, int side) cons
 }
 
 Status JoinOperator::store_key(KeyedState& state, const Group& group) const {
-  CHECK(group.known.rows[0] >= 0 && group.known.rows[1] >= 0, "a join key of {} has a negative number of rows", keys_.name);
+  CHECK(group.known.rows[0] >= 0 && group.known.rows[1] >= 0, "a join key of {} has a negative number of rows",
+        keys_.name);
   std::string key = keys_.key(group.client.value, group.key);
   std::string pending = pending_.key(group.client.value, group.key);
   if (group.known.empty()) {
@@ -383,7 +384,8 @@ Result<OperatorOutput> JoinOperator::run(KeyedState& state, std::span<const Rows
   std::vector<Group> groups = gather_groups(inputs, out.rows);
   RETURN_IF_ERROR(load(state, groups));
   for (Group& group : groups) {
-    RETURN_IF_ERROR(group.known.pending() ? run_beside_pass(state, group, out.rows) : run_at_once(state, group, out.rows));
+    RETURN_IF_ERROR(group.known.pending() ? run_beside_pass(state, group, out.rows)
+                                          : run_at_once(state, group, out.rows));
     RETURN_IF_ERROR(store_key(state, group));
     out.pending = out.pending || group.known.pending();
   }

@@ -20,8 +20,8 @@
 namespace tributary {
 
 struct JoinLimits {
-  size_t fan_out_rows_max = 2000;   // rows of the other side that a change meets at once
-  size_t pass_changes_max = 64;     // changes that pass together
+  size_t fan_out_rows_max = 2000;  // rows of the other side that a change meets at once
+  size_t pass_changes_max = 64;  // changes that pass together
 };
 
 class JoinOperator final : public Operator {
@@ -39,7 +39,7 @@ class JoinOperator final : public Operator {
     ClientId client;
     std::string key;
     JoinKeyState known;
-    std::string stored;               // `known` as it was stored
+    std::string stored;  // `known` as it was stored
     std::optional<JoinRow> only_right;  // plan.right_unique: the right row, loaded with the key
     std::vector<JoinChange> changes[2];  // by side
   };
@@ -69,8 +69,8 @@ class JoinOperator final : public Operator {
   // Appends left ⋈ right, or the left row alone where `right` is null.
   Status append_pair(const Group& group, const JoinRow& left, const JoinRow* right, int8_t weight, Rows& out) const;
   // All that one row of side `side` makes with `others`, the whole of the other side.
-  Status append_with(const Group& group, int side, const JoinRow& row, const std::vector<JoinRow>& others, int8_t weight,
-                     Rows& out) const;
+  Status append_with(const Group& group, int side, const JoinRow& row, const std::vector<JoinRow>& others,
+                     int8_t weight, Rows& out) const;
   Status append_change(const Group& group, int side, const JoinChange& change, const std::vector<JoinRow>& others,
                        Rows& out) const;
   std::string row_key(const Group& group, int side, std::string_view key) const;

@@ -12,9 +12,9 @@
 namespace tributary {
 
 struct MappedRows {
-  std::vector<Column> columns;     // one an output; as many rows as the input
-  std::vector<uint8_t> passes;     // 1: the row passes the filter and could be computed
-  std::vector<RowError> errors;    // rows that could not be computed
+  std::vector<Column> columns;  // one an output; as many rows as the input
+  std::vector<uint8_t> passes;  // 1: the row passes the filter and could be computed
+  std::vector<RowError> errors;  // rows that could not be computed
 };
 
 class MapStage {
@@ -29,7 +29,7 @@ class MapStage {
 
  private:
   MapPlan plan_;
-  std::vector<uint32_t> input_column_;                         // of each plan input
+  std::vector<uint32_t> input_column_;  // of each plan input
   std::vector<std::shared_ptr<ExpressionProgram>> programs_;  // one a worker; none where nothing is computed
 };
 

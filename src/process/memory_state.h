@@ -18,7 +18,9 @@ class MemoryState final : public KeyedState {
     }
     return values;
   }
-  void put(std::string_view key, std::string_view value) override { entries_.insert_or_assign(std::string(key), std::string(value)); }
+  void put(std::string_view key, std::string_view value) override {
+    entries_.insert_or_assign(std::string(key), std::string(value));
+  }
   void erase(std::string_view key) override {
     if (auto at = entries_.find(key); at != entries_.end()) entries_.erase(at);
   }
@@ -49,7 +51,9 @@ class MemoryRound final : public KeyedState {
     }
     return values;
   }
-  void put(std::string_view key, std::string_view value) override { changes_.insert_or_assign(std::string(key), std::string(value)); }
+  void put(std::string_view key, std::string_view value) override {
+    changes_.insert_or_assign(std::string(key), std::string(value));
+  }
   void erase(std::string_view key) override { changes_.insert_or_assign(std::string(key), std::nullopt); }
   Status scan(std::string_view prefix, std::string_view from,
               const std::function<bool(std::string_view, std::string_view)>& visit) override {

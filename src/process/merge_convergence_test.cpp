@@ -46,9 +46,9 @@ struct Fact {
   Position position;
   int64_t id = 0;
   int32_t amount = 0;
-  std::optional<std::string> note;      // nullopt: left out
+  std::optional<std::string> note;  // nullopt: left out
   std::optional<int64_t> moved;
-  std::optional<RangeFact> range;       // then nothing else
+  std::optional<RangeFact> range;  // then nothing else
 };
 
 std::string key_of(int64_t id) {
@@ -97,17 +97,22 @@ struct History {
       int64_t id = below(6);
       bool known = table.contains(id);
       switch (below(12)) {
-        case 0: case 1: case 2:
+        case 0:
+        case 1:
+        case 2:
           if (known) break;
           table[id] = {below(1000), "note" + std::to_string(below(1000))};
           facts.push_back({Op::kCreate, position, id, table[id].amount, table[id].note});
           break;
-        case 3: case 4: case 5: {
+        case 3:
+        case 4:
+        case 5: {
           if (!known) break;
           table[id].amount = below(1000);
           bool keep = toast && below(2) == 0;
           if (!keep) table[id].note = "changed" + std::to_string(below(1000));
-          facts.push_back({Op::kUpdate, position, id, table[id].amount, keep ? std::nullopt : std::optional(table[id].note)});
+          facts.push_back(
+              {Op::kUpdate, position, id, table[id].amount, keep ? std::nullopt : std::optional(table[id].note)});
           break;
         }
         case 6:
@@ -115,14 +120,16 @@ struct History {
           table.erase(id);
           facts.push_back({Op::kDelete, position, id});
           break;
-        case 7: case 8: {
+        case 7:
+        case 8: {
           if (table.empty()) break;
           auto from = any_row();
           if (known || from->first == id) break;
           Row row = from->second;
+          if (below(2) == 0) row.amount = below(1000);  // a key change may change more than the key
           facts.push_back({Op::kDelete, position, from->first, 0, std::nullopt, id});
-          facts.push_back({Op::kCreate, position, id, row.amount, toast ? std::nullopt : std::optional(row.note),
-                           from->first});
+          facts.push_back(
+              {Op::kCreate, position, id, row.amount, toast ? std::nullopt : std::optional(row.note), from->first});
           table.erase(from);
           table[id] = row;
           break;
@@ -183,7 +190,8 @@ struct Store {
       const auto& columns = out.live.columns;
       EXPECT_TRUE(columns[2].is_value(i));
       ids[out.live.keys[i]] = columns[0].fixed<int64_t>(i);
-      write(out.live.keys[i], {Version::of_row(out.live.positions[i], 1, out.live.fills[i]), false,
+      write(out.live.keys[i], {Version::of_row(out.live.positions[i], 1, out.live.fills[i]),
+                               false,
                                {columns[1].fixed<int32_t>(i), std::string(columns[2].bytes(i))}});
     }
     for (size_t i = 0; i < out.gone.rows(); ++i) {
@@ -264,17 +272,22 @@ Table deliver(std::vector<Fact> facts, const History& history, std::mt19937_64& 
   // Rows that still wait for a value are read again from the source.
   std::vector<Fact> again;
   Position now = Position::end_of_commit(1, history.commit);
-  EXPECT_TRUE(state.scan("", "", [&](std::string_view key, std::string_view) {
-    if (key.substr(0, 2) != std::string_view("\0\3", 2)) return true;
-    std::string row_key(key.substr(2 + 1 + client.value.size() + 1 + std::string("orders").size()));
-    Fact fact;
-    for (const auto& [id, row] : history.table) {
-      if (key_of(id) == row_key) fact = {Op::kSnapshot, now, id, row.amount, row.note};
-    }
-    if (fact.position == Position{}) fact.range = RangeFact{RangeKind::kAbsence, now, row_key, row_key + '\0', 0, 0};
-    again.push_back(fact);
-    return true;
-  }).ok());
+  EXPECT_TRUE(state
+                  .scan("", "",
+                        [&](std::string_view key, std::string_view) {
+                          if (key.substr(0, 2) != std::string_view("\0\3", 2)) return true;
+                          std::string row_key(
+                              key.substr(2 + 1 + client.value.size() + 1 + std::string("orders").size()));
+                          Fact fact;
+                          for (const auto& [id, row] : history.table) {
+                            if (key_of(id) == row_key) fact = {Op::kSnapshot, now, id, row.amount, row.note};
+                          }
+                          if (fact.position == Position{})
+                            fact.range = RangeFact{RangeKind::kAbsence, now, row_key, row_key + '\0', 0, 0};
+                          again.push_back(fact);
+                          return true;
+                        })
+                  .ok());
   if (!again.empty()) round(again);
   for (int rounds = 0; pending && rounds < 1000; ++rounds) round({});
   if (keep_rows) followed.expect(history.table);

@@ -52,7 +52,9 @@ class Operator {
     ClientId client;
     std::string key;
   };
-  virtual Result<OperatorOutput> resume(KeyedState&, std::span<const PendingKey>, size_t /*rows_max*/) { return OperatorOutput{}; }
+  virtual Result<OperatorOutput> resume(KeyedState&, std::span<const PendingKey>, size_t /*rows_max*/) {
+    return OperatorOutput{};
+  }
   virtual Result<std::vector<PendingKey>> pending_keys(KeyedState&, const ClientId&, size_t /*limit*/) {
     return std::vector<PendingKey>{};
   }

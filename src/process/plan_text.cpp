@@ -50,17 +50,20 @@ std::string node_text(const PlanNode& node) {
     case NodeKind::kMap: return map_text(node.map);
     case NodeKind::kUnion: return "union";
     case NodeKind::kJoin:
-      return fmt::format("{} join on {} = {}{}", node.join.kind == JoinKind::kLeft ? "left" : "inner", node.join.left_key,
-                         node.join.right_key, node.join.right_unique ? " unique" : "");
+      return fmt::format("{} join on {} = {}{}", node.join.kind == JoinKind::kLeft ? "left" : "inner",
+                         node.join.left_key, node.join.right_key, node.join.right_unique ? " unique" : "");
     case NodeKind::kAggregate: {
-      std::string out = fmt::format("aggregate {}{}", node.aggregate.group_columns, node.aggregate.global ? " global" : "");
+      std::string out =
+          fmt::format("aggregate {}{}", node.aggregate.group_columns, node.aggregate.global ? " global" : "");
       for (const AggregateCall& call : node.aggregate.calls) out += call_text(call);
       return out;
     }
     case NodeKind::kFirstRow: {
-      std::string out = fmt::format("first row of {} giving {} by", node.first_row.partition, node.first_row.output_columns);
+      std::string out =
+          fmt::format("first row of {} giving {} by", node.first_row.partition, node.first_row.output_columns);
       for (const OrderColumn& order : node.first_row.order) {
-        out += fmt::format(" {}{}{}", order.column, order.descending ? " desc" : "", order.nulls_first ? " nulls first" : "");
+        out += fmt::format(" {}{}{}", order.column, order.descending ? " desc" : "",
+                           order.nulls_first ? " nulls first" : "");
       }
       return out;
     }
@@ -69,7 +72,8 @@ std::string node_text(const PlanNode& node) {
 }
 
 const PlanNode* only_map_over_domain(const ViewPlan& plan) {
-  bool simple = plan.nodes.size() == 2 && plan.nodes[0].kind == NodeKind::kDomain && plan.nodes[1].kind == NodeKind::kMap;
+  bool simple =
+      plan.nodes.size() == 2 && plan.nodes[0].kind == NodeKind::kDomain && plan.nodes[1].kind == NodeKind::kMap;
   return simple ? &plan.nodes[1] : nullptr;
 }
 
@@ -100,7 +104,8 @@ PlanFingerprint fingerprint_of(const ViewPlan& plan, const std::map<std::string,
     const Relation& relation = relations.at(plan.nodes[0].relation);
     fingerprint.core = fmt::format("{} key {} order by {} where {}", relation.name, relation.key, plan.order_by,
                                    map->map.filter ? map->map.expressions[*map->map.filter] : "");
-    for (const MapOutput& output : map->map.outputs) fingerprint.outputs[output.column.name] = output_text(map->map, output);
+    for (const MapOutput& output : map->map.outputs)
+      fingerprint.outputs[output.column.name] = output_text(map->map, output);
     for (const OutputColumn& column : relation.columns) fingerprint.relation_columns.push_back(column.name);
   }
   return fingerprint;
@@ -114,9 +119,8 @@ bool rows_stay_right(const PlanFingerprint& old, const PlanFingerprint& now) {
     if (known != old.outputs.end()) return known->second == output.second;
     // New in the view: right only where it is a column that the source did not have either.
     bool column = output.second.starts_with('"') && !output.second.starts_with("\"client.");
-    return column && std::none_of(old.relation_columns.begin(), old.relation_columns.end(), [&](const std::string& name) {
-             return output.second == fmt::format("{:?}", name);
-           });
+    return column && std::none_of(old.relation_columns.begin(), old.relation_columns.end(),
+                                  [&](const std::string& name) { return output.second == fmt::format("{:?}", name); });
   });
 }
 

@@ -15,11 +15,11 @@ std::string plan_text(const ViewPlan& plan);
 
 // What a view's rows were computed by: its own text, and that of all it reads.
 struct PlanFingerprint {
-  std::string exact;   // hash, hexadecimal
+  std::string exact;  // hash, hexadecimal
   // Of views that are one filter and projection over a domain: what may change without computing old rows again.
-  std::string core;                             // filter and relation; empty for other views
-  std::map<std::string, std::string> outputs;   // by name: what it is computed from
-  std::vector<std::string> relation_columns;    // that there were
+  std::string core;  // filter and relation; empty for other views
+  std::map<std::string, std::string> outputs;  // by name: what it is computed from
+  std::vector<std::string> relation_columns;  // that there were
 
   std::string encode() const;
   static Result<PlanFingerprint> decode(std::string_view bytes);

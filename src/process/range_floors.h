@@ -27,7 +27,7 @@ class RangeFloors {
   struct Range {
     std::string low;
     std::string high;  // empty: open
-    Position floor;    // void through this
+    Position floor;  // void through this
   };
   std::vector<Range> ranges_;
 };

@@ -61,7 +61,8 @@ CellValue convert_cell(const CellValue& cell, const LogicalType& from, const Log
   return converted;
 }
 
-std::vector<CellValue> convert_cells(const std::vector<CellValue>& cells, const TableSchema& from, const TableSchema& to) {
+std::vector<CellValue> convert_cells(const std::vector<CellValue>& cells, const TableSchema& from,
+                                     const TableSchema& to) {
   std::vector<CellValue> converted(to.columns.size());
   for (size_t i = 0; i < to.columns.size(); ++i) {
     if (auto at = from.find(to.columns[i].name)) {
@@ -164,7 +165,8 @@ void add_move(RowState& state, RowMove move) {
 }  // namespace
 
 bool RowState::complete() const {
-  return std::none_of(cells.begin(), cells.end(), [](const CellValue& cell) { return cell.state == CellState::kAbsent; });
+  return std::none_of(cells.begin(), cells.end(),
+                      [](const CellValue& cell) { return cell.state == CellState::kAbsent; });
 }
 
 Position predecessor(const Position& position) {

@@ -27,7 +27,7 @@ namespace tributary {
 struct CellValue {
   CellState state = CellState::kAbsent;
   Position position;  // meaningless while absent
-  Position origin;    // zero but for values moved by a key change; an absent cell that has one was withdrawn
+  Position origin;  // zero but for values moved by a key change; an absent cell that has one was withdrawn
   std::string bytes;  // kValue: the column's bytes (fixed types: width bytes); kText: the text
 
   friend bool operator==(const CellValue&, const CellValue&) = default;
@@ -45,11 +45,11 @@ struct RowState {
   static constexpr size_t moves_max = 4;  // older ones are forgotten: their rows are read again if they lack a value
 
   Position floor;
-  Position position;               // zero: not live
-  uint32_t fill = 0;               // times that the values under `position` changed after they were complete
-  SchemaPtr schema;                // of `cells`; null while there are none
-  std::vector<CellValue> cells;    // schema->columns.size()
-  std::vector<RowMove> moves;      // ascending by position
+  Position position;  // zero: not live
+  uint32_t fill = 0;  // times that the values under `position` changed after they were complete
+  SchemaPtr schema;  // of `cells`; null while there are none
+  std::vector<CellValue> cells;  // schema->columns.size()
+  std::vector<RowMove> moves;  // ascending by position
 
   bool live() const { return position != Position{}; }
   bool complete() const;

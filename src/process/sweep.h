@@ -14,8 +14,8 @@
 namespace tributary {
 
 struct Sweep {
-  std::string cursor;       // row keys below it are done
-  std::string high;         // exclusive; empty: to the last key
+  std::string cursor;  // row keys below it are done
+  std::string high;  // exclusive; empty: to the last key
   bool attributes = false;
   std::string old_attributes;  // encoded, for `attributes`
   friend bool operator==(const Sweep&, const Sweep&) = default;

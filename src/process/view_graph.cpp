@@ -71,7 +71,8 @@ size_t ViewGraph::Impl::add_view_node(GraphNode node, const ViewPlan& view) {
   node.by_row = nodes[read->root].by_row;
   node.domain = nodes[read->root].domain;
   find_source(node, read->plan->columns());
-  bool attributes = std::any_of(node.attributes.begin(), node.attributes.end(), [](const auto& name) { return !name.empty(); });
+  bool attributes =
+      std::any_of(node.attributes.begin(), node.attributes.end(), [](const auto& name) { return !name.empty(); });
   if (!attributes || !node.domain.empty()) {
     nodes.push_back(std::move(node));
     return nodes.size() - 1;
@@ -88,7 +89,8 @@ size_t ViewGraph::Impl::add_view_node(GraphNode node, const ViewPlan& view) {
     (node.attributes[i].empty() ? rows : client)->columns.push_back(plan.columns[i]);
     if (!node.attributes[i].empty()) client_node.attributes.push_back(node.attributes[i]);
   }
-  CHECK(std::is_partitioned(node.attributes.begin(), node.attributes.end(), [](const auto& name) { return name.empty(); }),
+  CHECK(std::is_partitioned(node.attributes.begin(), node.attributes.end(),
+                            [](const auto& name) { return name.empty(); }),
         "attributes stand before columns in a node of view {}", view.name);
   client_node.client_row = std::make_unique<StateName>(
       StateName{static_cast<uint16_t>(StateOperator::kClientRow), node_name(view, node.number, options.state_suffix)});
@@ -102,7 +104,8 @@ size_t ViewGraph::Impl::add_view_node(GraphNode node, const ViewPlan& view) {
   nodes.push_back(std::move(client_node));
   GraphNode join_node{.plan = join, .view = node.view, .number = node.number};
   join_node.inputs = {nodes.size() - 2, nodes.size() - 1};
-  join_node.op = make_operator(*join, {rows, client}, node_name(view, node.number, options.state_suffix), options.limits);
+  join_node.op =
+      make_operator(*join, {rows, client}, node_name(view, node.number, options.state_suffix), options.limits);
   nodes.push_back(std::move(join_node));
   return nodes.size() - 1;
 }
@@ -135,7 +138,8 @@ Status ViewGraph::Impl::add_view(const ViewPlan& view, ExpressionEngine& engine)
     }
     if (plan.kind == NodeKind::kDomain) add_domain(node);
     if (plan.kind == NodeKind::kMap || plan.kind == NodeKind::kUnion) {
-      node.by_row = std::all_of(node.inputs.begin(), node.inputs.end(), [&](size_t input) { return nodes[input].by_row; });
+      node.by_row =
+          std::all_of(node.inputs.begin(), node.inputs.end(), [&](size_t input) { return nodes[input].by_row; });
     }
     if (plan.kind == NodeKind::kMap) {
       auto stage = MapStage::prepare(plan.map, inputs[0]->columns, engine, options.workers);

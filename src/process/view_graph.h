@@ -31,8 +31,8 @@ void run_serially(size_t count, const std::function<void(size_t)>& work);
 
 struct DeadRow {
   ClientId client;
-  std::string key;       // of the view's row; dead_key() where it fails inside a plan of several operators
-  Position position;     // zero where several facts made it
+  std::string key;  // of the view's row; dead_key() where it fails inside a plan of several operators
+  Position position;  // zero where several facts made it
   std::string reason;
 };
 
@@ -40,16 +40,16 @@ struct DeadRow {
 std::string dead_key(size_t node, std::string_view key);
 
 struct GraphLimits {
-  size_t sweep_rows_max = 5000;         // stored rows looked at again in a round, per client and domain
-  size_t resume_rows_max = 20'000;      // output rows of changes on their way through many rows, per operator and round
-  size_t parallel_rows_min = 4096;      // fewer are mapped by one worker
+  size_t sweep_rows_max = 5000;  // stored rows looked at again in a round, per client and domain
+  size_t resume_rows_max = 20'000;  // output rows of changes on their way through many rows, per operator and round
+  size_t parallel_rows_min = 4096;  // fewer are mapped by one worker
   JoinLimits join;
 };
 
 struct GraphOptions {
-  std::string state_suffix;             // of all names of entries in keyed state: "" or "@3"
-  std::vector<ViewPlan> views;          // each after those that it reads
-  std::set<std::string> stored;         // those whose rows are wanted
+  std::string state_suffix;  // of all names of entries in keyed state: "" or "@3"
+  std::vector<ViewPlan> views;  // each after those that it reads
+  std::set<std::string> stored;  // those whose rows are wanted
   std::map<std::string, Relation> relations;  // domains
   FindSchema find_schema;
   size_t workers = 1;
@@ -64,11 +64,11 @@ struct TouchedRow {
 };
 
 struct GraphInput {
-  std::vector<const EventBatch*> batches;                             // of any domains and clients
+  std::vector<const EventBatch*> batches;  // of any domains and clients
   const std::map<ClientId, ClientAttributes>* attributes = nullptr;  // of all clients
-  std::map<std::pair<ClientId, std::string>, std::string> tables;    // by client and domain: the source's table
-  std::vector<TouchedRow> touched;                                    // to be given out again
-  std::set<std::string> views_with_dead;                              // for which `cleared` is wanted
+  std::map<std::pair<ClientId, std::string>, std::string> tables;  // by client and domain: the source's table
+  std::vector<TouchedRow> touched;  // to be given out again
+  std::set<std::string> views_with_dead;  // for which `cleared` is wanted
   uint64_t run_generation = 0;
   uint64_t checkpoint = 0;
 };
@@ -80,10 +80,10 @@ struct GraphOutput {
     std::vector<DeadRow> dead;
     std::vector<std::pair<ClientId, std::string>> cleared;  // keys that are computed, or gone
   };
-  std::vector<View> views;                // with news
-  std::vector<Withdrawal> withdrawals;    // take effect on rows of earlier rounds, before this round's rows
+  std::vector<View> views;  // with news
+  std::vector<Withdrawal> withdrawals;  // take effect on rows of earlier rounds, before this round's rows
   std::vector<ParkedRow> parked;
-  bool pending = false;                   // another round is wanted even without events
+  bool pending = false;  // another round is wanted even without events
 };
 
 class ViewGraph {

@@ -20,8 +20,8 @@ struct Build {
   std::string view;
   uint32_t generation = 1;
   PlanFingerprint fingerprint;
-  bool shown = false;        // readers see its table
-  bool whole = false;        // everything in raw has been fed to it
+  bool shown = false;  // readers see its table
+  bool whole = false;  // everything in raw has been fed to it
   bool interrupted = false;  // rounds were made without it: never used again
 
   std::string table() const;  // "sales", "sales@2"
@@ -32,7 +32,7 @@ struct Refeed {
   uint32_t generation = 0;
   ClientId client;
   std::string domain;
-  std::string cursor;        // of RawStore::scan
+  std::string cursor;  // of RawStore::scan
   friend auto operator<=>(const Refeed&, const Refeed&) = default;
 };
 

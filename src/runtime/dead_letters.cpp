@@ -129,7 +129,8 @@ void DeadLetters::note(StorageBatch& write, const std::string& table, const std:
   }
 }
 
-void DeadLetters::forget(StorageBatch& write, const Storage& storage, const ClientId& client, const std::string& table) {
+void DeadLetters::forget(StorageBatch& write, const Storage& storage, const ClientId& client,
+                         const std::string& table) {
   std::lock_guard lock(mutex_);
   Owner owner{client, table};
   counts_before_.try_emplace(owner, counts_[owner]);

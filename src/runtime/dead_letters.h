@@ -20,14 +20,14 @@
 namespace tributary {
 
 struct DeadLetter {
-  std::string key;      // of the view's row, or dead_key()
+  std::string key;  // of the view's row, or dead_key()
   Position position;
   std::string reason;
   bool dropped = false;  // a person has seen it: not listed, and its row stays withdrawn
 };
 
 struct DeadLetterCount {
-  uint64_t kept = 0;      // without dropped ones
+  uint64_t kept = 0;  // without dropped ones
   uint64_t not_kept = 0;  // since the breaker tripped
   bool tripped() const { return not_kept > 0; }
 };
@@ -54,7 +54,8 @@ class DeadLetters {
   void commit();
   void roll_back();
 
-  static Result<std::vector<DeadLetter>> stored(const Storage& storage, const ClientId& client, const std::string& table);
+  static Result<std::vector<DeadLetter>> stored(const Storage& storage, const ClientId& client,
+                                                const std::string& table);
   static void put(StorageBatch& write, const ClientId& client, const std::string& table, const DeadLetter& letter);
 
  private:

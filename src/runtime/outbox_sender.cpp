@@ -137,7 +137,8 @@ Status OutboxSender::insert_rows(const std::vector<Loaded>& entries, size_t begi
   std::map<std::string, std::vector<std::string_view>> by_table;
   for (size_t i = begin; i < end; ++i) {
     const auto* rows = std::get_if<OutboxRows>(&entries[i].entry);
-    if (rows != nullptr && !aside(entries[i].entry) && !dropped_.contains(rows->table)) by_table[rows->table].push_back(rows->encoded);
+    if (rows != nullptr && !aside(entries[i].entry) && !dropped_.contains(rows->table))
+      by_table[rows->table].push_back(rows->encoded);
   }
   // An insert mostly waits for the store's disk: several tables at once.
   std::vector<std::pair<std::string, Status>> done;

@@ -85,7 +85,7 @@ class OutboxSender {
   std::atomic<uint64_t> waiting_bytes_ = 0;
   uint64_t aside_bytes_ = 0;  // kept for tables set aside; the sending thread's
   bool switched_ = false;
-  std::set<std::string> dropped_;    // tables
+  std::set<std::string> dropped_;  // tables
   std::string resume_key_;  // what is before it is sent or belongs to a table set aside
 
   mutable std::mutex mutex_;

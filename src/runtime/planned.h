@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "base/strong.h"
 #include "contracts/view_plan.h"
 #include "model/schema.h"
-#include "base/strong.h"
 
 namespace tributary {
 

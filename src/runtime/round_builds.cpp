@@ -77,10 +77,8 @@ Status RoundRunner::replan() {
                          .views = with_upstream(plan.views, views),
                          .stored = views,
                          .relations = plan.relations,
-                         .find_schema =
-                             [this](const ClientId& client, const std::string& table, uint32_t version) {
-                               return ports_.log.schema(client, table, version);
-                             },
+                         .find_schema = [this](const ClientId& client, const std::string& table,
+                                               uint32_t version) { return ports_.log.schema(client, table, version); },
                          .workers = limits_.workers,
                          .limits = {}};
     auto graph = ViewGraph::make(std::move(options), ports_.expressions);

@@ -66,7 +66,8 @@ Status RoundRunner::load_offsets() {
   RETURN_IF_ERROR(offsets.status());
   offsets_ = read_;
   // What rounds before the end had not told the sender yet.
-  for (const auto& [partition, next] : read_) progress_.consumed.push_back({partition.topic, partition.partition, next});
+  for (const auto& [partition, next] : read_)
+    progress_.consumed.push_back({partition.topic, partition.partition, next});
   progress_due_ = !read_.empty();
   return {};
 }
@@ -115,7 +116,8 @@ Status RoundRunner::use_changed_attributes(const std::map<ClientId, ClientAttrib
     for (Generation& generation : generations_) {
       for (const auto& [name, domain] : plan_.relations) {
         if (!generation.graph->uses_attributes(name)) continue;
-        RETURN_IF_ERROR(DomainMerge::sweep_attributes(state, generation.graph->state_name(name), client, before.encode()));
+        RETURN_IF_ERROR(
+            DomainMerge::sweep_attributes(state, generation.graph->state_name(name), client, before.encode()));
         if (!generation.graph->keeps_rows(name)) builds_.add_refeed(generation.number, client, name);
       }
     }
@@ -156,9 +158,8 @@ Result<RoundOutcome> RoundRunner::run() {
 }
 
 bool RoundRunner::unfinished() const {
-  return !builds_.refeeds().empty() || std::any_of(generations_.begin(), generations_.end(), [](const Generation& of) {
-           return of.graph->wants_round();
-         });
+  return !builds_.refeeds().empty() || std::any_of(generations_.begin(), generations_.end(),
+                                                   [](const Generation& of) { return of.graph->wants_round(); });
 }
 
 GraphInput RoundRunner::input_of(const Generation& generation) const {
@@ -269,8 +270,8 @@ Result<RoundOutcome> RoundRunner::order_round() {
   for (Generation& generation : generations_) {
     if (!generation.graph->options().stored.contains(order.view)) continue;
     if (order.drop) {
-      RETURN_IF_ERROR(dead_.drop(pass.write, ports_.storage, order.client, order.view + generation_suffix(generation.number),
-                                 order.keys));
+      RETURN_IF_ERROR(dead_.drop(pass.write, ports_.storage, order.client,
+                                 order.view + generation_suffix(generation.number), order.keys));
     } else {
       RETURN_IF_ERROR(retry(order, generation, pass));
     }
@@ -294,8 +295,8 @@ Status RoundRunner::retry(const DeadLetterOrder& order, Generation& generation, 
     if (of.client != order.client || !generation.graph->reads(of.domain)) continue;
     bool kept = generation.graph->keeps_rows(of.domain);
     if (order.keys.empty() && kept) {
-      RETURN_IF_ERROR(DomainMerge::sweep_attributes(*pass.states[0], generation.graph->state_name(of.domain), order.client,
-                                                    attributes_.at(order.client).encode()));
+      RETURN_IF_ERROR(DomainMerge::sweep_attributes(*pass.states[0], generation.graph->state_name(of.domain),
+                                                    order.client, attributes_.at(order.client).encode()));
       generation.graph->forget_pending();
     } else if (order.keys.empty()) {
       builds_.add_refeed(generation.number, order.client, of.domain);
@@ -329,7 +330,8 @@ Status RoundRunner::run_graph(Generation& generation, GraphInput input, Pass& pa
     dead_.roll_back();
     return error;
   };
-  auto ran = generation.graph->run(input, pass.state_pointers, [this](size_t count, const auto& work) { pool_.run(count, work); });
+  auto ran = generation.graph->run(input, pass.state_pointers,
+                                   [this](size_t count, const auto& work) { pool_.run(count, work); });
   if (!ran.ok()) return failed(std::move(ran).error());
   std::string suffix = generation_suffix(generation.number);
   for (Withdrawal& withdrawal : ran->withdrawals) {

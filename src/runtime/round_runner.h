@@ -44,23 +44,23 @@ struct RoundPorts {
   EventLog& log;
   ExpressionEngine& expressions;
   const AnalyticsStore& analytics;  // encode() only
-  RawStore& raw;                    // scan() and read()
+  RawStore& raw;  // scan() and read()
   AddRaw add_raw;
   Planner plan;
 };
 
 struct RoundLimits {
-  size_t bytes_max = 8 << 20;            // encoded blocks read in one round
+  size_t bytes_max = 8 << 20;  // encoded blocks read in one round
   size_t partition_bytes_max = 1 << 20;  // of one partition
-  size_t refeed_bytes_max = 2 << 20;     // of raw, in one round
+  size_t refeed_bytes_max = 2 << 20;  // of raw, in one round
   size_t workers = 1;
   uint64_t dead_letters_max = DeadLetters::kept_max_default;  // of one client's view
 };
 
 struct RoundOutcome {
   uint64_t events = 0;
-  uint64_t outbox_bytes = 0;      // added
-  bool more = false;              // there is work without new events
+  uint64_t outbox_bytes = 0;  // added
+  bool more = false;  // there is work without new events
   std::vector<ParkedRow> parked;  // newly
 };
 
@@ -136,7 +136,8 @@ class RoundRunner {
     Pass(Storage& storage, size_t workers, uint64_t number);
   };
 
-  RoundRunner(RoundPorts ports, RoundLimits limits) : ports_(std::move(ports)), limits_(limits), pool_(limits.workers), dead_(limits.dead_letters_max) {}
+  RoundRunner(RoundPorts ports, RoundLimits limits)
+      : ports_(std::move(ports)), limits_(limits), pool_(limits.workers), dead_(limits.dead_letters_max) {}
 
   Status load(std::vector<Table> tables, std::map<ClientId, std::map<std::string, Column>> attributes);
   Status load_offsets();
@@ -179,13 +180,13 @@ class RoundRunner {
   std::set<std::pair<ClientId, std::string>> set_aside_;
   std::atomic<uint64_t> checkpoint_ = 0;
   std::atomic<bool> builds_changed_ = false;
-  size_t first_partition_ = 0;     // where the next round begins, so that none starves
+  size_t first_partition_ = 0;  // where the next round begins, so that none starves
   std::map<TopicPartition, Offset> read_;  // as offsets_, by the rounds' thread
-  OutboxProgress progress_;        // of rounds that have not been told to the sender, since something is unfinished
+  OutboxProgress progress_;  // of rounds that have not been told to the sender, since something is unfinished
   bool progress_due_ = false;
   DeadLetters dead_;
 
-  mutable std::mutex mutex_;       // guards what status reads and others ask for
+  mutable std::mutex mutex_;  // guards what status reads and others ask for
   Tables tables_;
   std::vector<Rebuild> rebuilds_;
   std::map<TopicPartition, Offset> offsets_;

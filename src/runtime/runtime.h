@@ -22,11 +22,11 @@ namespace tributary {
 
 struct RuntimeOptions {
   uint64_t outbox_bytes_max = 256 << 20;
-  std::chrono::milliseconds round_interval{20};    // from one small round's end to the next one's begin
-  uint64_t round_events_large = 10'000;            // a round of so many is followed at once
-  std::chrono::milliseconds send_interval{40};     // rows of one table are gathered for so long
+  std::chrono::milliseconds round_interval{20};  // from one small round's end to the next one's begin
+  uint64_t round_events_large = 10'000;  // a round of so many is followed at once
+  std::chrono::milliseconds send_interval{40};  // rows of one table are gathered for so long
   std::chrono::milliseconds back_off_max{5000};
-  std::chrono::milliseconds parked_interval{5000}; // rows still waiting for a value are asked for again
+  std::chrono::milliseconds parked_interval{5000};  // rows still waiting for a value are asked for again
   size_t parked_at_once = 1000;
   std::vector<ClientId> clients;
   std::function<void(const std::vector<ParkedRow>&)> read_again;
@@ -36,8 +36,8 @@ struct RuntimeStatus {
   Checkpoint checkpoint;
   uint64_t events_processed = 0;  // since start
   uint64_t outbox_bytes = 0;
-  std::string process_problem;    // why rounds fail now; empty: they do not
-  std::string store_problem;      // likewise for the analytics store
+  std::string process_problem;  // why rounds fail now; empty: they do not
+  std::string store_problem;  // likewise for the analytics store
   std::vector<PlanProblem> set_aside;
   std::map<std::string, std::string> tables_set_aside;
   std::map<ClientId, ClientProgress> queryable;
@@ -87,7 +87,7 @@ class Runtime {
   mutable std::mutex mutex_;
   mutable std::condition_variable wake_;
   bool stopping_ = false;
-  uint64_t rounds_ = 0;            // committed; the sender waits for news
+  uint64_t rounds_ = 0;  // committed; the sender waits for news
   uint64_t events_processed_ = 0;
   std::string process_problem_;
   std::string store_problem_;

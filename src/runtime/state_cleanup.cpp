@@ -73,7 +73,9 @@ void put_attributes(StorageBatch& write, const ClientId& client, const ClientAtt
 void put_switched(StorageBatch& write, const std::string& table) {
   write.put(Family::kMeta, std::string(switched_prefix) + table, "");
 }
-Result<std::vector<std::string>> stored_switched(const Storage& storage) { return names_under(storage, switched_prefix); }
+Result<std::vector<std::string>> stored_switched(const Storage& storage) {
+  return names_under(storage, switched_prefix);
+}
 void remove_switched(StorageBatch& write, const std::string& table) {
   write.remove(Family::kMeta, std::string(switched_prefix) + table);
 }
@@ -86,7 +88,8 @@ void remove_unused(StorageBatch& write, const std::string& table) {
   write.remove(Family::kMeta, std::string(unused_prefix) + table);
 }
 
-Status remove_state(const Storage& storage, const std::function<bool(StateOperator kind, std::string_view name)>& is_unused,
+Status remove_state(const Storage& storage,
+                    const std::function<bool(StateOperator kind, std::string_view name)>& is_unused,
                     StorageBatch& write) {
   StorageIterator it = storage.iterate(Family::kState, {});
   while (it.valid()) {

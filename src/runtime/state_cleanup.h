@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "base/strong.h"
 #include "process/attributes.h"
 #include "process/state_operators.h"
 #include "storage/storage.h"
-#include "base/strong.h"
 
 namespace tributary {
 
@@ -34,7 +34,8 @@ Result<std::vector<std::string>> stored_unused(const Storage& storage);
 void remove_unused(StorageBatch& write, const std::string& table);
 
 // Removes all entries of keyed state of which `is_unused` says so.
-Status remove_state(const Storage& storage, const std::function<bool(StateOperator kind, std::string_view name)>& is_unused,
+Status remove_state(const Storage& storage,
+                    const std::function<bool(StateOperator kind, std::string_view name)>& is_unused,
                     StorageBatch& write);
 
 // The row key of a domain in a dead letter's key.

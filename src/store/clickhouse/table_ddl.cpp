@@ -163,8 +163,8 @@ ReadView read_view(const TableDefinition& table, const ExistingTable& existing, 
   std::string content = select;
   for (const ExistingColumn& column : existing.columns) content += "\n" + column.name + " " + column.type;
   std::string comment = fmt::format("tributary {:016x}", XXH3_64bits(content.data(), content.size()));
-  return {fmt::format("CREATE OR REPLACE VIEW {} AS {} COMMENT {}", qualified_name(client.value, table.read_name()), select,
-                      quote_text(comment)),
+  return {fmt::format("CREATE OR REPLACE VIEW {} AS {} COMMENT {}", qualified_name(client.value, table.read_name()),
+                      select, quote_text(comment)),
           comment};
 }
 
