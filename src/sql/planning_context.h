@@ -19,7 +19,7 @@ inline constexpr size_t outputs_max = 2000;  // columns of a view
 struct PlanningContext {
   DuckDbEngine& engine;
   const ViewRequest& request;
-  std::vector<PlanError> errors;
+  std::vector<PlanError> errors;  // by place
   std::vector<PlanNode> nodes;
   std::set<std::string> names_taken;  // by columns of relations, in lower case
   uint32_t names_given = 0;  // to columns that have none of their own
