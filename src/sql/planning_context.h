@@ -26,7 +26,7 @@ struct PlanningContext {
 
   void fail(size_t offset, std::string message);
   uint32_t add_node(PlanNode node);  // its index
-  // "key_3": a name that no other column of the view has.
+  // "key#3": a name that no other column of the view has.
   std::string fresh_name(std::string_view what);
 };
 
