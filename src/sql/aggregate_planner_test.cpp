@@ -62,6 +62,15 @@ TEST_F(AggregatePlannerTest, FiltersGuardTheirArguments) {
                .map),
       " where (id > 3)\n  argument#3 = CASE WHEN (id > 3) AND paid THEN CAST(status AS INTEGER) END\n  paid\n"
       "  argument#4 = lower(status)");
+  // What one filter lets through may fail where another one does not.
+  EXPECT_EQ(
+      show(plan("SELECT sum(CAST(status AS INTEGER)) FILTER (WHERE paid) AS a, sum(CAST(status AS INTEGER)) FILTER "
+                "(WHERE id > 3) AS b, sum(CAST(status AS INTEGER)) AS c FROM orders")
+               .nodes[1]
+               .map),
+      "\n  argument#4 = CASE WHEN paid THEN CAST(status AS INTEGER) END\n  paid\n"
+      "  argument#5 = CASE WHEN (id > 3) THEN CAST(status AS INTEGER) END\n  argument#6 = (id > 3)\n"
+      "  argument#7 = CAST(status AS INTEGER)");
 }
 
 TEST_F(AggregatePlannerTest, KeyNeedsAllGroups) {

@@ -186,7 +186,7 @@ Pipe FromPlanner::build(const std::set<std::string>& used) {
     // What the join's output is asked for: by what is above it, and by the filters right behind it.
     std::vector<uint32_t> left_key;
     std::vector<uint32_t> right_key;
-    Pipe left = left_side(std::move(pipe), i, needed[i + 1], left_key);
+    Pipe left = left_side(pipe, i, needed[i + 1], left_key);
     Pipe right = right_side(i, needed[i + 1], right_key);
     pipe = join(left, right, i, std::move(left_key), std::move(right_key));
     pipe.filters = filters_at(i + 1);
@@ -194,7 +194,8 @@ Pipe FromPlanner::build(const std::set<std::string>& used) {
   return pipe;
 }
 
-Pipe FromPlanner::left_side(Pipe pipe, size_t join, const std::set<std::string>& above, std::vector<uint32_t>& key) {
+Pipe FromPlanner::left_side(const Pipe& pipe, size_t join, const std::set<std::string>& above,
+                            std::vector<uint32_t>& key) {
   MapBuilder map(context_, pipe);
   std::vector<std::string> names;
   auto carry = [&](const std::string& name) {

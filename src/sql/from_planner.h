@@ -58,7 +58,7 @@ class FromPlanner {
   std::vector<std::set<std::string>> needs(const std::set<std::string>& used) const;
   std::vector<TypedExpression> filters_at(size_t level) const;
   std::vector<TypedExpression> filters_of_leaf(size_t relation) const;
-  Pipe left_side(Pipe pipe, size_t join, const std::set<std::string>& above, std::vector<uint32_t>& key);
+  Pipe left_side(const Pipe& pipe, size_t join, const std::set<std::string>& above, std::vector<uint32_t>& key);
   Pipe right_side(size_t join, const std::set<std::string>& above, std::vector<uint32_t>& key);
   Pipe join(const Pipe& left, const Pipe& right, size_t join, std::vector<uint32_t> left_key,
             std::vector<uint32_t> right_key);

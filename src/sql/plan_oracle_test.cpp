@@ -50,6 +50,7 @@ TEST_F(PlanOracleTest, Joins) {
   same("SELECT o.id, u.id AS u FROM orders o JOIN users u ON o.id = u.id WHERE client.plan = 'fr'");
   same("SELECT o.id, u.id AS u FROM orders o JOIN users u ON o.id = u.id AND u.country = client.plan");
   same("SELECT a.id, b.line FROM orders a LEFT JOIN items b ON b.order_id = a.id AND b.line = a.quantity");
+  same("SELECT struct_pack(o.id, u.country, x := o.total) AS x FROM orders o JOIN users u ON u.id = o.user_id");
 }
 
 // A pair of every two types that `=` compares. What the sides are cast to decides what is equal.

@@ -43,7 +43,12 @@ void PlanningContext::fail(size_t offset, std::string message) {
   bool known = std::any_of(errors.begin(), errors.end(), [&](const PlanError& error) {
     return error.place.line == place.line && error.place.column == place.column && error.message == message;
   });
-  if (!known) errors.push_back({place, std::move(message)});
+  if (known) return;
+  auto after = [](const TextPlace& a, const PlanError& b) {
+    return std::pair(a.line, a.column) < std::pair(b.place.line, b.place.column);
+  };
+  auto next = std::upper_bound(errors.begin(), errors.end(), place, after);
+  errors.insert(next, {place, std::move(message)});
 }
 
 uint32_t PlanningContext::add_node(PlanNode node) {

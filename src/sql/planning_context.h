@@ -19,14 +19,14 @@ inline constexpr size_t outputs_max = 2000;  // columns of a view
 struct PlanningContext {
   DuckDbEngine& engine;
   const ViewRequest& request;
-  std::vector<PlanError> errors;
+  std::vector<PlanError> errors;  // by place
   std::vector<PlanNode> nodes;
   std::set<std::string> names_taken;  // by columns of relations, in lower case
   uint32_t names_given = 0;  // to columns that have none of their own
 
   void fail(size_t offset, std::string message);
   uint32_t add_node(PlanNode node);  // its index
-  // "key_3": a name that no other column of the view has.
+  // "key#3": a name that no other column of the view has.
   std::string fresh_name(std::string_view what);
 };
 

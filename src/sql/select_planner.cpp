@@ -41,8 +41,10 @@ void SelectPlanner::read_items() {
       add_star(item);
       continue;
     }
+    size_t errors = context_.errors.size();
     Expression resolved = read(item, "SELECT", aliases_);
     items_.push_back({resolved, name_of(item), item.offset});
+    items_.back().failed = context_.errors.size() != errors;
     const ScopeColumn* column = nullptr;
     if (item.kind == ExpressionKind::kColumn && resolved.kind == ExpressionKind::kColumn) {
       column = scope_.find_column(resolved.name_parts[0]);
@@ -176,6 +178,7 @@ void SelectPlanner::read_qualify() {
 void SelectPlanner::check_names() {
   std::set<std::string> names;
   for (const Item& item : items_) {
+    if (item.failed) continue;
     if (!item.renamed && is_reserved_name(item.name)) {
       context_.fail(item.offset,
                     fmt::format("\"{}\" is a name of the pipeline's own; give the column another alias", item.name));

@@ -40,6 +40,7 @@ class SelectPlanner {
     size_t offset;
     bool renamed = false;  // by us, from a name that is the pipeline's own
     bool star = false;
+    bool failed = false;
   };
 
   void refuse_clauses();

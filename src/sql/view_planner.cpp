@@ -50,12 +50,7 @@ std::variant<ViewPlan, std::vector<PlanError>> plan_view(DuckDbEngine& engine, c
   if (auto* errors = std::get_if<std::vector<PlanError>>(&parsed)) return std::move(*errors);
   PlanningContext context{.engine = engine, .request = request, .errors = {}, .nodes = {}, .names_taken = {}};
   auto rows = QueryPlanner(context).plan(std::get<Query>(parsed));
-  if (!context.errors.empty()) {
-    std::stable_sort(context.errors.begin(), context.errors.end(), [](const PlanError& a, const PlanError& b) {
-      return std::pair(a.place.line, a.place.column) < std::pair(b.place.line, b.place.column);
-    });
-    return std::move(context.errors);
-  }
+  if (!context.errors.empty()) return std::move(context.errors);
   ViewPlan plan{.name = request.name};
   if (rows) {
     CHECK(rows->node + 1 == context.nodes.size());

@@ -145,6 +145,17 @@ TEST_F(ViewPlannerTest, AllErrorsAtOnce) {
   EXPECT_EQ(std::count(all.begin(), all.end(), '\n'), 3) << all;
 }
 
+// What follows from an error is none: an alias has its expression's errors once, a column that is not there no name.
+TEST_F(ViewPlannerTest, EachErrorOnce) {
+  EXPECT_EQ(errors("SELECT email + country AS x, x + 1 AS y FROM users WHERE x > 3"),
+            "1:14 Binder Error: No function matches the given name and argument types '+(VARCHAR, VARCHAR)'. You might "
+            "need to "
+            "add explicit type casts.");
+  EXPECT_EQ(errors("SELECT client_id FROM orders"),
+            "1:8 client_id is a column of every view without being written; leave it out");
+  EXPECT_EQ(errors("SELECT _x FROM orders").find("a name of the pipeline's own"), std::string::npos);
+}
+
 TEST_F(ViewPlannerTest, ClockInDisguise) {
   for (const char* value : {"now", "today", "tomorrow", "yesterday", "current"}) {
     std::string sql = fmt::format("SELECT CAST('{}' AS TIMESTAMP) AS t FROM users", value);
