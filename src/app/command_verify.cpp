@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <map>
+#include <set>
 
 #include "app/commands.h"
 #include "app/control.h"
@@ -106,6 +108,45 @@ VerifyRequest request_of(const Pipeline& pipeline, const CompiledPipeline& compi
   return request;
 }
 
+// What is wanted and was not compared is an error, not a silence: views of domains that a client is set aside for, or of
+// which no columns are known.
+void report_left_out(const Pipeline& pipeline, const CompiledPipeline& compiled, const VerifyOptions& options,
+                     VerifyReport& report) {
+  std::map<std::string, std::set<std::string>> domains_of;  // by view, through the views that it reads
+  for (const ViewPlan& plan : compiled.views) {
+    for (const PlanNode& node : plan.nodes) {
+      if (node.kind == NodeKind::kDomain) domains_of[plan.name].insert(node.relation);
+      if (node.kind == NodeKind::kView) domains_of[plan.name].merge(std::set(domains_of[node.relation]));
+    }
+  }
+  auto wanted = [&](const std::string& view) { return options.view.empty() || view == options.view; };
+  for (ClientReport& client : report.clients) {
+    for (const auto& [view, domains] : domains_of) {
+      for (const std::string& name : domains) {
+        for (const SetAside& aside : compiled.domains.at(name).set_aside) {
+          if (aside.client != client.client.value || !wanted(view)) continue;
+          std::erase_if(client.views, [&](const ViewReport& known) { return known.view == view; });
+          client.views.push_back({.view = view,
+                                  .error = fmt::format("the client is set aside for domain {}: {}", name, aside.reason),
+                                  .findings = {},
+                                  .samples = {},
+                                  .excepted_keys = {},
+                                  .notes = {}});
+        }
+      }
+    }
+    for (const auto& [name, domain] : pipeline.domains) {
+      if (compiled.domains.contains(name) || !options.view.empty()) continue;
+      client.views.push_back({.view = name,
+                              .error = "nothing of this domain was captured: no client's columns of it are known",
+                              .findings = {},
+                              .samples = {},
+                              .excepted_keys = {},
+                              .notes = {}});
+    }
+  }
+}
+
 class ScratchFolder {
  public:
   ScratchFolder() {
@@ -180,6 +221,7 @@ int verify_command(const VerifyOptions& options) {
   auto report = verify(request, ports);
   if (ports.progress) std::fprintf(stderr, "\r\033[K");
   if (!report.ok()) return print_error(report.error());
+  report_left_out(pipeline, checked.compiled, options, *report);
   std::string text = options.json ? report_json(*report) + "\n" : report_text(*report);
   std::fwrite(text.data(), 1, text.size(), stdout);
   if (report->different()) return exit_difference;

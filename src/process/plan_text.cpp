@@ -77,6 +77,19 @@ const PlanNode* only_map_over_domain(const ViewPlan& plan) {
   return simple ? &plan.nodes[1] : nullptr;
 }
 
+// The key's columns with what decides its bytes: integers of any width have the same.
+std::string key_text(const Relation& relation) {
+  std::string out = "key";
+  for (const std::string& name : relation.key) {
+    for (const OutputColumn& column : relation.columns) {
+      if (column.name != name) continue;
+      bool integer = column.type.id >= TypeId::kInt16 && column.type.id <= TypeId::kUInt64;
+      out += fmt::format(" {:?} {}", name, integer ? "integer" : column.type.to_string());
+    }
+  }
+  return out;
+}
+
 std::string hash_text(const std::string& text) {
   return fmt::format("{:016x}{:016x}", partition_hash("a", text), partition_hash("b", text));
 }
@@ -97,30 +110,38 @@ PlanFingerprint fingerprint_of(const ViewPlan& plan, const std::map<std::string,
   std::string text = fmt::format("{}\n{}order by {}\n", operators_version, plan_text(plan), plan.order_by);
   for (const PlanNode& node : plan.nodes) {
     if (node.kind == NodeKind::kView) text += upstream.at(node.relation).exact + "\n";
-    if (node.kind == NodeKind::kDomain) text += fmt::format("key {}\n", relations.at(node.relation).key);
+    if (node.kind == NodeKind::kDomain) text += key_text(relations.at(node.relation)) + "\n";
   }
   fingerprint.exact = hash_text(text);
   if (const PlanNode* map = only_map_over_domain(plan)) {
     const Relation& relation = relations.at(plan.nodes[0].relation);
-    fingerprint.core = fmt::format("{} key {} order by {} where {}", relation.name, relation.key, plan.order_by,
+    fingerprint.core = fmt::format("{} {} order by {} where {}", relation.name, key_text(relation), plan.order_by,
                                    map->map.filter ? map->map.expressions[*map->map.filter] : "");
     for (const MapOutput& output : map->map.outputs)
-      fingerprint.outputs[output.column.name] = output_text(map->map, output);
+      fingerprint.outputs[output.column.name] = {output_text(map->map, output), output.column.type};
     for (const OutputColumn& column : relation.columns) fingerprint.relation_columns.push_back(column.name);
   }
   return fingerprint;
+}
+
+// Whether a table's column can grow from one type to the other where it stands (docs/formats/analytics-table.md).
+bool type_may_grow(const LogicalType& old, const LogicalType& now) {
+  auto is_number = [](const LogicalType& type) { return type.id != TypeId::kBool && type.id <= TypeId::kDecimal; };
+  return old == now || (is_number(old) && is_number(now) && widen(old, now) == now);
 }
 
 bool rows_stay_right(const PlanFingerprint& old, const PlanFingerprint& now) {
   if (old.exact == now.exact) return true;
   if (old.core.empty() || old.core != now.core) return false;
   return std::all_of(now.outputs.begin(), now.outputs.end(), [&](const auto& output) {
+    const auto& [from, type] = output.second;
     auto known = old.outputs.find(output.first);
-    if (known != old.outputs.end()) return known->second == output.second;
+    if (known != old.outputs.end()) return known->second.from == from && type_may_grow(known->second.type, type);
     // New in the view: right only where it is a column that the source did not have either.
-    bool column = output.second.starts_with('"') && !output.second.starts_with("\"client.");
-    return column && std::none_of(old.relation_columns.begin(), old.relation_columns.end(),
-                                  [&](const std::string& name) { return output.second == fmt::format("{:?}", name); });
+    bool column = from.starts_with('"') && !from.starts_with("\"client.");
+    return column &&
+           std::none_of(old.relation_columns.begin(), old.relation_columns.end(),
+                        [&](const std::string& name) { return output.second.from == fmt::format("{:?}", name); });
   });
 }
 
@@ -130,9 +151,10 @@ std::string PlanFingerprint::encode() const {
   put_string(out, exact);
   put_string(out, core);
   put_varint(out, outputs.size());
-  for (const auto& [name, from] : outputs) {
+  for (const auto& [name, output] : outputs) {
     put_string(out, name);
-    put_string(out, from);
+    put_string(out, output.from);
+    put_string(out, output.type.to_string());
   }
   put_varint(out, relation_columns.size());
   for (const std::string& column : relation_columns) put_string(out, column);
@@ -148,8 +170,11 @@ Result<PlanFingerprint> PlanFingerprint::decode(std::string_view bytes) {
   fingerprint.core = reader.string();
   uint64_t count = reader.varint();
   for (uint64_t i = 0; i < count && reader.ok(); ++i) {
-    std::string name(reader.string());
-    fingerprint.outputs[name] = reader.string();
+    Output& output = fingerprint.outputs[std::string(reader.string())];
+    output.from = reader.string();
+    auto type = LogicalType::parse(reader.string());
+    if (!type) return corrupt;
+    output.type = *type;
   }
   count = reader.varint();
   for (uint64_t i = 0; i < count && reader.ok(); ++i) fingerprint.relation_columns.emplace_back(reader.string());

@@ -18,7 +18,11 @@ struct PlanFingerprint {
   std::string exact;  // hash, hexadecimal
   // Of views that are one filter and projection over a domain: what may change without computing old rows again.
   std::string core;  // filter and relation; empty for other views
-  std::map<std::string, std::string> outputs;  // by name: what it is computed from
+  struct Output {
+    std::string from;  // what it is computed from
+    LogicalType type;
+  };
+  std::map<std::string, Output> outputs;  // by name
   std::vector<std::string> relation_columns;  // that there were
 
   std::string encode() const;
@@ -30,7 +34,7 @@ PlanFingerprint fingerprint_of(const ViewPlan& plan, const std::map<std::string,
                                const std::map<std::string, Relation>& relations);
 
 // Whether rows computed by `old` stay right under `now`: the same plan, or columns that the source added since (NULL in old
-// rows until they change), that it lost, or whose types became wider.
+// rows until they change), that it lost, or whose numbers became wider.
 bool rows_stay_right(const PlanFingerprint& old, const PlanFingerprint& now);
 
 }  // namespace tributary

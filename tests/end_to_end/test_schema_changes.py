@@ -129,3 +129,10 @@ def test_a_table_that_does_not_fit_any_more_is_set_aside_alone(shops, pipelines)
     pipeline.wait_status(lambda _: pipeline.count("first", "users") == 1, 30, "the client's other table")
     assert pipeline.count("second", "orders") == 1
     pipeline.verify("--client", "second").expect(ExitCode.OK)
+
+
+def test_a_column_becomes_a_type_that_its_table_cannot_grow_into(around):
+    pipeline = around("ALTER TABLE items ALTER COLUMN amount TYPE text USING 'x' || amount",
+                      "INSERT INTO items (id, amount) VALUES (1002, 'hello')")
+    assert pipeline.value("schema", "SELECT amount FROM items WHERE id = 7") == "x7"
+    assert pipeline.value("schema", "SELECT count() FROM items WHERE amount IS NULL") in (0, "0")
