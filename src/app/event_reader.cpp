@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 
 #include "app/json_line.h"
-#include "codec/block.h"
 #include "codec/debezium.h"
 
 namespace tributary {
@@ -101,6 +100,7 @@ Status EventReader::read_raw(const TapOptions& options, const std::function<bool
 Status EventReader::read_log(const TapOptions& options, const std::function<bool(std::string_view)>& out,
                              const std::function<bool()>& wanted) {
   std::map<TopicPartition, Offset> next;
+  std::unique_ptr<LogReader> reader = log_.open_reader();
   if (!options.from_start && !options.from_micros) next = log_.ends();
   while (wanted()) {
     uint64_t generation = log_.append_generation();
@@ -109,15 +109,13 @@ Status EventReader::read_log(const TapOptions& options, const std::function<bool
     for (const auto& [partition, end] : log_.ends()) {
       Offset& from = next[partition];
       if (from >= end) continue;
-      ASSIGN_OR_RETURN(std::vector<LogBlock> blocks, log_.read(partition, from, read_bytes));
+      ASSIGN_OR_RETURN(std::vector<LogBlock> blocks, reader->read(partition, from, read_bytes));
       std::string place = fmt::format(R"("topic":"{}","partition":{},)", partition.topic, partition.partition);
       for (const LogBlock& block : blocks) {
-        from = Offset{block.first.value + block.events};
-        ASSIGN_OR_RETURN(BlockHeader header, read_block_header(block.bytes));
-        if (!options.client.empty() && header.client.value != options.client) continue;
-        ASSIGN_OR_RETURN(SchemaPtr schema, log_.schema(header.client, header.table, header.schema_version));
-        ASSIGN_OR_RETURN(EventBatch batch, decode_block(block.bytes, schema));
-        lines_of(options, batch, place, block.first, lines);
+        from = block.next;
+        ASSIGN_OR_RETURN(std::shared_ptr<const EventBatch> batch, log_.events_of(block));
+        if (!options.client.empty() && batch->client.value != options.client) continue;
+        lines_of(options, *batch, place, block.first, lines);
       }
       more = more || from < end;
     }

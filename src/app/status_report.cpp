@@ -32,14 +32,15 @@ std::map<ClientId, uint64_t> waiting_events(const Assembly& assembly) {
   if (assembly.runtime == nullptr) return waiting;
   auto acknowledged = assembly.runtime->acknowledged();
   size_t read_bytes = 0;
+  std::unique_ptr<LogReader> reader = assembly.log->open_reader();
   for (const auto& [partition, end] : assembly.log->ends()) {
     auto at = acknowledged.find(partition);
     Offset next = at == acknowledged.end() ? Offset{0} : at->second;
     while (next < end && read_bytes < lag_bytes_read_max) {
-      auto blocks = assembly.log->read(partition, next, 1 << 20);
+      auto blocks = reader->read(partition, next, 1 << 20);
       if (!blocks.ok() || blocks->empty()) break;
       for (const LogBlock& block : *blocks) {
-        next = Offset{block.first.value + block.events};
+        next = block.next;
         read_bytes += block.bytes.size();
         auto header = read_block_header(block.bytes);
         if (header.ok()) waiting[header->client] += block.events;

@@ -32,12 +32,24 @@ struct LogAppend {
   SourceState state_changes;  // written in the same atomic write; an empty value removes the entry
 };
 
-// A run of events of one client and domain, contiguous in a partition, still encoded (codec/block.h).
+// A run of events of one client and domain of a partition.
 struct LogBlock {
   TopicPartition at;
   Offset first;
+  Offset next;  // whoever has this block, and those that were read with it and before it, goes on from here
   uint32_t events = 0;
-  std::string bytes;
+  std::string bytes;  // encoded (codec/block.h); empty where the log holds events in another form
+  std::shared_ptr<const EventBatch> decoded;  // where the log had to decode them anyway
+};
+
+// One reader of a log, with whatever it holds ready of it. Readers do not disturb each other. Not thread-safe.
+class LogReader {
+ public:
+  virtual ~LogReader() = default;
+
+  // Whole blocks in order, the first of them holding `from` (or the first after it), until `bytes_max` is passed. At least
+  // one block where there is any; a log that is not on this machine may give none until it has arrived.
+  virtual Result<std::vector<LogBlock>> read(const TopicPartition& partition, Offset from, size_t bytes_max) = 0;
 };
 
 class EventLog {
@@ -62,9 +74,10 @@ class EventLog {
   virtual std::map<TopicPartition, Offset> ends() = 0;
   virtual Result<Offset> first_offset(const TopicPartition& partition) = 0;
 
-  // Whole blocks in order, the first of them holding `from` (or the first after it), until `bytes_max` is passed (at
-  // least one block where there is any).
-  virtual Result<std::vector<LogBlock>> read(const TopicPartition& partition, Offset from, size_t bytes_max) = 0;
+  // Within the log's lifetime.
+  virtual std::unique_ptr<LogReader> open_reader() = 0;
+  // The events of a block that a reader gave. Thread-safe.
+  virtual Result<std::shared_ptr<const EventBatch>> events_of(const LogBlock& block) = 0;
 
   // Returns when ends() is no longer `known_generation`'s, or after `limit`. append_generation() rises with each append.
   virtual uint64_t append_generation() = 0;

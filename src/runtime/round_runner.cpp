@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/bytes.h"
-#include "codec/block.h"
 #include "runtime/state_cleanup.h"
 
 namespace tributary {
@@ -181,18 +180,18 @@ Result<RoundOutcome> RoundRunner::live_round() {
                 std::any_of(generations_.begin(), generations_.end(),
                             [](const Generation& generation) { return generation.graph->wants_round(); });
   if (!wanted) return RoundOutcome{};
-  ASSIGN_OR_RETURN(std::deque<EventBatch> batches, decode(blocks));
+  ASSIGN_OR_RETURN(Batches batches, decode(blocks));
   RETURN_IF_ERROR(learn_schemas(batches));
 
   Pass pass(ports_.storage, limits_.workers, checkpoint_ + 1);
   std::vector<RawBlock> raw;
-  for (size_t i = 0; i < blocks.size(); ++i) raw.push_back({&blocks[i], &batches[i]});
+  for (size_t i = 0; i < blocks.size(); ++i) raw.push_back({&blocks[i], batches[i].get()});
   if (!raw.empty()) RETURN_IF_ERROR(ports_.add_raw(pass.write, raw));
   for (Generation& generation : generations_) {
     GraphInput input = input_of(generation);
-    for (const EventBatch& batch : batches) {
+    for (const auto& batch : batches) {
       // Of a client that is set aside they are kept in raw until it fits.
-      if (!set_aside_.contains({batch.client, batch.domain})) input.batches.push_back(&batch);
+      if (!set_aside_.contains({batch->client, batch->domain})) input.batches.push_back(batch.get());
     }
     if (!input.batches.empty() || generation.graph->wants_round()) {
       RETURN_IF_ERROR(run_graph(generation, std::move(input), pass));
@@ -205,7 +204,7 @@ Result<RoundOutcome> RoundRunner::live_round() {
   std::map<TopicPartition, Offset> next = read_;
   for (const LogBlock& block : blocks) {
     Offset& end = next[block.at];
-    end = std::max(end, Offset{block.first.value + block.events});
+    end = std::max(end, block.next);
     pass.outcome.events += block.events;
   }
   for (const auto& [partition, offset] : next) {
@@ -384,7 +383,7 @@ Result<std::vector<LogBlock>> RoundRunner::read_blocks() {
   for (size_t i = 0; i < behind.size() && bytes < limits_.bytes_max; ++i) {
     const auto& [partition, next] = behind[(first_partition_ + i) % behind.size()];
     size_t share = std::min(limits_.partition_bytes_max, limits_.bytes_max - bytes);
-    ASSIGN_OR_RETURN(std::vector<LogBlock> read, ports_.log.read(partition, next, share));
+    ASSIGN_OR_RETURN(std::vector<LogBlock> read, reader_->read(partition, next, share));
     for (LogBlock& block : read) {
       bytes += block.bytes.size();
       blocks.push_back(std::move(block));
@@ -394,24 +393,16 @@ Result<std::vector<LogBlock>> RoundRunner::read_blocks() {
   return blocks;
 }
 
-Result<std::deque<EventBatch>> RoundRunner::decode(const std::vector<LogBlock>& blocks) {
-  std::deque<EventBatch> batches;
+Result<RoundRunner::Batches> RoundRunner::decode(const std::vector<LogBlock>& blocks) {
+  Batches batches;
   for (const LogBlock& block : blocks) {
-    auto decoded = [&]() -> Result<EventBatch> {
-      ASSIGN_OR_RETURN(BlockHeader header, read_block_header(block.bytes));
-      ASSIGN_OR_RETURN(SchemaPtr schema, ports_.log.schema(header.client, header.table, header.schema_version));
-      return decode_block(block.bytes, schema);
-    }();
-    if (!decoded.ok()) {
-      return with_context(decoded.error(), fmt::format("topic {} partition {} offset {}", block.at.topic,
-                                                       block.at.partition, block.first));
-    }
-    batches.push_back(std::move(decoded).value());
+    ASSIGN_OR_RETURN(std::shared_ptr<const EventBatch> events, ports_.log.events_of(block));
+    batches.push_back(std::move(events));
   }
   return batches;
 }
 
-void RoundRunner::add_progress(const std::vector<LogBlock>& blocks, const std::deque<EventBatch>& batches) {
+void RoundRunner::add_progress(const std::vector<LogBlock>& blocks, const Batches& batches) {
   auto client_of = [&](const ClientId& id) -> OutboxProgress::Client& {
     for (auto& client : progress_.clients) {
       if (client.client == id) return client;
@@ -426,8 +417,8 @@ void RoundRunner::add_progress(const std::vector<LogBlock>& blocks, const std::d
   };
   for (size_t i = 0; i < blocks.size(); ++i) {
     Offset& end = next_of(blocks[i].at);
-    end = std::max(end, Offset{blocks[i].first.value + blocks[i].events});
-    const EventBatch& batch = batches[i];
+    end = std::max(end, blocks[i].next);
+    const EventBatch& batch = *batches[i];
     OutboxProgress::Client& client = client_of(batch.client);
     client.events += blocks[i].events;
     for (const Position& position : batch.positions) client.position = std::max(client.position, position);
@@ -436,12 +427,12 @@ void RoundRunner::add_progress(const std::vector<LogBlock>& blocks, const std::d
   }
 }
 
-Status RoundRunner::learn_schemas(const std::deque<EventBatch>& batches) {
+Status RoundRunner::learn_schemas(const Batches& batches) {
   bool news = false;
-  for (const EventBatch& batch : batches) {
-    SchemaPtr& known = newest_[{batch.client, batch.domain}];
-    if (known != nullptr && known->table == batch.schema->table && known->version >= batch.schema->version) continue;
-    known = batch.schema;
+  for (const auto& batch : batches) {
+    SchemaPtr& known = newest_[{batch->client, batch->domain}];
+    if (known != nullptr && known->table == batch->schema->table && known->version >= batch->schema->version) continue;
+    known = batch->schema;
     news = true;
   }
   return news ? replan() : Status();

@@ -124,6 +124,7 @@ class RoundRunner {
     uint32_t number = 1;
     std::unique_ptr<ViewGraph> graph;
   };
+  using Batches = std::vector<std::shared_ptr<const EventBatch>>;
   // What one round is made of.
   struct Pass {
     uint64_t checkpoint = 0;
@@ -137,7 +138,11 @@ class RoundRunner {
   };
 
   RoundRunner(RoundPorts ports, RoundLimits limits)
-      : ports_(std::move(ports)), limits_(limits), pool_(limits.workers), dead_(limits.dead_letters_max) {}
+      : ports_(std::move(ports)),
+        limits_(limits),
+        reader_(ports_.log.open_reader()),
+        pool_(limits.workers),
+        dead_(limits.dead_letters_max) {}
 
   Status load(std::vector<Table> tables, std::map<ClientId, std::map<std::string, Column>> attributes);
   Status load_offsets();
@@ -145,8 +150,8 @@ class RoundRunner {
                          std::map<ClientId, ClientAttributes>& changed);
   Status use_changed_attributes(const std::map<ClientId, ClientAttributes>& changed);
   Result<std::vector<LogBlock>> read_blocks();
-  Result<std::deque<EventBatch>> decode(const std::vector<LogBlock>& blocks);
-  Status learn_schemas(const std::deque<EventBatch>& batches);
+  Result<Batches> decode(const std::vector<LogBlock>& blocks);
+  Status learn_schemas(const Batches& batches);
   Status replan();
   Status finish_replan();
   bool superseded(const Build& build) const;
@@ -165,10 +170,11 @@ class RoundRunner {
   GraphInput input_of(const Generation& generation) const;
   const TableDefinition* definition_of(const std::string& table) const;
   bool unfinished() const;
-  void add_progress(const std::vector<LogBlock>& blocks, const std::deque<EventBatch>& batches);
+  void add_progress(const std::vector<LogBlock>& blocks, const Batches& batches);
 
   RoundPorts ports_;
   RoundLimits limits_;
+  std::unique_ptr<LogReader> reader_;
   WorkerPool pool_;
   std::vector<Table> client_tables_;
   std::map<ClientId, ClientAttributes> attributes_;

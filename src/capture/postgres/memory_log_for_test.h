@@ -66,7 +66,10 @@ class MemoryLog : public EventLog {
 
   std::map<TopicPartition, Offset> ends() override { return {}; }
   Result<Offset> first_offset(const TopicPartition&) override { return Offset(0); }
-  Result<std::vector<LogBlock>> read(const TopicPartition&, Offset, size_t) override { return std::vector<LogBlock>(); }
+  std::unique_ptr<LogReader> open_reader() override { return nullptr; }
+  Result<std::shared_ptr<const EventBatch>> events_of(const LogBlock&) override {
+    return Error{ErrorCode::kNotFound, "a log of tests is not read"};
+  }
   uint64_t append_generation() override { return appends_done; }
   void wait_for_append(uint64_t, std::chrono::milliseconds) override {}
   Status trim_before(const TopicPartition&, Offset) override { return {}; }

@@ -257,6 +257,36 @@ Status EmbeddedLog::State::check_start(const TopicPartition& at, Offset from, co
   return damaged(at, Offset(start), fmt::format("no block holds it, the next one begins at {}", got));
 }
 
+namespace {
+
+class EmbeddedReader final : public LogReader {
+ public:
+  explicit EmbeddedReader(EmbeddedLog& log) : log_(log) {}
+  Result<std::vector<LogBlock>> read(const TopicPartition& partition, Offset from, size_t bytes_max) override {
+    return log_.read(partition, from, bytes_max);
+  }
+
+ private:
+  EmbeddedLog& log_;
+};
+
+}  // namespace
+
+std::unique_ptr<LogReader> EmbeddedLog::open_reader() { return std::make_unique<EmbeddedReader>(*this); }
+
+Result<std::shared_ptr<const EventBatch>> EmbeddedLog::events_of(const LogBlock& block) {
+  auto decoded = [&]() -> Result<EventBatch> {
+    ASSIGN_OR_RETURN(BlockHeader header, read_block_header(block.bytes));
+    ASSIGN_OR_RETURN(SchemaPtr schema, state_->schemas.find(header.client, header.table, header.schema_version));
+    return decode_block(block.bytes, schema);
+  }();
+  if (!decoded.ok()) {
+    return with_context(decoded.error(), fmt::format("log: topic {} partition {} offset {}", block.at.topic,
+                                                     block.at.partition, block.first));
+  }
+  return std::make_shared<const EventBatch>(std::move(*decoded));
+}
+
 Result<std::vector<LogBlock>> EmbeddedLog::read(const TopicPartition& partition, Offset from, size_t bytes_max) {
   Extent before = state_->extent(partition);
   std::vector<LogBlock> out;
@@ -279,14 +309,14 @@ Result<std::vector<LogBlock>> EmbeddedLog::read(const TopicPartition& partition,
     if (out.empty() && end <= from.value) continue;  // the one before
     if (out.empty()) {
       RETURN_IF_ERROR(state_->check_start(partition, from, before, first));
-    } else if (uint64_t expected = out.back().first.value + out.back().events; expected != first->value) {
+    } else if (uint64_t expected = out.back().next.value; expected != first->value) {
       return damaged(partition, Offset(expected), fmt::format("no block holds it, the next one begins at {}", *first));
     }
-    out.push_back({partition, *first, header->events(), std::string(it.value())});
+    out.push_back({partition, *first, Offset(end), header->events(), std::string(it.value()), nullptr});
     bytes += out.back().bytes.size();
   }
   if (Status status = it.status(); !status.ok()) {
-    Offset at = out.empty() ? from : Offset(out.back().first.value + out.back().events);
+    Offset at = out.empty() ? from : out.back().next;
     return with_context(status.error(), damaged(partition, at, "its block cannot be read").message);
   }
   if (out.empty()) RETURN_IF_ERROR(state_->check_start(partition, from, before, std::nullopt));

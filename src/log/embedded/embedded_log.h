@@ -47,10 +47,14 @@ class EmbeddedLog final : public EventLog {
   Result<std::vector<SchemaPtr>> newest_schemas(const ClientId& client) override;
   std::map<TopicPartition, Offset> ends() override;
   Result<Offset> first_offset(const TopicPartition& partition) override;
-  Result<std::vector<LogBlock>> read(const TopicPartition& partition, Offset from, size_t bytes_max) override;
+  std::unique_ptr<LogReader> open_reader() override;
+  Result<std::shared_ptr<const EventBatch>> events_of(const LogBlock& block) override;
   uint64_t append_generation() override;
   void wait_for_append(uint64_t known_generation, std::chrono::milliseconds limit) override;
   Status trim_before(const TopicPartition& partition, Offset offset) override;
+
+  // What a reader's read() gives. Thread-safe.
+  Result<std::vector<LogBlock>> read(const TopicPartition& partition, Offset from, size_t bytes_max);
 
   // Removes the oldest whole blocks while a limit is passed, never at or behind keep_from(partition): the offset that
   // processing needs next. `now_micros` is UTC microseconds since 1970.

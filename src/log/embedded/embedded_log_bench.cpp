@@ -80,7 +80,7 @@ void read(benchmark::State& state) {
           benchmark::DoNotOptimize(decode_block(block.bytes, bench.schema).value());
           rows += block.events;
         }
-        next = Offset(blocks.back().first.value + blocks.back().events);
+        next = blocks.back().next;
       }
     }
   }

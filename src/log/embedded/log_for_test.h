@@ -71,7 +71,7 @@ inline std::vector<EventBatch> read_all(EmbeddedLog& log, const TopicPartition& 
       auto schema = log.schema(header->client, header->table, header->schema_version);
       out.push_back(decode_block(block.bytes, *schema).value());
       CHECK(out.back().rows() + out.back().ranges.size() == block.events);
-      next = Offset(next.value + block.events);
+      next = block.next;
     }
   }
   CHECK(next == log.ends().at(at), "read up to {}, ends at {}", next, log.ends().at(at));

@@ -164,11 +164,17 @@ void EmbeddedRaw::State::put(StorageBatch& batch, const std::string& place, cons
 
 Status EmbeddedRaw::State::add_block(StorageBatch& batch, const RawAddition& addition, Pending& pending) {
   const LogBlock& block = *addition.block;
-  ASSIGN_OR_RETURN(BlockHeader header, read_block_header(block.bytes));
+  std::string made;  // where the log had no block of its own
+  if (block.bytes.empty()) {
+    const EventBatch* batch = addition.events != nullptr ? addition.events : block.decoded.get();
+    made = encode_block(*batch, BlockCompression::kLz4);
+  }
+  std::string_view block_bytes = block.bytes.empty() ? std::string_view(made) : std::string_view(block.bytes);
+  ASSIGN_OR_RETURN(BlockHeader header, read_block_header(block_bytes));
   EventBatch decoded;
   const EventBatch* events = addition.events;
   if (events == nullptr) {
-    Result<EventBatch> result = decode(block.bytes, header);
+    Result<EventBatch> result = decode(block_bytes, header);
     if (!result.ok()) return with_place(result.error(), header, block.at.partition);
     decoded = std::move(*result);
     events = &decoded;
@@ -182,7 +188,7 @@ Status EmbeddedRaw::State::add_block(StorageBatch& batch, const RawAddition& add
   }
   if (fresh.none()) return {};
   if (fresh.all()) {
-    put(batch, place, summary, block.bytes, pending);
+    put(batch, place, summary, block_bytes, pending);
     return {};
   }
   EventBatch left = fresh.left();

@@ -45,10 +45,9 @@ struct OpenRaw {
 };
 
 LogBlock block_of(const EventBatch& batch, uint32_t partition = 0) {
-  return {{batch.domain, PartitionId(partition)},
-          Offset(0),
-          static_cast<uint32_t>(batch.rows() + batch.ranges.size()),
-          encode_block(batch, BlockCompression::kLz4)};
+  auto events = static_cast<uint32_t>(batch.rows() + batch.ranges.size());
+  return {{batch.domain, PartitionId(partition)},      Offset(0), Offset(events), events,
+          encode_block(batch, BlockCompression::kLz4), nullptr};
 }
 
 std::string describe(const EventBatch& batch, size_t row) {
@@ -101,6 +100,10 @@ TEST(EmbeddedRaw, IsASetWhateverTheBlocks) {
         EventBatch piece = slice(batch, begin, end);
         if (begin == 0 || random.one_in(3)) piece.ranges = batch.ranges;
         blocks.push_back(block_of(piece));
+        if (random.one_in(2)) {  // as a log gives it that has other forms
+          blocks.back().bytes.clear();
+          blocks.back().decoded = std::make_shared<const EventBatch>(std::move(piece));
+        }
         begin = end;
       }
       if (rows == 0) blocks.push_back(block_of(batch));
