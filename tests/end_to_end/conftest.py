@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from harness import Pipeline, Postgres, create_shop  # noqa: E402
+from harness import KafkaBroker, Pipeline, Postgres, create_shop  # noqa: E402
 from harness.pipeline import program  # noqa: E402
 
 _numbers = itertools.count(1)
@@ -35,6 +35,34 @@ def own_server():
     yield start
     for postgres in started:
         postgres.remove()
+
+
+@pytest.fixture(scope="session")
+def kafka():
+    """The session's Kafka broker. Topics are a test's own: name them by unique_name(). Who kills it starts it again."""
+    broker = KafkaBroker().start()
+    yield broker
+    broker.remove()
+
+
+@pytest.fixture
+def own_kafka():
+    """Starts brokers with settings of the test's own: own_kafka({"message.max.bytes": 1000}, proxied=True)."""
+    started = []
+
+    def start(*arguments, **options):
+        started.append(KafkaBroker(*arguments, **options))
+        return started[-1].start()
+
+    yield start
+    for broker in started:
+        broker.remove()
+
+
+@pytest.fixture
+def unique_name():
+    """Makes names that no other test of the session has, for topics and the like: unique_name("shop")."""
+    return lambda name: f"t{next(_numbers)}-{name}"
 
 
 @pytest.fixture

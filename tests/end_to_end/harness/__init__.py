@@ -11,6 +11,7 @@
 The demo (tools/demo.py) and the benchmarks (tools/bench.py) are built from the same parts.
 """
 
+from .kafka import KafkaBroker
 from .pipeline import ExitCode, Pipeline
 from .postgres import Database, Postgres
 from .proxy import TcpProxy
@@ -18,5 +19,5 @@ from .shop import SHOP_DOMAINS, create_shop
 from .waiting import NotReached, wait_for
 from .workload import Workload
 
-__all__ = ["Database", "ExitCode", "NotReached", "Pipeline", "Postgres", "SHOP_DOMAINS", "TcpProxy", "Workload",
-           "create_shop", "wait_for"]
+__all__ = ["Database", "ExitCode", "KafkaBroker", "NotReached", "Pipeline", "Postgres", "SHOP_DOMAINS", "TcpProxy",
+           "Workload", "create_shop", "wait_for"]
