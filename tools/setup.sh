@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the project needs, and only what is missing: Debian packages (deps/apt.txt), two shared libraries from
-# npm (deps/npm.sha512) into build/lib, and the jars of the servers that tests start (deps/maven) into build/jars. When
-# nothing is missing it takes some tenths of a second.
+# npm (deps/npm.sha512) into build/lib, and the servers that tests start (deps/maven, deps/pip) into build/jars and
+# build/python. When nothing is missing it takes some tenths of a second.
 #
 #   tools/setup.sh                     what every command needs
 #   tools/setup.sh deps/apt-lint.txt   only the Debian packages of another list
@@ -122,12 +122,17 @@ install_libraries() {
   done < <(sed 's/#.*//' "$ROOT/deps/npm.sha512" | awk 'NF == 4')
 }
 
-# The jars of what `./dev test` starts. Larger ones are fetched by the tests and benchmarks that want them.
-install_jars() {
-  local wanted=(kafka)
-  [ -n "$("$ROOT/tools/jars.py" --missing "${wanted[@]}")" ] || return 0
-  command -v mvn >/dev/null || install_packages $(packages_of "$ROOT/deps/apt-jars.txt")
-  "$ROOT/tools/jars.py" "${wanted[@]}" >/dev/null 9>&- || die 69 "the tests' servers are not installed, see above"
+# The servers that `./dev test` starts. Larger ones are fetched by the tests and benchmarks that want them.
+install_servers() {
+  local jars=(kafka connect mongo) wheels=(mongo) missing
+  missing=$("$ROOT/tools/jars.py" --missing "${jars[@]}" && /usr/bin/python3 "$ROOT/tools/wheels.py" --missing "${wheels[@]}")
+  [ -n "$missing" ] || return 0
+  if [ "${TRIBUTARY_APT:-yes}" != no ]; then
+    mapfile -t tools < <(packages_of "$ROOT/deps/apt-fetch.txt")
+    install_packages "${tools[@]}"
+  fi
+  "$ROOT/tools/jars.py" "${jars[@]}" >/dev/null 9>&- && /usr/bin/python3 "$ROOT/tools/wheels.py" "${wheels[@]}" >/dev/null 9>&- ||
+    die 69 "the servers that tests start are not installed, see above"
 }
 
 lists=("$@")
@@ -143,11 +148,12 @@ if [ "${TRIBUTARY_APT:-yes}" != no ]; then
 fi
 if [ $libraries = yes ]; then
   install_libraries
-  install_jars
+  install_servers
 fi
 
 # After `sudo ./dev setup` the person must still be able to build here.
 if [ "$(id -u)" = 0 ] && [ -n "${SUDO_UID:-}" ]; then
-  chown -R "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" "$ROOT/build/lib" "$ROOT/build/jars" "$ROOT/build/.setup.lock"
+  chown -R "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" "$ROOT/build/lib" "$ROOT/build/jars" "$ROOT/build/python" \
+    "$ROOT/build/.setup.lock"
   chown "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" "$ROOT/build"
 fi

@@ -11,6 +11,7 @@
 The demo (tools/demo.py) and the benchmarks (tools/bench.py) are built from the same parts.
 """
 
+from .debezium import DebeziumConnector
 from .kafka import KafkaBroker
 from .pipeline import ExitCode, Pipeline
 from .postgres import Database, Postgres
@@ -19,5 +20,5 @@ from .shop import SHOP_DOMAINS, create_shop
 from .waiting import NotReached, wait_for
 from .workload import Workload
 
-__all__ = ["Database", "ExitCode", "KafkaBroker", "NotReached", "Pipeline", "Postgres", "SHOP_DOMAINS", "TcpProxy",
-           "Workload", "create_shop", "wait_for"]
+__all__ = ["Database", "DebeziumConnector", "ExitCode", "KafkaBroker", "NotReached", "Pipeline", "Postgres",
+           "SHOP_DOMAINS", "TcpProxy", "Workload", "create_shop", "wait_for"]

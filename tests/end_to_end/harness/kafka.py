@@ -187,12 +187,16 @@ class KafkaBroker(JavaServer):
         wait_for(lambda: self.partitions(name) == partitions, REQUEST_LIMIT, f"{partitions} partitions of {name}")
 
     def topics(self):
-        """name → number of partitions; without the broker's own."""
-        found = self.admin.list_topics(timeout=REQUEST_LIMIT).topics
-        return {name: len(topic.partitions) for name, topic in found.items() if not name.startswith("__")}
+        """name → number of partitions; without the broker's own and others that begin with two underscores."""
+        return {name: number for name, number in self._all_topics().items() if not name.startswith("__")}
 
     def partitions(self, name):
-        return self.topics().get(name, 0)
+        """0 for a topic that is not there."""
+        return self._all_topics().get(name, 0)
+
+    def _all_topics(self):
+        found = self.admin.list_topics(timeout=REQUEST_LIMIT).topics
+        return {name: len(topic.partitions) for name, topic in found.items()}
 
     def topic_settings(self, name):
         """What the topic's settings are in effect, as text."""
