@@ -14,7 +14,7 @@ namespace tributary {
 namespace {
 
 constexpr std::string_view magic = "TRB1";
-constexpr uint16_t format_version = 1;
+constexpr uint16_t format_newest = 2;
 constexpr size_t checksum_at = 12;
 constexpr size_t header_at = 20;
 constexpr int zstd_level = 3;
@@ -94,14 +94,15 @@ Status read_prefix(std::string_view bytes, BlockHeader& header) {
     return corrupt(
         fmt::format("checksum {:016x} is written, {:016x} are its {} bytes", header.checksum, actual, bytes.size()));
   }
-  if (version != format_version || flags != 0) {
+  if (version == 0 || version > format_newest || flags != 0) {
     return Error{ErrorCode::kUnsupported, fmt::format("block: format {} (flags {:#x}) is newer than this program, "
-                                                      "which reads format {}",
-                                                      version, flags, format_version)};
+                                                      "which reads formats 1 to {}",
+                                                      version, flags, format_newest)};
   }
   if (compression > static_cast<uint8_t>(BlockCompression::kZstd)) {
     return Error{ErrorCode::kUnsupported, fmt::format("block: unknown compression {}", compression)};
   }
+  header.format = version;
   header.compression = static_cast<BlockCompression>(compression);
   return {};
 }
@@ -191,11 +192,12 @@ std::string encode_block(const EventBatch& batch, BlockCompression compression) 
   for (size_t row = 0; row < batch.rows(); ++row) extremes.add(batch.positions[row], batch.commit_micros[row]);
   for (const RangeFact& range : batch.ranges) extremes.add(range.position, range.commit_micros);
 
-  std::string body = encode_block_body(batch, extremes.min_position);
+  uint16_t format = block_format_of(batch);
+  std::string body = encode_block_body(batch, extremes.min_position, format);
   CHECK(body.size() <= block_body_bytes_max, "a block of {} bytes was not cut", body.size());
   std::string out;
   out.append(magic);
-  put_u16(out, format_version);
+  put_u16(out, format);
   put_u8(out, static_cast<uint8_t>(compression));
   put_u8(out, 0);   // flags
   put_u32(out, 0);  // encryption key

@@ -34,6 +34,7 @@ constexpr uint8_t block_has_range = 16;
 uint8_t op_mask_bit(Op op);
 
 struct BlockHeader {
+  uint16_t format = 1;
   BlockCompression compression = BlockCompression::kNone;
   uint32_t encryption_key = 0;  // 0: none
   uint64_t checksum = 0;  // XXH3 64 of all bytes behind it; also the block's fingerprint

@@ -12,6 +12,7 @@ constexpr uint8_t ops_uniform = 0;
 constexpr uint8_t ops_each = 1;
 constexpr uint8_t states_each = 0xFF;  // else the state that all cells have; never kText
 constexpr size_t varint_bytes_max = 10;
+constexpr uint16_t shown_scale_max = 16383;  // PostgreSQL's largest display scale
 
 Error corrupt(std::string what) { return {ErrorCode::kCorrupt, "block: " + what}; }
 
@@ -85,7 +86,13 @@ void put_lengths(std::string& out, const std::vector<uint32_t>& ends) {
   }
 }
 
-void put_column(std::string& out, const Column& column) {
+void put_shown_scales(std::string& out, const Column& column) {
+  const std::vector<uint16_t>& scales = column.shown_scales();
+  put_varint(out, scales.size());
+  for (uint16_t scale : scales) put_u16(out, scale);
+}
+
+void put_column(std::string& out, const Column& column, uint16_t format) {
   put_u8(out, static_cast<uint8_t>(column.type().id));
   put_u8(out, column.type().precision);
   put_u8(out, column.type().scale);
@@ -101,6 +108,7 @@ void put_column(std::string& out, const Column& column) {
   } else {
     out.append(column.fixed_data());
   }
+  if (format >= 2 && column.type().id == TypeId::kDecimal) put_shown_scales(out, column);
   if (same) return;
   put_varint(out, column.texts().size());
   for (const Column::TextCell& cell : column.texts()) {
@@ -205,7 +213,20 @@ Status read_variable(ByteReader& reader, uint32_t rows, std::vector<uint32_t>& e
   return {};
 }
 
-Result<Column> read_column(ByteReader& reader, const LogicalType& type, uint32_t rows) {
+Status read_shown_scales(ByteReader& reader, uint32_t rows, std::vector<uint16_t>& scales) {
+  uint64_t count = reader.varint();
+  if (!reader.ok() || count > rows || count * sizeof(uint16_t) > reader.remaining()) {
+    return corrupt("its shown scales are not those of its rows");
+  }
+  scales.resize(count);
+  for (uint16_t& scale : scales) {
+    scale = reader.u16();
+    if (scale > shown_scale_max) return corrupt("a shown scale is larger than any number's");
+  }
+  return {};
+}
+
+Result<Column> read_column(ByteReader& reader, const LogicalType& type, uint32_t rows, uint16_t format) {
   LogicalType written;
   written.id = static_cast<TypeId>(reader.u8());
   written.precision = reader.u8();
@@ -219,6 +240,7 @@ Result<Column> read_column(ByteReader& reader, const LogicalType& type, uint32_t
   std::string bytes;
   std::vector<uint32_t> ends;
   std::vector<Column::TextCell> texts;
+  std::vector<uint16_t> shown_scales;
   bool has_data = mode == static_cast<uint8_t>(CellState::kValue) || mode == states_each;
   if (type.is_variable()) {
     if (has_data) {
@@ -231,10 +253,13 @@ Result<Column> read_column(ByteReader& reader, const LogicalType& type, uint32_t
   } else {
     fixed.assign(rows * type.fixed_width(), '\0');
   }
+  if (has_data && format >= 2 && type.id == TypeId::kDecimal) {
+    RETURN_IF_ERROR(read_shown_scales(reader, rows, shown_scales));
+  }
   if (mode == states_each) RETURN_IF_ERROR(read_texts(reader, states, texts));
   if (!reader.ok()) return corrupt("a column is truncated");
   return Column::from_parts(type, std::move(states), std::move(fixed), std::move(bytes), std::move(ends),
-                            std::move(texts));
+                            std::move(texts), std::move(shown_scales));
 }
 
 // Columns of one state take no bytes in the block and do in memory: a small block must not ask for much of it.
@@ -252,7 +277,7 @@ Status read_columns(ByteReader& reader, const BlockHeader& header, const TableSc
   if (reader.varint() != schema.columns.size()) return corrupt("its number of columns is not its schema's");
   columns.reserve(schema.columns.size());
   for (const ColumnSchema& column : schema.columns) {
-    ASSIGN_OR_RETURN(Column cells, read_column(reader, column.type, header.rows));
+    ASSIGN_OR_RETURN(Column cells, read_column(reader, column.type, header.rows, header.format));
     columns.push_back(std::move(cells));
   }
   return {};
@@ -283,7 +308,12 @@ uint8_t op_mask_of(const EventBatch& batch) {
   return mask;
 }
 
-std::string encode_block_body(const EventBatch& batch, const Position& min_position) {
+uint16_t block_format_of(const EventBatch& batch) {
+  auto shows_more = [](const Column& column) { return !column.shown_scales().empty(); };
+  return std::ranges::any_of(batch.columns, shows_more) || std::ranges::any_of(batch.before, shows_more) ? 2 : 1;
+}
+
+std::string encode_block_body(const EventBatch& batch, const Position& min_position, uint16_t format) {
   size_t rows = batch.rows();
   std::string out;
   // Room for the values and for the varints' worst case, so that the string is not copied as it grows.
@@ -297,10 +327,10 @@ std::string encode_block_body(const EventBatch& batch, const Position& min_posit
   put_differences(out, rows, 0, [&](size_t i) { return static_cast<uint64_t>(batch.commit_micros[i]); });
   put_differences(out, rows, 0, [&](size_t i) { return batch.transactions[i]; });
   put_varint(out, batch.columns.size());
-  for (const Column& column : batch.columns) put_column(out, column);
+  for (const Column& column : batch.columns) put_column(out, column, format);
   put_u8(out, batch.before.empty() ? 0 : 1);
   if (!batch.before.empty()) put_varint(out, batch.before.size());
-  for (const Column& column : batch.before) put_column(out, column);
+  for (const Column& column : batch.before) put_column(out, column, format);
   put_varint(out, batch.moved.size());
   for (const EventBatch::Moved& entry : batch.moved) {
     put_varint(out, entry.row);

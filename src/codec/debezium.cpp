@@ -83,7 +83,7 @@ void put_value(std::string& out, const ColumnSchema& schema, const Column& colum
     case TypeId::kFloat64: put_float(out, column.fixed<double>(row)); return;
     case TypeId::kDecimal:
       out.push_back('"');
-      out += decimal_to_string(column.fixed<Int128>(row), column.type().scale);
+      out += decimal_to_string(column.fixed<Int128>(row), column.type().scale, column.shown_scale(row));
       out.push_back('"');
       return;
     case TypeId::kDate: put_number(column.fixed<int32_t>(row)); return;

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "codec/json_text.h"
+#include "codec/postgres/text_values.h"
 #include "model/random_batch.h"
 
 namespace tributary {
@@ -55,6 +56,21 @@ TEST(Debezium, CreateIsAsTheConnectorWritesIt) {
   std::getline(file, golden);
   EXPECT_EQ(debezium_envelope(table.batch, 0, source), golden);
   EXPECT_EQ(debezium_key(table.batch, 0), R"({"id":7})");
+}
+
+TEST(Debezium, NumericWithoutAScaleShowsItsOwnDigits) {
+  Table table({{"id", {TypeId::kInt64}, "bigint", true, false}, {"rate", {TypeId::kDecimal, 38, 18}, "numeric"}});
+  for (std::string_view text : {"2", "2.50", "-0.00", "1.000000000000000000000", "100"}) {
+    table.add(Op::kCreate);
+    table.batch.columns[0].append_fixed<int64_t>(1);
+    append_postgres_text(table.batch.columns[1], text);
+    EXPECT_TRUE(table.batch.columns[1].is_value(table.batch.rows() - 1)) << text;
+  }
+  // PostgreSQL has no negative zero: "-0.00" is nothing that it writes.
+  std::vector<std::string> shown = {"2", "2.50", "0.00", "1.000000000000000000000", "100"};
+  for (size_t row = 0; row < shown.size(); ++row) {
+    EXPECT_EQ(json::parse(debezium_envelope(table.batch, row, source))["after"]["rate"], shown[row]);
+  }
 }
 
 TEST(Debezium, UpdateShowsWhatTheSourceDidNotSend) {

@@ -17,10 +17,23 @@ void Column::append_text(std::string_view text) {
   append_empty(CellState::kText);
 }
 
+void Column::append_decimal(Int128 value, uint16_t shown_scale) {
+  append_fixed(value);
+  if (shown_scale == type_.scale) return;
+  shown_scales_.resize(rows(), type_.scale);
+  shown_scales_.back() = shown_scale;
+}
+
 void Column::append_from(const Column& other, size_t row) {
   CHECK(type_ == other.type_, "{} from {}", type_.to_string(), other.type_.to_string());
   switch (other.state(row)) {
-    case CellState::kValue: append_bytes(other.bytes(row)); break;
+    case CellState::kValue:
+      if (row < other.shown_scales_.size()) {
+        append_decimal(other.fixed<Int128>(row), other.shown_scales_[row]);
+      } else {
+        append_bytes(other.bytes(row));
+      }
+      break;
     case CellState::kText: append_text(other.text(row)); break;
     case CellState::kNull:
     case CellState::kAbsent: append_empty(other.state(row)); break;
@@ -43,6 +56,7 @@ void Column::clear() {
   ends_.clear();
   texts_.clear();
   text_bytes_ = 0;
+  shown_scales_.clear();
 }
 
 void Column::truncate(size_t rows) {
@@ -54,6 +68,7 @@ void Column::truncate(size_t rows) {
     ends_.resize(rows);
     bytes_.resize(rows == 0 ? 0 : ends_.back());
   }
+  shown_scales_.resize(std::min(rows, shown_scales_.size()));
   while (!texts_.empty() && texts_.back().row >= rows) {
     text_bytes_ -= texts_.back().text.size() + sizeof(TextCell);
     texts_.pop_back();
@@ -68,13 +83,14 @@ bool Column::same_cell(size_t row, const Column& other, size_t other_row) const 
 }
 
 Column Column::from_parts(LogicalType type, std::vector<CellState> states, std::string fixed, std::string bytes,
-                          std::vector<uint32_t> ends, std::vector<TextCell> texts) {
+                          std::vector<uint32_t> ends, std::vector<TextCell> texts, std::vector<uint16_t> shown_scales) {
   Column column(type);
   column.states_ = std::move(states);
   column.fixed_ = std::move(fixed);
   column.bytes_ = std::move(bytes);
   column.ends_ = std::move(ends);
   column.texts_ = std::move(texts);
+  column.shown_scales_ = std::move(shown_scales);
   for (const TextCell& cell : column.texts_) column.text_bytes_ += cell.text.size() + sizeof(TextCell);
   return column;
 }

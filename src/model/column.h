@@ -68,6 +68,12 @@ class Column {
       push_end();
     }
   }
+  // A decimal that the source writes with `shown_scale` digits behind the point, which numeric without a declared scale
+  // keeps: "2" and "2.0" are one value, and events show either as it was.
+  void append_decimal(Int128 value, uint16_t shown_scale);
+  // Digits behind the point that the source writes; for decimal columns. The type's scale unless told otherwise.
+  uint16_t shown_scale(size_t row) const { return row < shown_scales_.size() ? shown_scales_[row] : type_.scale; }
+
   void append_null() { append_empty(CellState::kNull); }
   void append_absent() { append_empty(CellState::kAbsent); }
   void append_text(std::string_view text);
@@ -81,9 +87,11 @@ class Column {
   void truncate(size_t rows);
 
   // Memory held by the values, for bounding batches.
-  size_t value_bytes() const { return states_.size() + fixed_.size() + bytes_.size() + ends_.size() * 4 + text_bytes_; }
+  size_t value_bytes() const {
+    return states_.size() + fixed_.size() + bytes_.size() + ends_.size() * 4 + text_bytes_ + shown_scales_.size() * 2;
+  }
 
-  // Whether the cells are the same: state and value, bit for bit.
+  // Whether the cells are the same: state and value, bit for bit. Not how many zeros a decimal shows.
   bool same_cell(size_t row, const Column& other, size_t other_row) const;
 
   // Raw parts, for codecs and engines that copy whole columns. ends() has one entry a row for variable types; fixed
@@ -97,9 +105,12 @@ class Column {
   const std::string& variable_data() const { return bytes_; }
   const std::vector<uint32_t>& ends() const { return ends_; }
   const std::vector<TextCell>& texts() const { return texts_; }
+  // Of the first rows; empty where every decimal shows its type's scale.
+  const std::vector<uint16_t>& shown_scales() const { return shown_scales_; }
   // Takes over the parts of a decoded column. The caller has checked that they fit together.
   static Column from_parts(LogicalType type, std::vector<CellState> states, std::string fixed, std::string bytes,
-                           std::vector<uint32_t> ends, std::vector<TextCell> texts);
+                           std::vector<uint32_t> ends, std::vector<TextCell> texts,
+                           std::vector<uint16_t> shown_scales = {});
 
  private:
   void append_empty(CellState state) {
@@ -123,6 +134,7 @@ class Column {
   std::vector<uint32_t> ends_;
   std::vector<TextCell> texts_;  // by row, ascending
   size_t text_bytes_ = 0;
+  std::vector<uint16_t> shown_scales_;  // as many as rows, or fewer: the others show the type's scale
 };
 
 }  // namespace tributary

@@ -49,6 +49,14 @@ std::vector<T> gather_vector(const std::vector<T>& values, std::span<const uint3
   return out;
 }
 
+std::vector<uint16_t> gather_shown_scales(const Column& column, std::span<const uint32_t> rows) {
+  std::vector<uint16_t> out;
+  if (column.shown_scales().empty()) return out;
+  out.reserve(rows.size());
+  for (uint32_t row : rows) out.push_back(column.shown_scale(row));
+  return out;
+}
+
 }  // namespace
 
 Column gather(const Column& column, std::span<const uint32_t> rows) {
@@ -74,7 +82,7 @@ Column gather(const Column& column, std::span<const uint32_t> rows) {
     fixed = gather_fixed(column, rows);
   }
   return Column::from_parts(column.type(), gather_vector(column.states(), rows), std::move(fixed), std::move(bytes),
-                            std::move(ends), gather_texts(column.texts(), rows));
+                            std::move(ends), gather_texts(column.texts(), rows), gather_shown_scales(column, rows));
 }
 
 EventBatch gather(const EventBatch& batch, std::span<const uint32_t> rows) {

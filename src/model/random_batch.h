@@ -113,7 +113,7 @@ class RandomBatch {
       case TypeId::kUInt64: column.append_fixed<uint64_t>(next()); return;
       case TypeId::kFloat32: column.append_fixed<float>(special_float()); return;
       case TypeId::kFloat64: column.append_fixed<double>(special_double()); return;
-      case TypeId::kDecimal: column.append_fixed<Int128>(static_cast<int64_t>(next())); return;
+      case TypeId::kDecimal: append_decimal(column); return;
       case TypeId::kDate: column.append_fixed<int32_t>(static_cast<int32_t>(below(40000)) - 10000); return;
       case TypeId::kTimestamp:
       case TypeId::kTimestampTz: column.append_fixed<int64_t>(static_cast<int64_t>(next()) / 4); return;
@@ -127,6 +127,15 @@ class RandomBatch {
       case TypeId::kBytes: column.append_bytes(text(20)); return;
       case TypeId::kJson: column.append_bytes("{\"n\":" + std::to_string(next()) + "}"); return;
       case TypeId::kBigDecimal: column.append_bytes(std::to_string(next()) + std::to_string(next()) + ".5"); return;
+    }
+  }
+
+  void append_decimal(Column& column) {
+    auto value = static_cast<int64_t>(next());
+    if (one_in(10)) {
+      column.append_decimal(Int128{value} * 10'000, static_cast<uint16_t>(below(9)));
+    } else {
+      column.append_fixed<Int128>(value);
     }
   }
 
@@ -161,6 +170,7 @@ inline bool same_events(const EventBatch& a, const EventBatch& b) {
       if (x[i].type() != y[i].type() || x[i].rows() != y[i].rows()) return false;
       for (size_t row = 0; row < x[i].rows(); ++row) {
         if (!x[i].same_cell(row, y[i], row)) return false;
+        if (x[i].is_value(row) && x[i].shown_scale(row) != y[i].shown_scale(row)) return false;
       }
     }
     return true;

@@ -69,6 +69,10 @@ std::string normalized_decimal(std::string_view text) {
   return negative ? "-" + digits : digits;
 }
 
+bool is_plain_number(std::string_view text) {
+  return text.find_first_not_of("+-.0123456789") == std::string_view::npos && !text.empty();
+}
+
 std::string read_escaped(ByteReader& reader) {
   std::string out;
   while (reader.ok()) {
@@ -100,7 +104,14 @@ struct KeyPart {
 void append_key_part(std::string& out, const Column& column, size_t row) {
   switch (column.state(row)) {
     case CellState::kNull: put_u8(out, kNull); return;
-    case CellState::kText: put_escaped(out, kHeldAsText, column.text(row)); return;
+    case CellState::kText:
+      if (column.type().id == TypeId::kDecimal && is_plain_number(column.text(row))) {
+        put_escaped(out, kHeldAsText,
+                    normalized_decimal(column.text(row)));  // 1e40 and 1e40 with a zero behind the point
+      } else {
+        put_escaped(out, kHeldAsText, column.text(row));
+      }
+      return;
     case CellState::kAbsent: CHECK(false, "a key column is absent"); return;
     case CellState::kValue: break;
   }

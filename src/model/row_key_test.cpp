@@ -32,6 +32,28 @@ std::string bytes_key(LogicalType type, std::string_view value) {
   return key;
 }
 
+TEST(RowKey, EqualNumbersAreOneKeyHoweverManyZerosTheyShow) {
+  LogicalType free{TypeId::kDecimal, 38, 18};
+  constexpr auto two = Int128{2'000'000'000'000'000'000};
+  Column shown(free);
+  shown.append_decimal(two, 0);
+  std::string key;
+  append_key_part(key, shown, 0);
+  EXPECT_EQ(hex(key), hex(fixed_key<Int128>(free, two)));
+
+  auto held = [&](std::string_view text) {
+    Column column(free);
+    column.append_text(text);
+    std::string part;
+    append_key_part(part, column, 0);
+    return part;
+  };
+  std::string huge = "1" + std::string(40, '0');
+  EXPECT_EQ(hex(held(huge)), hex(held(huge + ".00")));
+  EXPECT_NE(hex(held(huge)), hex(held(huge + "0")));
+  EXPECT_NE(hex(held("NaN")), hex(held("Infinity")));
+}
+
 // tests/formats/row-keys-1.txt: "hex  what": the examples of docs/formats/row-key.md.
 TEST(RowKey, StoredBytesAreWrittenTheSame) {
   Column null(LogicalType{TypeId::kInt32});

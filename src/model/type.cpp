@@ -139,6 +139,17 @@ std::string decimal_to_string(Int128 value, uint8_t scale) {
   return {begin, end};
 }
 
+std::string decimal_to_string(Int128 value, uint8_t scale, uint16_t shown_scale) {
+  std::string text = decimal_to_string(value, scale);
+  if (shown_scale > scale) {
+    if (scale == 0) text.push_back('.');
+    text.append(shown_scale - scale, '0');
+  }
+  for (int left_out = scale - shown_scale; left_out > 0 && text.back() == '0'; --left_out) text.pop_back();
+  if (text.back() == '.') text.pop_back();
+  return text;
+}
+
 std::optional<Int128> parse_decimal(std::string_view text, uint8_t precision, uint8_t scale) {
   size_t i = 0;
   bool negative = false;

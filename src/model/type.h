@@ -50,6 +50,8 @@ struct LogicalType {
 
 // Decimal text of value * 10^-scale, all digits of the scale: (-5, 2) → "-0.05".
 std::string decimal_to_string(Int128 value, uint8_t scale);
+// The same with `shown_scale` digits behind the point: (200, 2, 0) → "2", (200, 2, 3) → "2.000". Only zeros are left out.
+std::string decimal_to_string(Int128 value, uint8_t scale, uint16_t shown_scale);
 
 // Exact parse of "[-]digits[.digits]" into value * 10^-scale. nullopt where it has other characters, non-zero digits
 // beyond `scale`, or more than `precision` digits: never rounds.
@@ -66,7 +68,7 @@ struct CivilDate {
   unsigned day;
 };
 CivilDate civil_from_days(int64_t days);
-std::string date_to_string(int32_t days);             // "2024-02-29"; years before 1: "-0001-…" is year -1
+std::string date_to_string(int32_t days);  // "2024-02-29"; years before 1: "-0001-…" is year -1
 std::string timestamp_to_string(int64_t micros);  // "2024-02-29 23:59:59.000001"; six digits unless they are all zero
 
 }  // namespace tributary

@@ -17,7 +17,8 @@ TYPES = {
     "double": ("double precision", ["'NaN'", "'Infinity'", "'-Infinity'", "'-0'", "5e-324", "1.7976931348623157e308",
                                     "0.1", "0.30000000000000004"]),
     "free": ("numeric", ["'NaN'", "'Infinity'", "'-Infinity'", "0", "-0.000000000000000001", "1e-40", "1e40",
-                         "99999999999999999999.999999999999999999", f"{'9' * 90}.{'1' * 30}", "1.10"]),
+                         "99999999999999999999.999999999999999999", f"{'9' * 90}.{'1' * 30}", "1.10", "2", "2.50", "100", "0.000",
+                         "1.500000000000000000000"]),
     "price": ("numeric(12,2)", ["'NaN'", "-9999999999.99", "9999999999.99", "0.00", "1.5"]),
     "exact38": ("numeric(38,10)", ["'NaN'", f"{'9' * 28}.{'9' * 10}", f"-{'9' * 28}.{'9' * 10}"]),
     "exact76": ("numeric(76,38)", ["'NaN'", f"{'9' * 38}.{'9' * 38}", f"-{'9' * 38}.{'9' * 38}", "0.5"]),
@@ -133,6 +134,24 @@ def test_snapshot_insert_and_update_give_the_same_values(things, pipelines):
             assert not differing, (row, other)
             assert rows[row].get("_unrepresentable") == rows[other].get("_unrepresentable")
     pipeline.verify_clean()
+
+
+def test_events_show_numbers_with_the_digits_that_the_source_wrote(things, pipelines):
+    pipeline = pipelines({"types": things}, domains=DOMAINS).start_and_wait()
+    for row in range(ROWS):
+        insert(things, STREAMED + row, row)
+        update(things, UPDATED + row, row)
+    things.execute(f"UPDATE things SET free = 7.000 WHERE id = {STREAMED}")
+    pipeline.wait_queryable()
+    names = ("free", "price", "exact38", "exact76", "exact100", "hundreds", "fraction")
+    texts = ", ".join(f"{name}::text" for name in names)
+    wanted = {number: values for number, *values in things.rows(f"SELECT id, {texts} FROM things")}
+    for store in ("log", "raw"):
+        rows = [event["value"]["after"] for event in pipeline.events("thing.*", store=store)]
+        newest = {row["id"]: row for row in rows if row}
+        assert len(newest) == 3 * ROWS
+        for number, values in wanted.items():
+            assert [newest[number][name] for name in names] == values, (store, number)
 
 
 def test_no_value_turns_into_null_without_a_word(things, pipelines):

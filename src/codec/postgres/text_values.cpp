@@ -78,10 +78,16 @@ std::optional<int64_t> parse_short_decimal(std::string_view text, int precision,
   return negative ? -value : value;
 }
 
+// The digits behind the point of a number that was parsed; PostgreSQL writes at most 16383.
+uint16_t digits_behind_point(std::string_view text) {
+  size_t point = text.find('.');
+  return static_cast<uint16_t>(point == std::string_view::npos ? 0 : text.size() - point - 1);
+}
+
 bool append_decimal(Column& column, std::string_view text) {
   LogicalType type = column.type();
   if (auto value = parse_short_decimal(text, type.precision, type.scale)) {
-    column.append_fixed<Int128>(*value);
+    column.append_decimal(*value, digits_behind_point(text));
     return true;
   }
   std::string plain;
@@ -92,8 +98,8 @@ bool append_decimal(Column& column, std::string_view text) {
     text = plain;
   }
   std::optional<Int128> value = parse_decimal(text, type.precision, type.scale);
-  if (!value) return false;
-  column.append_fixed(*value);
+  if (!value || text.size() > UINT16_MAX) return false;
+  column.append_decimal(*value, digits_behind_point(text));
   return true;
 }
 
