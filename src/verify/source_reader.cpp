@@ -106,8 +106,22 @@ Result<std::unique_ptr<SourceReader>> SourceReader::connect(const std::string& u
     return Error{ErrorCode::kUnavailable,
                  "could not connect to the source: " + trimmed(PQerrorMessage(reader->connection_))};
   }
-  ASSIGN_OR_RETURN([[maybe_unused]] auto none, reader->query(session_settings));
+  RETURN_IF_ERROR(reader->set_up());
   return reader;
+}
+
+Status SourceReader::set_up() {
+  ASSIGN_OR_RETURN([[maybe_unused]] auto none, query(session_settings));
+  const char* encoding = PQparameterStatus(connection_, "server_encoding");
+  std::string name = encoding == nullptr ? "" : encoding;
+  if (name == "SQL_ASCII") {  // bytes of any encoding, which the server cannot convert
+    ASSIGN_OR_RETURN([[maybe_unused]] auto any, query("SET client_encoding = 'SQL_ASCII'"));
+  }
+  characters_ = SourceCharacters::find(name, [&](const std::string& hex) {
+    auto answer = query(fmt::format("SELECT convert('\\x{}'::bytea, {}, 'UTF8')", hex, literal(name)));
+    return answer.ok() ? answer->at(0).at(0) : std::string();
+  });
+  return {};
 }
 
 SourceReader::~SourceReader() { PQfinish(connection_); }
@@ -173,14 +187,17 @@ Status SourceReader::end_snapshot() {
 }
 
 Status SourceReader::copy(const std::string& select, size_t columns, const TabSeparatedReader::Visit& visit) {
-  ResultOwner answer(PQexec(connection_, ("COPY (" + select + ") TO STDOUT").c_str()));
+  std::string copy = "COPY (" + select + ") TO STDOUT";
+  if (characters_.converts()) copy += " (ENCODING 'SQL_ASCII')";  // its bytes as they are
+  ResultOwner answer(PQexec(connection_, copy.c_str()));
   if (PQresultStatus(answer.result) != PGRES_COPY_OUT) return connection_error("the source's table cannot be read");
   TabSeparatedReader rows(columns, visit);
   char* line = nullptr;
   int size = 0;
   Status status;
   while ((size = PQgetCopyData(connection_, &line, 0)) > 0) {
-    status = rows.feed({line, static_cast<size_t>(size)});
+    std::string_view text(line, static_cast<size_t>(size));
+    status = characters_.converts() ? rows.feed(characters_.to_utf8(text)) : rows.feed(text);
     PQfreemem(line);
     if (!status.ok()) break;
   }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "verify/source_characters.h"
 #include "verify/tab_separated.h"
 #include "verify/value_types.h"
 
@@ -49,7 +50,10 @@ class SourceReader {
   Result<std::vector<std::vector<std::string>>> query(const std::string& sql);
   Error connection_error(std::string_view what) const;
 
+  Status set_up();
+
   pg_conn* connection_;
+  SourceCharacters characters_;
 };
 
 }  // namespace tributary

@@ -13,6 +13,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "capture/postgres/client_context.h"
+#include "capture/postgres/server_encoding.h"
 #include "codec/postgres/copy_text.h"
 
 namespace tributary {
@@ -221,6 +222,7 @@ asio::awaitable<Trouble> read_batch(Bulk& bulk, Reader& reader, Batch batch) {
 asio::awaitable<Status> prepare_reader(Bulk& bulk, Reader& reader) {
   Status connected = co_await reader.connection.connect(false, connect_limit);
   if (connected.ok()) connected = co_await reader.connection.execute("SET work_mem = '64MB'");
+  if (connected.ok()) connected = co_await take_server_bytes(reader.connection, bulk.context.server_text);
   if (!connected.ok()) co_return connected;
   Result<PgRows> copied = co_await reader.connection.query(fmt::format(
       "SELECT slot_name FROM pg_copy_logical_replication_slot({}, 'tributary_bulk_' || pg_backend_pid(), true)",

@@ -14,11 +14,13 @@ Error out_of_order(std::string_view what) {
 
 }  // namespace
 
-ChangeAssembler::ChangeAssembler(ClientId client, Start start, TransactionSpill& spill, Visibility& visibility)
+ChangeAssembler::ChangeAssembler(ClientId client, Start start, TransactionSpill& spill, Visibility& visibility,
+                                 const ServerText& text)
     : epoch_(start.epoch),
       spill_(spill),
       visibility_(visibility),
-      facts_(std::move(client)),
+      text_(text),
+      facts_(std::move(client), text),
       covered_(start.appended),
       covered_commit_micros_(start.appended_commit_micros),
       delivered_lsn_(start.delivered_lsn) {
@@ -127,6 +129,9 @@ void ChangeAssembler::learn_table() {
   // Told again means that something about it may have changed: it is looked up afresh.
   Table& table = tables_[message_.table.oid];
   table.relation = message_.table;
+  text_.make_utf8(table.relation.schema);
+  text_.make_utf8(table.relation.name);
+  for (PgRelationColumn& column : table.relation.columns) text_.make_utf8(column.name);
   table.resolved = false;
 }
 

@@ -35,7 +35,9 @@ class ChangeAssembler {
     uint64_t delivered_lsn = 0;
     uint64_t slot_lsn = 0;  // the server sends what commits from here on
   };
-  ChangeAssembler(ClientId client, Start start, TransactionSpill& spill, Visibility& visibility);
+  // All but `client` and `start` outlive this.
+  ChangeAssembler(ClientId client, Start start, TransactionSpill& spill, Visibility& visibility,
+                  const ServerText& text);
 
   // One message; `lsn` is its place in the log. `bytes` need to live only during the call. After an error nothing of
   // the message was taken, and the connection must be given up.
@@ -95,6 +97,7 @@ class ChangeAssembler {
   uint32_t epoch_;
   TransactionSpill& spill_;
   Visibility& visibility_;
+  const ServerText& text_;
   RowFacts facts_;
   PgMessage message_;  // reused
   std::unordered_map<uint32_t, Table> tables_;

@@ -18,7 +18,7 @@ constexpr int rows_a_turn = 2'000;
 
 asio::awaitable<Status> take_rows(TableConnection& reader, const TableTarget& target, int64_t micros,
                                   const ChunkQuery& query, Chunk& chunk) {
-  RowFacts facts(reader.context.config.client);
+  RowFacts facts(reader.context.config.client, reader.context.server_text);
   int turn = 0;
   while (true) {
     std::optional<std::string_view> line = reader.connection.next_message();
@@ -33,7 +33,7 @@ asio::awaitable<Status> take_rows(TableConnection& reader, const TableTarget& ta
     // The position is known only afterwards, from the transactions delivered meanwhile: it is filled in then.
     Status added = facts.add_snapshot(target, {Position{}, micros, 0}, reader.cells);
     if (!added.ok()) co_return added;
-    if (query.want_keys) chunk.keys.push_back(row_key_of(*target.schema, reader.cells));
+    if (query.want_keys) chunk.keys.push_back(row_key_of(*target.schema, reader.cells, reader.context.server_text));
     ++chunk.rows;
     chunk.bytes += line->size();
     if (facts.facts() >= batch_rows) chunk.batches.push_back(std::move(facts.take()[0]));
@@ -55,11 +55,12 @@ asio::awaitable<Result<Chunk>> read_chunk(TableConnection& reader, TableTarget t
       query.relation == 0
           ? "0"
           : fmt::format("coalesce(pg_relation_size({}::oid), 0) / current_setting('block_size')::int", query.relation);
+  const char* encoding = context.server_text.converts() ? " (ENCODING 'SQL_ASCII')" : "";  // its bytes as they are
   Status started = co_await reader.connection.start_copy(
       fmt::format("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
                   "SELECT pg_current_snapshot(), (extract(epoch FROM now()) * 1000000)::bigint, {}; "
-                  "COPY ({}) TO STDOUT; SELECT coalesce(pg_relation_filenode({}::oid), 0); COMMIT",
-                  relation, query.copy, query.relation),
+                  "COPY ({}) TO STDOUT{}; SELECT coalesce(pg_relation_filenode({}::oid), 0); COMMIT",
+                  relation, query.copy, encoding, query.relation),
       before, read_limit);
   Status read = started;
   Chunk chunk;

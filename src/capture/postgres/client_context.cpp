@@ -103,7 +103,7 @@ std::unique_ptr<ChangeAssembler> ClientContext::make_assembler(uint64_t slot_lsn
                                .appended_commit_micros = state.appended_commit_micros,
                                .delivered_lsn = delivered_lsn,
                                .slot_lsn = slot_lsn};
-  return std::make_unique<ChangeAssembler>(config.client, start, *spill, visibility);
+  return std::make_unique<ChangeAssembler>(config.client, start, *spill, visibility, server_text);
 }
 
 void ClientContext::flush() {

@@ -15,6 +15,7 @@
 #include "capture/postgres/source_state.h"
 #include "capture/postgres/table_catalog.h"
 #include "capture/postgres/visibility.h"
+#include "codec/postgres/server_text.h"
 
 namespace tributary {
 
@@ -100,6 +101,7 @@ struct ClientContext : std::enable_shared_from_this<ClientContext> {
   // Of the session.
   std::unique_ptr<PgConnection> control;
   AsyncLock control_lock;
+  ServerText server_text;
   bool reset_wanted = false;
   StreamState state;  // as of the newest append that was queued
   std::map<std::string, CatalogTable> tables;    // captured, as the catalog had them last

@@ -204,12 +204,16 @@ asio::awaitable<Status> PgConnection::connect(bool replication, std::chrono::mil
   PQsetNoticeProcessor(connection_, [](void*, const char*) {}, nullptr);
   // synchronous_commit: our own marks in the log must not wait for a standby (see snapshot.h).
   // A database in SQL_ASCII holds bytes of any encoding. Asked for UTF-8 it would refuse a whole reading for one value.
-  const char* encoding = PQparameterStatus(connection_, "server_encoding");
-  bool any_bytes = encoding != nullptr && std::string_view(encoding) == "SQL_ASCII";
+  bool any_bytes = server_encoding() == "SQL_ASCII";
   co_return co_await execute(
       std::string(postgres_text_settings) + (any_bytes ? "; SET client_encoding = 'SQL_ASCII'" : "") +
       "; SET synchronous_commit = local; SET statement_timeout = 0; SET lock_timeout = 0; "
       "SET idle_in_transaction_session_timeout = 0; SET search_path = pg_catalog; SET row_security = off");
+}
+
+std::string PgConnection::server_encoding() const {
+  const char* encoding = PQparameterStatus(connection_, "server_encoding");
+  return encoding == nullptr ? "" : encoding;
 }
 
 asio::awaitable<Status> PgConnection::flush(Clock::time_point deadline) {

@@ -105,6 +105,7 @@ class PgConnection {
 
   // The SQLSTATE of the newest error, five characters, or empty where the server did not say.
   const std::string& sqlstate() const { return sqlstate_; }
+  std::string server_encoding() const;  // "UTF8"
   int server_version() const { return PQserverVersion(connection_); }
 
  private:

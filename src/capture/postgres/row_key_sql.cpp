@@ -67,9 +67,15 @@ std::optional<std::string> read_part(ByteReader& reader, bool& null) {
   }
 }
 
+// A byte without a character cannot be sent as text.
+std::string text_sql(const std::string& value, const ServerText& text) {
+  std::optional<std::string> bytes = text.bytes_without_characters(value);
+  return bytes ? fmt::format("convert_from('\\x{}', 'SQL_ASCII')", hex(*bytes)) : quote_pg_literal(value);
+}
+
 }  // namespace
 
-std::optional<std::string> row_key_condition(const CatalogTable& table, std::string_view key) {
+std::optional<std::string> row_key_condition(const CatalogTable& table, std::string_view key, const ServerText& text) {
   ByteReader reader(key);
   std::string condition;
   for (const std::string& name : table.key) {
@@ -81,7 +87,7 @@ std::optional<std::string> row_key_condition(const CatalogTable& table, std::str
     std::optional<std::string> value = read_part(reader, null);
     if (!value || !reader.ok() || column == nullptr) return std::nullopt;
     condition += fmt::format("{}{} {}", condition.empty() ? "(" : " AND ", quote_pg_identifier(name),
-                             null ? "IS NULL" : fmt::format("= {}::{}", quote_pg_literal(*value), column->type.name));
+                             null ? "IS NULL" : fmt::format("= {}::{}", text_sql(*value, text), column->type.name));
   }
   if (!reader.at_end() || condition.empty()) return std::nullopt;
   return condition + ")";

@@ -3,6 +3,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "capture/postgres/client_context.h"
+#include "capture/postgres/server_encoding.h"
 
 namespace tributary {
 namespace {
@@ -300,6 +301,9 @@ asio::awaitable<Trouble> prepare_source(ClientContext& context) {
   context.control = std::make_unique<PgConnection>(context.executor, *context.settings);
   Status connected = co_await context.control->connect(false, connect_limit);
   if (!connected.ok()) co_return failed(context, connected.error(), *context.control);
+  Result<ServerText> text = co_await find_server_text(*context.control);
+  if (!text.ok()) co_return failed(context, text.error(), *context.control);
+  context.server_text = std::move(*text);
   bool known = false;
   Identity identity;
   Slot slot;

@@ -5,7 +5,7 @@
 namespace tributary {
 namespace {
 
-constexpr uint8_t format_version = 1;
+constexpr uint8_t format_version = 2;
 constexpr uint64_t entries_max = 1 << 20;  // partitions or columns: more is corruption
 
 Error corrupt(std::string_view what) {
@@ -35,9 +35,12 @@ std::string StreamState::encode() const {
   return out;
 }
 
-Result<StreamState> StreamState::decode(std::string_view bytes) {
+namespace {
+
+// Version 1 was written without the commit's time and, later, with it: its length tells.
+Result<StreamState> decode_stream(std::string_view bytes, bool with_commit_time) {
   ByteReader reader(bytes);
-  if (reader.u8() != format_version) return corrupt("stream state");
+  reader.u8();
   StreamState state;
   state.epoch = reader.u32();
   state.system_identifier = reader.string();
@@ -45,9 +48,19 @@ Result<StreamState> StreamState::decode(std::string_view bytes) {
   state.slot = reader.string();
   state.publication_ours = reader.u8() != 0;
   state.appended = read_position(reader);
-  state.appended_commit_micros = static_cast<int64_t>(reader.u64());
+  if (with_commit_time) state.appended_commit_micros = static_cast<int64_t>(reader.u64());
   state.confirmed_lsn = reader.u64();
   if (!reader.ok() || !reader.at_end()) return corrupt("stream state");
+  return state;
+}
+
+}  // namespace
+
+Result<StreamState> StreamState::decode(std::string_view bytes) {
+  uint8_t version = bytes.empty() ? 0 : static_cast<uint8_t>(bytes[0]);
+  if (version == 0 || version > format_version) return corrupt("stream state");
+  Result<StreamState> state = decode_stream(bytes, true);
+  if (!state.ok() && version == 1) state = decode_stream(bytes, false);
   return state;
 }
 
@@ -65,6 +78,8 @@ std::string SnapshotState::encode() const {
     put_string(out, column.name);
     put_u32(out, column.type);
     put_u32(out, static_cast<uint32_t>(column.type_modifier));
+    put_u32(out, column.version);
+    put_string(out, column.enum_labels);
   }
   put_varint(out, key.size());
   for (const std::string& name : key) put_string(out, name);
@@ -80,14 +95,17 @@ std::string SnapshotState::encode() const {
   return out;
 }
 
-Result<SnapshotState> SnapshotState::decode(std::string_view bytes) {
+namespace {
+
+// Version 1 was written without the publication mark and, later, with it: its length tells.
+Result<SnapshotState> decode_snapshot(std::string_view bytes, bool with_mark) {
   ByteReader reader(bytes);
-  if (reader.u8() != format_version) return corrupt("snapshot state");
+  uint8_t version = reader.u8();
   SnapshotState state;
   state.epoch = reader.u32();
   state.done = reader.u8() != 0;
   state.table_oid = reader.u32();
-  state.publication_mark = reader.u64();
+  if (with_mark) state.publication_mark = reader.u64();
   state.first = read_position(reader);
   uint64_t columns = reader.varint();
   for (uint64_t i = 0; i < columns && reader.ok() && i < entries_max; ++i) {
@@ -96,6 +114,10 @@ Result<SnapshotState> SnapshotState::decode(std::string_view bytes) {
     column.name = reader.string();
     column.type = reader.u32();
     column.type_modifier = static_cast<int32_t>(reader.u32());
+    if (version >= 2) {
+      column.version = reader.u32();
+      column.enum_labels = reader.string();
+    }
     state.columns.push_back(std::move(column));
   }
   uint64_t keys = reader.varint();
@@ -110,6 +132,16 @@ Result<SnapshotState> SnapshotState::decode(std::string_view bytes) {
   state.end_block = reader.varint();
   state.rows = reader.varint();
   if (!reader.ok() || !reader.at_end()) return corrupt("snapshot state");
+  return state;
+}
+
+}  // namespace
+
+Result<SnapshotState> SnapshotState::decode(std::string_view bytes) {
+  uint8_t version = bytes.empty() ? 0 : static_cast<uint8_t>(bytes[0]);
+  if (version == 0 || version > format_version) return corrupt("snapshot state");
+  Result<SnapshotState> state = decode_snapshot(bytes, true);
+  if (!state.ok() && version == 1) state = decode_snapshot(bytes, false);
   return state;
 }
 

@@ -43,6 +43,9 @@ struct SnapshotColumn {
   std::string name;
   uint32_t type = 0;
   int32_t type_modifier = -1;
+  // xmin of its row in pg_attribute: an ALTER COLUMN that rewrites the values makes a new one. 0: not known.
+  uint32_t version = 0;
+  std::string enum_labels;  // of an enum, quoted, in the order in which they were made: "'sad','ok'"
   friend bool operator==(const SnapshotColumn&, const SnapshotColumn&) = default;
 };
 

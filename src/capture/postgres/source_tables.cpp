@@ -99,7 +99,9 @@ asio::awaitable<Result<std::string>> check_table(ClientContext& context, const s
       snapshot != context.snapshots.end() && snapshot->second.epoch == context.state.epoch && snapshot->second.done;
   // Partitions come, go and are truncated alone without an event on their table.
   bool same_partitions = table.kind != 'p' || (complete && snapshot->second.relations == relations);
-  if (!complete || !same_partitions || !reread_reason(snapshot->second, table).empty()) {
+  bool changed = complete && (!reread_reason(snapshot->second, table).empty() ||
+                              !rewrite_reason(snapshot->second, table, relations).empty());
+  if (!complete || !same_partitions || changed) {
     if (complete) snapshot->second.done = false;
     context.tables_to_read.insert(plain);
   }

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "capture/postgres/client_context.h"
+#include "capture/postgres/server_encoding.h"
 
 namespace tributary {
 namespace {
@@ -181,6 +182,7 @@ asio::awaitable<Trouble> stream_changes(ClientContext& context) {
     return trouble_of(error, stream.connection.sqlstate(), context.config.client.value);
   };
   Status connected = co_await stream.connection.connect(true, connect_limit);
+  if (connected.ok()) connected = co_await take_server_bytes(stream.connection, context.server_text);
   if (!connected.ok()) co_return failed(connected.error());
   context.spill = std::make_unique<TransactionSpill>(
       context.options.temp_directory, "spill-" + context.config.client.value, context.options.spill_memory_bytes_max);

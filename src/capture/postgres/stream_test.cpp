@@ -51,6 +51,103 @@ TEST_F(StreamTest, ADatabaseOfAnyBytesIsReadAsItIs) {
   expect_same("public.notes");
 }
 
+// 0x81 has no character in WIN1252, and the server converts no text that has it. Every way of reading says the same.
+TEST_F(StreamTest, AByteWithoutACharacterHasAPlaceOfItsOwn) {
+  database = TestPostgres::shared().make_database("ENCODING 'WIN1252' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'");
+  sql = std::make_unique<TestConnection>(TestPostgres::shared().url(database));
+  sql->run("SET client_encoding = 'UTF8'");
+  sql->run("CREATE TABLE \"bücher\" (id text PRIMARY KEY, \"größe\" text, long text)");
+  const char* rows =
+      "(convert_from('\\x81', 'SQL_ASCII') || '{0}', 'plain', NULL), ('{0}€', 'é' || convert_from('\\x8d', "
+      "'SQL_ASCII'), "
+      "repeat(convert_from('\\x80819d', 'SQL_ASCII'), 3000))";
+  auto insert = [&](std::string_view id) {
+    sql->run("INSERT INTO \"bücher\" VALUES " + fmt::format(fmt::runtime(rows), id));
+  };
+  insert("snapshot");
+  for (bool bulk : {false, true}) {
+    PostgresCaptureOptions options;
+    options.bulk = bulk;
+    options.bulk_backlog_bytes = 1;
+    start({"public.bücher"}, options);
+    catch_up();
+    stop();
+    insert(bulk ? "streamed" : "peeked");
+  }
+  start({"public.bücher"});
+  catch_up();
+  EXPECT_EQ(status().mode, SourceMode::kStreaming);
+  MergedTable table = merged("public.bücher");
+  ASSERT_EQ(table.size(), 6U);
+  std::set<std::string> ids;
+  for (const auto& [key, row] : table) {
+    const std::string& id = row.at("id");
+    ids.insert(id);
+    if (row.at("größe") == "plain") continue;
+    EXPECT_EQ(row.at("größe"), "é\uF78D") << id;
+    EXPECT_EQ(row.at("long").substr(0, 9), "€\uF781\uF79D") << id;
+  }
+  EXPECT_TRUE(ids.contains("\uF781peeked") && ids.contains("\uF781streamed") && ids.contains("\uF781snapshot"));
+  // A row that is wanted again is found by its key.
+  std::string key =
+      "\x0B\uF781"
+      "peeked" +
+      std::string(2, '\0');
+  size_t before = log.batches["acme"].size();
+  source->read_again(ClientId("acme"), "public.bücher", {key});
+  EXPECT_TRUE(wait_for([&] {
+    std::lock_guard lock(log.mutex);
+    for (size_t i = before; i < log.batches["acme"].size(); ++i) {
+      const EventBatch& batch = log.batches["acme"][i];
+      if (batch.rows() > 0 && batch.ops[0] == Op::kSnapshot && batch.row_key(0) == key) return true;
+    }
+    return false;
+  }));
+}
+
+// Changes of values that are in no event: seen in the catalog, and the table is read again.
+TEST_F(StreamTest, RewrittenAndRenamedValuesAreReadAgain) {
+  sql->run("CREATE TYPE mood AS ENUM ('sad', 'ok')");
+  sql->run("CREATE TABLE things (id int, v int, mood mood, moods mood[], PRIMARY KEY (id, mood))");
+  sql->run("INSERT INTO things SELECT i, i, 'sad', '{sad,ok}' FROM generate_series(1, 100) i");
+  start({"public.things"});
+  catch_up();
+  expect_same("public.things");
+  auto snapshot_rows = [&] {
+    std::lock_guard lock(log.mutex);
+    size_t rows = 0;
+    for (const EventBatch& batch : log.batches["acme"]) {
+      rows += static_cast<size_t>(std::ranges::count(batch.ops, Op::kSnapshot));
+    }
+    return rows;
+  };
+  EXPECT_EQ(snapshot_rows(), 100U);
+  // These move or look at every row, and change none.
+  sql->run("VACUUM FULL things");
+  sql->run("CLUSTER things USING things_pkey");
+  sql->run("ALTER TYPE mood ADD VALUE 'fine' BEFORE 'ok'");
+  sql->run("ALTER TYPE mood ADD VALUE 'it''s'");
+  catch_up();
+  expect_same("public.things");
+  EXPECT_EQ(snapshot_rows(), 100U);
+
+  sql->run("ALTER TABLE things ALTER COLUMN v TYPE int USING v * 2");
+  catch_up();
+  expect_same("public.things");
+  EXPECT_EQ(snapshot_rows(), 200U);
+
+  sql->run("ALTER TYPE mood RENAME VALUE 'sad' TO 'glum'");
+  sql->run("UPDATE things SET v = 0 WHERE id = 1; DELETE FROM things WHERE id = 2");
+  catch_up();
+  expect_same("public.things");
+
+  stop();
+  sql->run("ALTER TABLE things ALTER COLUMN v TYPE int USING v + 1; ALTER TYPE mood RENAME VALUE 'ok' TO 'okay'");
+  start({"public.things"});
+  catch_up();
+  expect_same("public.things");
+}
+
 // Positions of a client's changes, each as often as it is in the log.
 std::multiset<std::string> change_positions(MemoryLog& log, const std::string& client) {
   std::lock_guard lock(log.mutex);

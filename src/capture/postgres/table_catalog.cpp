@@ -26,7 +26,9 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident,
        format_type(a.atttypid, a.atttypmod), base.type, base.modifier,
        (SELECT k.n FROM unnest(x.indkey) WITH ORDINALITY k(number, n)
         WHERE k.number = a.attnum AND k.n <= x.indnkeyatts),
-       row_security_active(c.oid)
+       row_security_active(c.oid), a.xmin,
+       (SELECT string_agg(quote_literal(e.enumlabel), ',' ORDER BY e.oid) FROM pg_enum e
+        WHERE e.enumtypid IN (base.type, (SELECT t.typelem FROM pg_type t WHERE t.oid = base.type)))
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (SELECT i.* FROM pg_index i
@@ -54,8 +56,9 @@ std::optional<CatalogTable> table_of(const PgRows& rows) {
   for (int row = 0; row < rows.rows(); ++row) {
     if (rows.null(row, 8)) continue;  // a table without columns
     CatalogColumn column;
-    column.column = {static_cast<int16_t>(rows.number(row, 8)), rows.text(row, 9),
-                     static_cast<uint32_t>(rows.number(row, 10)), std::stoi(rows.text(row, 11))};
+    column.column = {static_cast<int16_t>(rows.number(row, 8)),   rows.text(row, 9),
+                     static_cast<uint32_t>(rows.number(row, 10)), std::stoi(rows.text(row, 11)),
+                     static_cast<uint32_t>(rows.number(row, 18)), rows.text(row, 19)};
     column.may_be_absent = rows.is_true(row, 12);
     column.type = {static_cast<uint32_t>(rows.number(row, 14)), std::stoi(rows.text(row, 15)), rows.text(row, 13)};
     if (!rows.null(row, 16)) key[rows.number(row, 16)] = column.column.name;
@@ -106,6 +109,11 @@ const CatalogColumn* find_column(const CatalogTable* table, const PgRelationColu
     }
   }
   return nullptr;
+}
+
+// Labels are only ever added behind those that there are, or renamed.
+bool labels_renamed(const std::string& read, const std::string& now) {
+  return !now.starts_with(read) || (!read.empty() && now.size() > read.size() && now[read.size()] != ',');
 }
 
 }  // namespace
@@ -260,8 +268,28 @@ std::string reread_reason(const SnapshotState& snapshot, const CatalogTable& now
                        (read.type == varchar_oid || read.type_modifier == column.column.type_modifier);
       return read.number == column.column.number && read.name == column.column.name && same_type;
     };
+    auto renamed = [&](const SnapshotColumn& read) {
+      return read.name == column.column.name && labels_renamed(read.enum_labels, column.column.enum_labels);
+    };
     if (std::none_of(snapshot.columns.begin(), snapshot.columns.end(), same)) {
       return fmt::format("its column {} appeared or changed", column.column.name);
+    }
+    if (std::any_of(snapshot.columns.begin(), snapshot.columns.end(), renamed)) {
+      return fmt::format("a value of its column {} was renamed", column.column.name);
+    }
+  }
+  return {};
+}
+
+std::string rewrite_reason(const SnapshotState& snapshot, const CatalogTable& now,
+                           const std::vector<SnapshotRelation>& relations) {
+  if (snapshot.relations == relations) return {};
+  for (const CatalogColumn& column : now.columns) {
+    auto altered = [&](const SnapshotColumn& read) {
+      return read.name == column.column.name && read.version != 0 && read.version != column.column.version;
+    };
+    if (std::any_of(snapshot.columns.begin(), snapshot.columns.end(), altered)) {
+      return fmt::format("its column {} was altered, and the table rewritten", column.column.name);
     }
   }
   return {};

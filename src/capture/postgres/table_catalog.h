@@ -75,5 +75,9 @@ std::vector<TypeKey> unknown_types(const PgRelation& relation, const CatalogTabl
 // Whether a table that was read as `snapshot` says must be read again, since values of `now` were in no event; the
 // reason, or empty.
 std::string reread_reason(const SnapshotState& snapshot, const CatalogTable& now);
+// The same of ALTER TABLE … ALTER COLUMN … TYPE with the type that it had (USING …): it gives the table a new file and the
+// column's row in the catalog a new version. VACUUM FULL and CLUSTER do only the first, and change no value.
+std::string rewrite_reason(const SnapshotState& snapshot, const CatalogTable& now,
+                           const std::vector<SnapshotRelation>& relations);
 
 }  // namespace tributary

@@ -260,7 +260,7 @@ asio::awaitable<Trouble> read_rows(TableConnection& reader, std::string name, st
   std::string conditions;
   std::set<std::string> missing;
   for (const std::string& key : keys) {
-    std::optional<std::string> condition = row_key_condition(run.table, key);
+    std::optional<std::string> condition = row_key_condition(run.table, key, context.server_text);
     if (!condition) continue;
     conditions += (conditions.empty() ? "" : " OR ") + *condition;
     missing.insert(key);

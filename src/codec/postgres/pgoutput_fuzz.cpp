@@ -16,7 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }();
   std::string_view bytes(reinterpret_cast<const char*>(data), size);
   PgMessage message;
-  RowFacts facts(ClientId("acme"));
+  ServerText text;
+  RowFacts facts(ClientId("acme"), text);
   if (decode_pgoutput(bytes, size % 2 == 0, message).ok()) {
     if (message.kind == PgMessageKind::kInsert) (void)facts.add_insert(target, {}, message.new_cells);
     if (message.kind == PgMessageKind::kUpdate) {

@@ -151,7 +151,8 @@ SchemaPtr orders_schema() {
 }
 
 TEST(RowFacts, AKeyChangeIsADeleteAndACreateThatNameEachOther) {
-  RowFacts facts(ClientId("acme"));
+  ServerText text;
+  RowFacts facts(ClientId("acme"), text);
   TableTarget target{orders_schema(), "orders"};
   std::string bytes = with_oid('U', 7, "K" + tuple({"1", nullptr}) + "N" + tuple({"2", "~"}));
   PgMessage message;
@@ -173,7 +174,8 @@ TEST(RowFacts, AKeyChangeIsADeleteAndACreateThatNameEachOther) {
 }
 
 TEST(RowFacts, UnderFullTheOldRowFillsWhatTheNewOneLeavesOut) {
-  RowFacts facts(ClientId("acme"));
+  ServerText text;
+  RowFacts facts(ClientId("acme"), text);
   TableTarget target{orders_schema(), "orders"};
   std::string bytes = with_oid('U', 7, "O" + tuple({"1", "long"}) + "N" + tuple({"1", "~"}));
   PgMessage message;
@@ -187,7 +189,8 @@ TEST(RowFacts, UnderFullTheOldRowFillsWhatTheNewOneLeavesOut) {
 }
 
 TEST(RowFacts, RowsWithoutTheirKeyAreRefused) {
-  RowFacts facts(ClientId("acme"));
+  ServerText text;
+  RowFacts facts(ClientId("acme"), text);
   TableTarget target{orders_schema(), "orders"};
   std::vector<PgCell> row = {{PgCell::Kind::kUnchanged, {}}, {PgCell::Kind::kNull, {}}};
   EXPECT_FALSE(facts.add_update(target, {}, 0, {}, row).ok());
@@ -238,7 +241,8 @@ TEST(Pgoutput, GarbageIsRefusedOrReadAndNeverCrashes) {
   std::mt19937_64 random(seed);
   std::vector<std::string> samples = sample_messages();
   PgMessage message;
-  RowFacts facts(ClientId("acme"));
+  ServerText text;
+  RowFacts facts(ClientId("acme"), text);
   TableTarget target{orders_schema(), "orders"};
   for (int round = 0; round < 200'000; ++round) {
     std::string bytes = samples[random() % samples.size()];

@@ -8,9 +8,9 @@ namespace {
 
 using Cells = std::vector<PgCell>;
 
-void append_cell(Column& column, const PgCell& cell) {
+void append_to(Column& column, const PgCell& cell, const ServerText& text, std::string& scratch) {
   switch (cell.kind) {
-    case PgCell::Kind::kText: append_postgres_text(column, cell.text); return;
+    case PgCell::Kind::kText: append_postgres_text(column, text.to_utf8(cell.text, scratch)); return;
     case PgCell::Kind::kNull: column.append_null(); return;
     case PgCell::Kind::kUnchanged: column.append_absent(); return;
   }
@@ -39,15 +39,18 @@ Status check_row(const TableSchema& schema, const Cells& row) {
 
 }  // namespace
 
-std::string row_key_of(const TableSchema& schema, const Cells& row) {
+std::string row_key_of(const TableSchema& schema, const Cells& row, const ServerText& text) {
   std::string key;
+  std::string scratch;
   for (uint32_t index : schema.key_columns) {
     Column column(schema.columns[index].type);
-    append_cell(column, row[index]);
+    append_to(column, row[index], text, scratch);
     append_key_part(key, column, 0);
   }
   return key;
 }
+
+void RowFacts::append_cell(Column& column, const PgCell& cell) { append_to(column, cell, text_, scratch_); }
 
 EventBatch& RowFacts::batch_of(const TableTarget& target) {
   if (last_ < batches_.size() && batches_[last_].schema == target.schema) return batches_[last_];
@@ -125,8 +128,8 @@ Status RowFacts::add_update(const TableTarget& target, const FactOrigin& origin,
   RETURN_IF_ERROR(check_row(schema, merged_));
   EventBatch& batch = batch_of(target);
   if (!same_key_text(schema, old_row, merged_)) {
-    std::string old_key = row_key_of(schema, old_row);
-    std::string new_key = row_key_of(schema, merged_);
+    std::string old_key = row_key_of(schema, old_row, text_);
+    std::string new_key = row_key_of(schema, merged_, text_);
     if (old_key != new_key) {
       append_old(batch, origin, old_image, old_row);
       batch.moved.push_back({static_cast<uint32_t>(batch.rows() - 1), new_key});

@@ -14,6 +14,7 @@
 
 #include "base/result.h"
 #include "codec/postgres/pgoutput.h"
+#include "codec/postgres/server_text.h"
 #include "model/event_batch.h"
 
 namespace tributary {
@@ -34,7 +35,8 @@ class RowFacts {
  public:
   using Cells = std::vector<PgCell>;
 
-  explicit RowFacts(ClientId client) : client_(std::move(client)) {}
+  // `text` says what cells' bytes are, and outlives this.
+  RowFacts(ClientId client, const ServerText& text) : client_(std::move(client)), text_(text) {}
 
   Status add_insert(const TableTarget& target, const FactOrigin& origin, const Cells& row) {
     return add_row(target, origin, Op::kCreate, row);
@@ -57,12 +59,15 @@ class RowFacts {
   std::vector<EventBatch> take();
 
  private:
+  void append_cell(Column& column, const PgCell& cell);
   EventBatch& batch_of(const TableTarget& target);
   Status add_row(const TableTarget& target, const FactOrigin& origin, Op op, const Cells& row);
   void append(EventBatch& batch, const FactOrigin& origin, Op op, const Cells& row, const Cells* before);
   void append_old(EventBatch& batch, const FactOrigin& origin, char old_image, const Cells& old_row);
 
   ClientId client_;
+  const ServerText& text_;
+  std::string scratch_;
   std::vector<EventBatch> batches_;
   size_t last_ = 0;  // the batch that took the newest fact: nearly always the next one's too
   size_t facts_ = 0;
@@ -71,6 +76,6 @@ class RowFacts {
 };
 
 // The row key bytes of a tuple whose key columns have values.
-std::string row_key_of(const TableSchema& schema, const std::vector<PgCell>& row);
+std::string row_key_of(const TableSchema& schema, const std::vector<PgCell>& row, const ServerText& text);
 
 }  // namespace tributary
