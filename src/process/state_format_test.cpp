@@ -1,9 +1,16 @@
 // Bytes of docs/formats/state.md, once written: they must decode for ever.
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "contracts/keyed_state.h"
+#include "process/aggregate.h"
+#include "process/attributes.h"
+#include "process/join_state.h"
+#include "process/memory_state.h"
+#include "process/plan_text.h"
 #include "process/range_floors.h"
 #include "process/row_state.h"
+#include "process/sweep.h"
 
 namespace tributary {
 namespace {
@@ -83,6 +90,157 @@ TEST(StateFormat, StoredFloorsDecode) {
   EXPECT_EQ(floors->floor_of("z"), (Position{1, 5, 4, 3}));
   EXPECT_EQ(floors->floor_of("a"), (Position{1, 9, 4, 3}));
   EXPECT_EQ(floors->encode(), stored);
+}
+
+TEST(StateFormat, StoredJoinKeyDecodes) {
+  // 2 rows left, 1 right · 1 waiting left · a change of the right side below "k": row "r" went from cells "x" to none.
+  std::string stored = from_hex(
+      "01"
+      "04"
+      "02"
+      "02"
+      "00"
+      "01"
+      "01"
+      "016b"
+      "01"
+      "0172"
+      "01"
+      "0178"
+      "00");
+  auto state = JoinKeyState::decode(stored);
+  ASSERT_TRUE(state.ok()) << state.error().to_string();
+  EXPECT_EQ(state->rows[0], 2);
+  EXPECT_EQ(state->rows[1], 1);
+  EXPECT_EQ(state->queued[0], 1);
+  ASSERT_TRUE(state->pass.has_value());
+  EXPECT_EQ(state->pass->side, 1);
+  EXPECT_EQ(state->pass->cursor, "k");
+  ASSERT_EQ(state->pass->changes.size(), 1U);
+  EXPECT_EQ(state->pass->changes[0].key, "r");
+  EXPECT_EQ(state->pass->changes[0].before, "x");
+  EXPECT_EQ(state->pass->changes[0].after, std::nullopt);
+  EXPECT_EQ(state->encode(), stored);
+  EXPECT_FALSE(JoinKeyState::decode("\x02" + stored.substr(1)).ok());
+  EXPECT_EQ(decode_queued(from_hex("010178")), "x");
+  EXPECT_EQ(decode_queued(from_hex("00")), std::nullopt);
+}
+
+TEST(StateFormat, StoredSweepsDecode) {
+  std::string stored = from_hex(
+      "0102"
+      "00"
+      "016b"
+      "00"
+      "00"
+      "01"
+      "00"
+      "017a"
+      "0161");
+  auto sweeps = Sweeps::decode(stored);
+  ASSERT_TRUE(sweeps.ok()) << sweeps.error().to_string();
+  EXPECT_EQ(sweeps->list, (std::vector<Sweep>{{"k", "", false, ""}, {"", "z", true, "a"}}));
+  EXPECT_EQ(sweeps->encode(), stored);
+  EXPECT_FALSE(Sweeps::decode("\x02" + stored.substr(1)).ok());
+}
+
+TEST(StateFormat, StoredAttributesDecode) {
+  // Revision 5 · plan, text "gold" · since, NULL of type date.
+  std::string stored = from_hex(
+      "05000000"
+      "02"
+      "04706c616e"
+      "0474657874"
+      "0004676f6c64"
+      "0573696e6365"
+      "0464617465"
+      "01");
+  auto attributes = ClientAttributes::decode(stored);
+  ASSERT_TRUE(attributes.ok()) << attributes.error().to_string();
+  EXPECT_EQ(attributes->revision, 5U);
+  ASSERT_EQ(attributes->values.size(), 2U);
+  EXPECT_EQ(attributes->values.at("plan").bytes(0), "gold");
+  EXPECT_EQ(attributes->values.at("since").state(0), CellState::kNull);
+  EXPECT_EQ(attributes->encode(), stored);
+}
+
+TEST(StateFormat, StoredFingerprintDecodes) {
+  std::string stored = from_hex(
+      "01"
+      "026162"
+      "0166"
+      "01"
+      "02"
+      "6964"
+      "0169"
+      "05"
+      "696e743634"
+      "01"
+      "026964");
+  auto fingerprint = PlanFingerprint::decode(stored);
+  ASSERT_TRUE(fingerprint.ok()) << fingerprint.error().to_string();
+  EXPECT_EQ(fingerprint->exact, "ab");
+  EXPECT_EQ(fingerprint->core, "f");
+  ASSERT_EQ(fingerprint->outputs.size(), 1U);
+  EXPECT_EQ(fingerprint->outputs.at("id").from, "i");
+  EXPECT_EQ(fingerprint->outputs.at("id").type, LogicalType{TypeId::kInt64});
+  EXPECT_EQ(fingerprint->relation_columns, std::vector<std::string>{"id"});
+  EXPECT_EQ(fingerprint->encode(), stored);
+}
+
+// What a group remembers of each kind of call.
+TEST(StateFormat, StoredAggregateCallsDecode) {
+  std::vector<OutputColumn> input = {{"n", {TypeId::kInt64}}, {"f", {TypeId::kFloat64}}, {"b", {TypeId::kBool}}};
+  struct Stored {
+    AggregateKind kind;
+    uint32_t argument;
+    std::string_view hex;
+  };
+  const std::vector<Stored> stored = {
+      {AggregateKind::kCountRows, 0, "06"},
+      {AggregateKind::kBoolAnd, 2, "0402"},  // two true, one false
+      {AggregateKind::kSum, 0,
+       "06"
+       "2a00000000000000"
+       "00"
+       "00"},  // three values, 42
+      {AggregateKind::kSum, 1,
+       "02"
+       "000000"
+       "00"
+       "22"
+       "01"
+       "01000000"},  // one value, 1.0: limb 34 counts 2^0
+      {AggregateKind::kMin, 0,
+       "02"
+       "02"
+       "09"
+       "018000000000000007"
+       "09"
+       "000700000000000000"},
+  };
+  for (const Stored& entry : stored) {
+    AggregateCall call;
+    call.kind = entry.kind;
+    call.argument = entry.argument;
+    CallRules rules(call, input);
+    std::string bytes = from_hex(entry.hex);
+    ByteReader reader(bytes);
+    CallState state = rules.decode(reader);
+    EXPECT_TRUE(reader.ok() && reader.at_end()) << entry.hex;
+    std::string again;
+    rules.encode(state, again);
+    EXPECT_EQ(again, bytes) << entry.hex;
+    if (entry.kind == AggregateKind::kSum) {
+      Column sum(entry.argument == 0 ? LogicalType{TypeId::kDecimal, 38, 0} : LogicalType{TypeId::kFloat64});
+      ASSERT_TRUE(rules.append_result(state, 3, sum).ok());
+      if (entry.argument == 0) {
+        EXPECT_EQ(sum.fixed<Int128>(0), 42);
+      } else {
+        EXPECT_EQ(sum.fixed<double>(0), 1.0);
+      }
+    }
+  }
 }
 
 TEST(StateFormat, StateKeyIsOneRangePerOperatorAndClient) {

@@ -60,6 +60,15 @@ TEST(Outbox, StoredProgressDecodes) {
   EXPECT_EQ(encode_outbox_entry(*entry), stored_progress);
 }
 
+TEST(Outbox, StoredSwitchDecodes) {
+  const std::string stored = from_hex("01040573616c657303");
+  auto entry = decode_outbox_entry(stored);
+  ASSERT_TRUE(entry.ok()) << entry.error().to_string();
+  EXPECT_EQ(std::get<OutboxSwitch>(*entry).view, "sales");
+  EXPECT_EQ(std::get<OutboxSwitch>(*entry).generation, 3U);
+  EXPECT_EQ(encode_outbox_entry(*entry), stored);
+}
+
 TEST(Outbox, CutBytesAreCorrectlyRefused) {
   for (const std::string& stored : {stored_rows, stored_withdrawal, stored_progress}) {
     for (size_t size = 0; size < stored.size(); ++size) {

@@ -73,8 +73,12 @@ Status ClientVerifier::describe_domains(const std::vector<std::string>& names) {
 }
 
 Status ClientVerifier::prepare_views() {
+  for (auto at = domains_.begin(); at != domains_.end();) {
+    Status created = create_domain(*database_, at->second);
+    if (!created.ok()) broken_.emplace(at->first, created.error().message);  // columns whose names differ in case only
+    at = created.ok() ? std::next(at) : domains_.erase(at);
+  }
   for (auto& [name, domain] : domains_) {
-    RETURN_IF_ERROR(create_domain(*database_, domain));
     relations_.emplace(name, batch_relation(domain));
     domains_of_[name] = {name};
   }
@@ -266,7 +270,7 @@ Status ClientVerifier::evaluate_view(OpenView& view) {
   return {};
 }
 
-// Into main.s.
+// Into main.__s.
 Result<SourceAnswer> ClientVerifier::source_answer(OpenView& view) {
   if (view.prepared.by_row) {
     RETURN_IF_ERROR(fetch_dead_letters(view));
@@ -309,9 +313,9 @@ Status ClientVerifier::compare_once(OpenView& view, const std::vector<VerifyKey>
       .key = view.key, .exact_averages = view.prepared.exact_averages, .differences_max = request_.keys_again_max};
   ASSIGN_OR_RETURN(Comparison comparison, compare(*database_, *view.view, options));
   if (keys == nullptr) {
-    ASSIGN_OR_RETURN(report.source_rows, database_->number("SELECT count(*) FROM main.s"));
-    ASSIGN_OR_RETURN(report.analytics_rows, database_->number("SELECT count(*) FROM main.a"));
-    ASSIGN_OR_RETURN(uint64_t computed, database_->number("SELECT count(*) FROM main.s WHERE excepted"));
+    ASSIGN_OR_RETURN(report.source_rows, database_->number("SELECT count(*) FROM main.__s"));
+    ASSIGN_OR_RETURN(report.analytics_rows, database_->number("SELECT count(*) FROM main.__a"));
+    ASSIGN_OR_RETURN(uint64_t computed, database_->number("SELECT count(*) FROM main.__s WHERE excepted"));
     report.excepted = answer.excepted_keys.size() - computed + comparison.excepted_absent;
     report.excepted_keys.clear();
     for (const std::string& key : answer.excepted_keys) {

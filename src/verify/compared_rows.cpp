@@ -73,10 +73,10 @@ class ViewRun {
 };
 
 Status create_source_rows(ScratchDatabase& database, const VerifyView& view) {
-  return database.run("CREATE OR REPLACE TABLE main.s (row BIGINT, excepted BOOLEAN, " + columns_sql(view) + ")");
+  return database.run("CREATE OR REPLACE TABLE main.__s (row BIGINT, excepted BOOLEAN, " + columns_sql(view) + ")");
 }
 
-// From rows (c0 …, texts_column, and the number `row`) into main.s. `names`: of the member of the texts for each column.
+// From rows (c0 …, texts_column, and the number `row`) into main.__s. `names`: of the member of the texts for each column.
 std::string insert_rows_sql(const VerifyView& view, const std::vector<std::optional<std::string>>& names,
                             const std::string& row, const std::string& from, bool excepted) {
   std::string inner;
@@ -94,8 +94,8 @@ std::string insert_rows_sql(const VerifyView& view, const std::vector<std::optio
     }
     inner += fmt::format(", {0} AS v{1}, {2} AS t{1}", value, i, text);
   }
-  return fmt::format("INSERT INTO main.s SELECT r, {}, {} FROM (SELECT {} AS r{} FROM {})", excepted, gather_sql(view),
-                     row, inner, from);
+  return fmt::format("INSERT INTO main.__s SELECT r, {}, {} FROM (SELECT {} AS r{} FROM {})", excepted,
+                     gather_sql(view), row, inner, from);
 }
 
 std::string ViewRun::insert_sql(const std::string& rows, bool excepted) const {
@@ -202,11 +202,11 @@ Status ViewRun::remove_uncomputable() {
     std::string held = fmt::format("json_extract_string({}, {})", texts_column, member_path(column));
     ASSIGN_OR_RETURN(auto rows,
                      database_.rows(fmt::format("SELECT CAST(s.row AS VARCHAR), {}, CAST(s.excepted AS VARCHAR) FROM "
-                                                "main.s JOIN (SELECT * FROM {} WHERE {} IS NOT NULL) "
+                                                "main.__s AS s JOIN (SELECT * FROM {} WHERE {} IS NOT NULL) "
                                                 "AS d ON d.{} = s.row WHERE {} IS NOT NULL",
                                                 held, table, texts_column, row_column, held)));
     for (const ScratchRow& row : rows) {
-      RETURN_IF_ERROR(database_.run("DELETE FROM main.s WHERE row = " + *row[0]));
+      RETURN_IF_ERROR(database_.run("DELETE FROM main.__s WHERE row = " + *row[0]));
       if (*row[2] == "true") continue;
       std::string reason = fmt::format("the value {} of {} cannot be computed with", row[1].value_or(""), column);
       RETURN_IF_ERROR(fail_row(table, std::stoull(*row[0]), reason));
@@ -290,9 +290,9 @@ Result<SourceAnswer> take_answer(ScratchDatabase& database, const VerifyView& vi
     if (key.empty()) parts.push_back(compared_text(view, i, "s"));
   }
   for (size_t column : key) parts.push_back(compared_text(view, column, "s"));
-  ASSIGN_OR_RETURN(auto depending,
-                   database.rows(fmt::format("SELECT DISTINCT CAST(to_json([{}]) AS VARCHAR) FROM main.s LIMIT {}",
-                                             fmt::join(parts, ", "), failed_rows_max + 1)));
+  ASSIGN_OR_RETURN(auto depending, database.rows(fmt::format(
+                                       "SELECT DISTINCT CAST(to_json([{}]) AS VARCHAR) FROM main.__s AS s LIMIT {}",
+                                       fmt::join(parts, ", "), failed_rows_max + 1)));
   if (depending.size() > failed_rows_max) {
     return Error{ErrorCode::kInvalidInput,
                  fmt::format("more than {} rows depend on values that their types cannot hold", failed_rows_max)};
@@ -321,14 +321,22 @@ std::string analytics_query(const VerifyView& view, const std::vector<size_t>& k
     }
     return out + "`";
   };
+  // Escapes in a name do not pass the client's gate: such a column is asked for by its place.
+  auto asked = [&](size_t i) {
+    const std::string& name = view.columns[i].name;
+    bool plain = std::ranges::none_of(
+        name, [](char c) { return c == '\\' || c == '\x7F' || static_cast<unsigned char>(c) < ' '; });
+    return plain ? quoted(name) : fmt::format("tupleElement(tuple(*), {})", i + 1);
+  };
   std::vector<std::string> columns;
-  for (const OutputColumn& column : view.columns)
-    columns.push_back(analytics_expression(column.type, quoted(column.name)));
+  for (size_t i = 0; i < view.columns.size(); ++i) {
+    columns.push_back(analytics_expression(view.columns[i].type, asked(i)));
+  }
   std::string sql = fmt::format("SELECT {}, if(empty(_unrepresentable), NULL, toJSONString(_unrepresentable)) FROM {}",
                                 fmt::join(columns, ", "), quoted(view.name));
   if (keys == nullptr || key.empty()) return sql;
   std::vector<std::string> names;
-  for (size_t column : key) names.push_back(quoted(view.columns[column].name));
+  for (size_t column : key) names.push_back(asked(column));
   std::vector<std::string> tuples;
   for (const VerifyKey& values : *keys) {
     std::vector<std::string> parts;
@@ -347,7 +355,9 @@ AnalyticsLoader::AnalyticsLoader(ScratchDatabase& database, const VerifyView& vi
       view_(view),
       reader_(view.columns.size() + 1, [this](TabSeparatedReader::Row cells) { return add(cells); }) {}
 
-Status AnalyticsLoader::open() { return database_.run("CREATE OR REPLACE TABLE main.a (" + columns_sql(view_) + ")"); }
+Status AnalyticsLoader::open() {
+  return database_.run("CREATE OR REPLACE TABLE main.__a (" + columns_sql(view_) + ")");
+}
 
 Status AnalyticsLoader::feed(std::string_view piece) { return reader_.feed(piece); }
 
@@ -387,9 +397,9 @@ Status AnalyticsLoader::convert() {
   for (size_t i = 0; i < view_.columns.size(); ++i) {
     texts.push_back(fmt::format("v{0}, CASE WHEN g{0} IS NOT NULL AND v{0} IS NULL THEN g{0} END AS t{0}", i));
   }
-  RETURN_IF_ERROR(database_.run(
-      fmt::format("INSERT INTO main.a SELECT {} FROM (SELECT {} FROM (SELECT {} FROM (SELECT {} FROM main.__staging)))",
-                  gather_sql(view_), fmt::join(texts, ", "), fmt::join(values, ", "), fmt::join(inner, ", "))));
+  RETURN_IF_ERROR(database_.run(fmt::format(
+      "INSERT INTO main.__a SELECT {} FROM (SELECT {} FROM (SELECT {} FROM (SELECT {} FROM main.__staging)))",
+      gather_sql(view_), fmt::join(texts, ", "), fmt::join(values, ", "), fmt::join(inner, ", "))));
   staged_rows_ = 0;
   staged_bytes_ = 0;
   return database_.run("DROP TABLE main.__staging");

@@ -1,5 +1,5 @@
 // The two tables that are compared, in one shape: c0, c1, … in compared_type() of the view's columns, and `texts`, the
-// values that these types cannot hold: {"0":"NaN"}, by the column's number. main.s is the source's answer, main.a the
+// values that these types cannot hold: {"0":"NaN"}, by the column's number. main.__s is the source's answer, main.__a the
 // analytics'.
 #pragma once
 
@@ -18,7 +18,7 @@ struct FailedRow {
 };
 
 struct SourceAnswer {
-  std::vector<FailedRow> failed;           // rows on which the SQL fails, and which are not among the dead letters
+  std::vector<FailedRow> failed;  // rows on which the SQL fails, and which are not among the dead letters
   std::vector<std::string> excepted_keys;  // dead letters that are in the source
 };
 
@@ -28,8 +28,8 @@ std::string key_json_of(const std::vector<std::optional<std::string>>& key);
 // Which of the view's columns are its domain's key, in the key's order; empty where it does not pass it through whole.
 std::vector<size_t> key_columns(const PreparedView& prepared, const DomainTable& domain);
 
-// Runs a view of one domain's rows over the loaded domain into main.s (row BIGINT, excepted BOOLEAN, c0 …, texts). Rows of
-// dead letters are computed apart: where they can be, they are in main.s as excepted. An error is about the view.
+// Runs a view of one domain's rows over the loaded domain into main.__s (row BIGINT, excepted BOOLEAN, c0 …, texts). Rows of
+// dead letters are computed apart: where they can be, they are in main.__s as excepted. An error is about the view.
 Result<SourceAnswer> run_by_row(ScratchDatabase& database, const VerifyView& view, const PreparedView& prepared,
                                 const DomainTable& domain, const std::vector<VerifyKey>& dead_letters);
 
@@ -41,7 +41,7 @@ Result<SourceAnswer> take_answer(ScratchDatabase& database, const VerifyView& vi
 // ClickHouse SQL that reads the view's rows; `key` and `keys`: these rows only, where their types allow to say so.
 std::string analytics_query(const VerifyView& view, const std::vector<size_t>& key, const std::vector<VerifyKey>* keys);
 
-// Reads the answer of analytics_query() into main.a (c0 …, texts).
+// Reads the answer of analytics_query() into main.__a (c0 …, texts).
 class AnalyticsLoader {
  public:
   AnalyticsLoader(ScratchDatabase& database, const VerifyView& view);

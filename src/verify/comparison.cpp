@@ -27,7 +27,7 @@ class Comparer {
 
   Result<Comparison> run() {
     RETURN_IF_ERROR(find_odd_rows());
-    ASSIGN_OR_RETURN(uint64_t odd, database_.number("SELECT count(*) FROM main.odd"));
+    ASSIGN_OR_RETURN(uint64_t odd, database_.number("SELECT count(*) FROM main.__odd"));
     if (odd == 0) return std::move(result_);
     RETURN_IF_ERROR(key_.empty() ? as_multiset() : by_key());
     return std::move(result_);
@@ -60,17 +60,17 @@ std::string Comparer::row_columns() const {
 Status Comparer::find_odd_rows() {
   std::string hashes = fmt::format("hash({0}) AS h1, hash('tributary', {0}) AS h2", row_columns());
   RETURN_IF_ERROR(
-      database_.run(fmt::format("CREATE OR REPLACE TABLE main.odd AS SELECT h1, h2 FROM (SELECT {0}, 1 AS n FROM "
-                                "main.s UNION ALL SELECT {0}, -1 AS n FROM "
-                                "main.a) GROUP BY h1, h2 HAVING sum(n) <> 0",
+      database_.run(fmt::format("CREATE OR REPLACE TABLE main.__odd AS SELECT h1, h2 FROM (SELECT {0}, 1 AS n FROM "
+                                "main.__s UNION ALL SELECT {0}, -1 AS n FROM "
+                                "main.__a) GROUP BY h1, h2 HAVING sum(n) <> 0",
                                 hashes)));
   std::vector<size_t> all;
   for (size_t i = 0; i < view_.columns.size(); ++i) all.push_back(i);
   for (const char* side : {"s", "a"}) {
     RETURN_IF_ERROR(
-        database_.run(fmt::format("CREATE OR REPLACE TABLE main.{0}_odd AS SELECT *, {1} AS k, CAST(hash({2}) AS "
-                                  "VARCHAR) AS version FROM main.{0} SEMI JOIN "
-                                  "main.odd ON hash({2}) = odd.h1 AND hash('tributary', {2}) = odd.h2",
+        database_.run(fmt::format("CREATE OR REPLACE TABLE main.__{0}_odd AS SELECT *, {1} AS k, CAST(hash({2}) AS "
+                                  "VARCHAR) AS version FROM main.__{0} AS {0} SEMI JOIN "
+                                  "main.__odd AS odd ON hash({2}) = odd.h1 AND hash('tributary', {2}) = odd.h2",
                                   side, key_json(view_, side, key_.empty() ? all : key_), row_columns())));
   }
   return {};
@@ -130,33 +130,34 @@ Status Comparer::gather(FindingKind kind, const std::string& sql) {
 
 Status Comparer::by_key() {
   RETURN_IF_ERROR(gather(FindingKind::kMissing,
-                         "SELECT k, version, NULL::VARCHAR FROM main.s_odd AS s ANTI JOIN main.a_odd AS a "
+                         "SELECT k, version, NULL::VARCHAR FROM main.__s_odd AS s ANTI JOIN main.__a_odd AS a "
                          "ON s.k = a.k WHERE NOT excepted"));
   ASSIGN_OR_RETURN(result_.excepted_absent,
-                   database_.number("SELECT count(*) FROM main.s_odd AS s ANTI JOIN main.a_odd AS a ON "
+                   database_.number("SELECT count(*) FROM main.__s_odd AS s ANTI JOIN main.__a_odd AS a ON "
                                     "s.k = a.k WHERE excepted"));
   // A key that only the analytics have among the odd rows may still be there among the even ones: a row too many.
   RETURN_IF_ERROR(
-      database_.run("CREATE OR REPLACE TABLE main.only_a AS SELECT DISTINCT a.k FROM main.a_odd AS a ANTI JOIN "
-                    "main.s_odd AS s ON s.k = a.k"));
-  RETURN_IF_ERROR(
-      database_.run(fmt::format("CREATE OR REPLACE TABLE main.known AS SELECT k, version FROM (SELECT {} AS k, "
-                                "CAST(hash({}) AS VARCHAR) AS version FROM "
-                                "main.s WHERE (SELECT count(*) FROM main.only_a) > 0) SEMI JOIN main.only_a USING (k)",
-                                key_json(view_, "s", key_), row_columns())));
+      database_.run("CREATE OR REPLACE TABLE main.__only_a AS SELECT DISTINCT a.k FROM main.__a_odd AS a ANTI JOIN "
+                    "main.__s_odd AS s ON s.k = a.k"));
+  RETURN_IF_ERROR(database_.run(
+      fmt::format("CREATE OR REPLACE TABLE main.__known AS SELECT k, version FROM (SELECT {} AS k, "
+                  "CAST(hash({}) AS VARCHAR) AS version FROM "
+                  "main.__s AS s WHERE (SELECT count(*) FROM main.__only_a) > 0) SEMI JOIN main.__only_a USING (k)",
+                  key_json(view_, "s", key_), row_columns())));
   RETURN_IF_ERROR(gather(FindingKind::kUnexpected,
-                         "SELECT k, NULL::VARCHAR, NULL::VARCHAR FROM main.only_a ANTI JOIN main.known "
+                         "SELECT k, NULL::VARCHAR, NULL::VARCHAR FROM main.__only_a ANTI JOIN main.__known "
                          "USING (k)"));
-  RETURN_IF_ERROR(gather(FindingKind::kDuplicate,
-                         "SELECT k, version, NULL::VARCHAR FROM main.known UNION ALL SELECT a.k, any_value(s.version), "
-                         "NULL::VARCHAR FROM main.a_odd AS a JOIN main.s_odd AS s ON s.k = a.k GROUP BY a.k HAVING "
-                         "count(DISTINCT a.rowid) > 1"));
+  RETURN_IF_ERROR(
+      gather(FindingKind::kDuplicate,
+             "SELECT k, version, NULL::VARCHAR FROM main.__known UNION ALL SELECT a.k, any_value(s.version), "
+             "NULL::VARCHAR FROM main.__a_odd AS a JOIN main.__s_odd AS s ON s.k = a.k GROUP BY a.k HAVING "
+             "count(DISTINCT a.rowid) > 1"));
   std::vector<std::string> any;
   for (size_t i = 0; i < view_.columns.size(); ++i) any.push_back(differs(i));
   return gather(
       FindingKind::kDifferent,
       fmt::format(
-          "SELECT s.k, any_value(s.version), any_value({}) FROM main.s_odd AS s JOIN main.a_odd AS a ON s.k = a.k "
+          "SELECT s.k, any_value(s.version), any_value({}) FROM main.__s_odd AS s JOIN main.__a_odd AS a ON s.k = a.k "
           "WHERE {} GROUP BY s.k",
           cells("s", "a"), fmt::join(any, " OR ")));
 }
@@ -178,23 +179,23 @@ Status Comparer::as_multiset() {
   for (const char* side : {"s", "a"}) {
     std::string group = exact.empty() ? "''" : key_json(view_, side, exact);
     RETURN_IF_ERROR(
-        database_.run(fmt::format("CREATE OR REPLACE TABLE main.{0}_ranked AS SELECT *, row_number() OVER (PARTITION "
+        database_.run(fmt::format("CREATE OR REPLACE TABLE main.__{0}_ranked AS SELECT *, row_number() OVER (PARTITION "
                                   "BY g ORDER BY {1}) AS n FROM (SELECT *, "
-                                  "concat({2}, texts) AS g FROM main.{0}_odd AS {0})",
+                                  "concat({2}, texts) AS g FROM main.__{0}_odd AS {0})",
                                   side, ordering, group)));
   }
   std::string agree = "s.g = a.g AND s.n = a.n";
   if (!any.empty()) agree += fmt::format(" AND NOT ({})", fmt::join(any, " OR "));
   // The version is how often the source has the row: where that changes, the finding is another one.
-  std::string times = "CAST((SELECT count(*) FROM main.s_ranked AS t WHERE t.k = {0}.k) AS VARCHAR)";
+  std::string times = "CAST((SELECT count(*) FROM main.__s_ranked AS t WHERE t.k = {0}.k) AS VARCHAR)";
   std::string missing = fmt::format(
-      "SELECT s.k, {}, NULL::VARCHAR FROM main.s_ranked AS s WHERE NOT excepted AND NOT EXISTS (SELECT "
-      "1 FROM main.a_ranked AS a WHERE {})",
+      "SELECT s.k, {}, NULL::VARCHAR FROM main.__s_ranked AS s WHERE NOT excepted AND NOT EXISTS (SELECT "
+      "1 FROM main.__a_ranked AS a WHERE {})",
       fmt::format(fmt::runtime(times), "s"), agree);
   RETURN_IF_ERROR(gather(FindingKind::kMissing, missing));
   std::string unexpected = fmt::format(
-      "SELECT a.k, {}, NULL::VARCHAR FROM main.a_ranked AS a WHERE NOT EXISTS (SELECT 1 FROM "
-      "main.s_ranked AS s WHERE {})",
+      "SELECT a.k, {}, NULL::VARCHAR FROM main.__a_ranked AS a WHERE NOT EXISTS (SELECT 1 FROM "
+      "main.__s_ranked AS s WHERE {})",
       fmt::format(fmt::runtime(times), "a"), agree);
   return gather(FindingKind::kUnexpected, unexpected);
 }
@@ -216,7 +217,7 @@ Status keep_keys(ScratchDatabase& database, const VerifyView& view, const std::v
   RETURN_IF_ERROR(loader.flush());
   for (const char* side : {"s", "a"}) {
     RETURN_IF_ERROR(database.run(fmt::format(
-        "CREATE OR REPLACE TABLE main.{0} AS SELECT {0}.* FROM main.{0} AS {0} SEMI JOIN main.__keys AS kept ON "
+        "CREATE OR REPLACE TABLE main.__{0} AS SELECT {0}.* FROM main.__{0} AS {0} SEMI JOIN main.__keys AS kept ON "
         "kept.k = {1}",
         side, key_json(view, side, key))));
   }

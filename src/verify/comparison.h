@@ -1,4 +1,4 @@
-// Compares main.s with main.a (compared_rows.h). First by a 128-bit hash of every row, so that equal rows cost a hash each;
+// Compares main.__s with main.__a (compared_rows.h). First by a 128-bit hash of every row, so that equal rows cost a hash each;
 // then what is left, value by value.
 #pragma once
 
@@ -33,7 +33,7 @@ struct CompareOptions {
 };
 Result<Comparison> compare(ScratchDatabase& database, const VerifyView& view, const CompareOptions& options);
 
-// Leaves in main.s and main.a only rows with these keys, as RowDifference has them.
+// Leaves in main.__s and main.__a only rows with these keys, as RowDifference has them.
 Status keep_keys(ScratchDatabase& database, const VerifyView& view, const std::vector<size_t>& key,
                  const std::vector<std::string>& keys);
 
