@@ -76,12 +76,32 @@ TYPES = {
     "place": ("place", ["'(,)'", "'(\"a, \\\"b\\\"\",7)'"]),
     "log_position": ("pg_lsn", ["'0/0'", "'FFFFFFFF/FFFFFFFF'"]),
     "table_name": ("regclass", ["'pg_class'"]),
+    "second": ("timestamp(0)", ["'2024-02-29 23:59:59'", "'infinity'"]),
+    "short_clock": ("time(3)", ["'23:59:59.999'"]),
+    "months": ("interval year to month", ["'1 year 2 months'", "'-3 months'"]),
+    "moods": ("mood[]", ["'{}'", "ARRAY['sad', NULL, 'it''s \"ok\", fine']::mood[]"]),
+    "places": ("place[]", ["'{}'", "ARRAY[ROW('a', 1)::place, NULL, ROW(NULL, NULL)::place]"]),
+    "small_positive": ("small_positive", ["1", "99"]),
+    "short_price": ("short_price", ["1.50", "-0.05"]),
+    "positives": ("positive_number[]", ["'{1,2}'"]),
+    "box": ("box", ["'((1,1),(0,0))'"]),
+    "line": ("line", ["'{1,-1,0}'"]),
+    "segment": ("lseg", ["'[(0,0),(1,1)]'"]),
+    "way": ("path", ["'((0,0),(1,1))'", "'[(0,0),(1,1)]'"]),
+    "json_way": ("jsonpath", ["'$.a[*] ? (@ > 1)'"]),
+    "transaction": ("xid8", ["'18446744073709551615'"]),
+    "row_place": ("tid", ["'(4294967295,65535)'"]),
+    "vector": ("int2vector", ["'1 -2 3'"]),
+    "moment_range": ("tstzrange", ["'[2024-01-01 00:00+00,infinity)'", "'empty'"]),
+    "day_ranges": ("datemultirange", ["'{[2024-01-01,2024-02-01)}'"]),
     "snapshot": ("pg_snapshot", ["'10:20:10,14,15'"]),
 }
 
 OWN_TYPES = """
 CREATE TYPE mood AS ENUM ('sad', 'it''s "ok", fine', '');
 CREATE DOMAIN positive_number AS integer CHECK (VALUE > 0);
+CREATE DOMAIN small_positive AS positive_number CHECK (VALUE < 100);
+CREATE DOMAIN short_price AS numeric(6,2);
 CREATE TYPE place AS (street text, number integer);
 """
 ROWS = max(len(values) for _, values in TYPES.values())

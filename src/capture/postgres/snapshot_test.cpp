@@ -70,7 +70,7 @@ TEST_F(SnapshotTest, ResumesAfterAKillAndGoesOnWithTheSameFirstPosition) {
   auto stored = [&] { return SnapshotState::decode(log.states["acme"]["snapshot/public.orders"]).value(); };
   SnapshotState before = stored();
   EXPECT_FALSE(before.done);
-  EXPECT_GT(before.rows, 1000u);
+  EXPECT_GT(before.rows, 0U);  // what was appended of the rows that were read
   sql->run("DELETE FROM orders WHERE id <= 500; UPDATE orders SET v = 'w' WHERE id BETWEEN 600 AND 700");
   slow(0);
   catch_up();

@@ -45,8 +45,8 @@ asio::awaitable<Result<std::string>> publish(ClientContext& context, const Catal
         "{} is published with a row filter or a column list, under which changes are left out: publish it whole", name);
   }
   if (published.tables.contains(name)) co_return std::string();
-  Status added = co_await context.control->execute(
-      fmt::format("ALTER PUBLICATION {} ADD TABLE {}", quote_pg_identifier(context.config.name), table.name.quoted()));
+  Status added = co_await context.control->execute(fmt::format(
+      "ALTER PUBLICATION {} ADD TABLE ONLY {}", quote_pg_identifier(context.config.name), table.name.quoted()));
   if (added.ok()) {
     read_afresh(context, name);
     Result<Published> now = co_await published_tables(context);
@@ -55,8 +55,8 @@ asio::awaitable<Result<std::string>> publish(ClientContext& context, const Catal
     co_return std::string();
   }
   if (!context.control->usable()) co_return added.error();
-  co_return fmt::format("{} is not in publication {}: let its owner run ALTER PUBLICATION {} ADD TABLE {}; ({})", name,
-                        context.config.name, quote_pg_identifier(context.config.name), table.name.quoted(),
+  co_return fmt::format("{} is not in publication {}: let its owner run ALTER PUBLICATION {} ADD TABLE ONLY {}; ({})",
+                        name, context.config.name, quote_pg_identifier(context.config.name), table.name.quoted(),
                         added.error().message);
 }
 
@@ -113,7 +113,7 @@ asio::awaitable<Status> unpublish_others(ClientContext& context, const Published
   if (!context.state.publication_ours) co_return Status();
   for (const auto& [table, version] : published.tables) {
     if (context.domains.contains(table)) continue;
-    Status dropped = co_await context.control->execute(fmt::format("ALTER PUBLICATION {} DROP TABLE {}",
+    Status dropped = co_await context.control->execute(fmt::format("ALTER PUBLICATION {} DROP TABLE ONLY {}",
                                                                    quote_pg_identifier(context.config.name),
                                                                    split_table_name(table).quoted()));
     if (!dropped.ok() && !context.control->usable()) co_return dropped;
@@ -164,7 +164,7 @@ asio::awaitable<Trouble> ClientContext::refresh_tables() {
     if (published->tables.contains(plain) && state.publication_ours &&
         why->find("REPLICA IDENTITY NOTHING") != std::string::npos) {
       // Published without an identity, the owner's own updates would fail.
-      (void)co_await control->execute(fmt::format("ALTER PUBLICATION {} DROP TABLE {}",
+      (void)co_await control->execute(fmt::format("ALTER PUBLICATION {} DROP TABLE ONLY {}",
                                                   quote_pg_identifier(config.name), split_table_name(plain).quoted()));
     }
   }
