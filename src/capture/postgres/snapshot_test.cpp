@@ -25,6 +25,7 @@ TEST_F(SnapshotTest, ConvergesUnderWriters) {
   sql->run("INSERT INTO orders SELECT i, 0, repeat('n', 100) FROM generate_series(1, 20000) i");
   std::atomic<bool> done = false;
   std::vector<std::thread> writers;
+  writers.reserve(2);
   for (int w = 0; w < 2; ++w) {
     writers.emplace_back([&, w] {
       TestConnection own(TestPostgres::shared().url(database));
