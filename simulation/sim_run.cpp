@@ -7,8 +7,10 @@
 #include <cmath>
 #include <cstdlib>
 #include <deque>
+#include <stdexcept>
 
 #include "base/bytes.h"
+#include "base/check.h"
 #include "process/memory_state.h"
 #include "process/memory_tables.h"
 #include "process/plan_text.h"
@@ -46,6 +48,11 @@ std::string duckdb_type(const LogicalType& type) {
     default: return "VARCHAR";
   }
 }
+
+// A failed CHECK is an outcome of the case like others, so that it is made smaller too.
+struct FailedCheck : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
 
 class Runner {
  public:
@@ -415,7 +422,17 @@ class Runner {
 }  // namespace
 
 std::string run_case(const SimCase& sim, Engines engines, Coverage* coverage) {
-  return Runner(sim, engines, coverage).run();
+  set_check_handler([](const char* file, int line, const char* expression, const std::string& message) {
+    throw FailedCheck(fmt::format("{}:{}: {}: {}", file, line, expression, message));
+  });
+  std::string outcome;
+  try {
+    outcome = Runner(sim, engines, coverage).run();
+  } catch (const FailedCheck& failed) {
+    outcome = std::string("NoCheckFails ") + failed.what();
+  }
+  set_check_handler(nullptr);
+  return outcome;
 }
 
 SimCase shrink(SimCase sim, Engines engines, size_t attempts_max) {

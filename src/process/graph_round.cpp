@@ -190,7 +190,6 @@ Status Round::run_node(size_t number) {
 
 void Round::add_rows(const GraphNode& node, const MergedRows& from, const std::map<ClientId, Sweeps>& sweeps,
                      VersionedRows& to) {
-  if (to.rows.columns.empty()) to.rows = Rows(node.plan->columns);
   if (from.rows() == 0) return;
   AttributesOfRows attributes(*input_.attributes, sweeps);
   std::vector<uint32_t> number;
@@ -225,7 +224,7 @@ void Round::run_domain(const GraphNode& node, Flow& flow) {
     add_rows(node, merged.live, merged.sweeps, flow.live);
     add_rows(node, merged.gone, merged.sweeps, flow.gone);
     if (!node.taken_back) continue;
-    VersionedRows before;
+    VersionedRows before{Rows(node.plan->columns), {}, {}, {}};
     add_rows(node, merged.before, merged.sweeps_before, before);
     for (int8_t& weight : before.rows.weights) weight = -1;
     flow.before.append_all(before.rows);
