@@ -9,30 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "base/random.h"
 #include "model/schema.h"
 
 namespace tributary::simulation {
-
-// SplitMix64 (Steele, Lea, Flood 2014).
-class Random {
- public:
-  explicit Random(uint64_t seed) : state_(seed) {}
-  uint64_t next() {
-    uint64_t z = state_ += 0x9E3779B97F4A7C15;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
-    return z ^ (z >> 31);
-  }
-  uint64_t below(uint64_t bound) { return next() % bound; }
-  bool one_in(uint64_t n) { return below(n) == 0; }
-  template <typename T>
-  const T& pick(const std::vector<T>& of) {
-    return of[below(of.size())];
-  }
-
- private:
-  uint64_t state_;
-};
 
 // A value as SQL text without its type, nullopt for NULL: "7", "b", "2024-01-02".
 using Value = std::optional<std::string>;
@@ -41,12 +21,15 @@ struct DomainShape {
   std::string name;
   std::vector<ColumnSchema> columns;  // key columns first
   std::vector<uint32_t> key;
+  // At first the clients' tables have no column "late", and their "n" is an int32. kGrow changes that for one client.
+  bool grows = false;
 };
 
 struct ViewText {
   std::string name;
   std::string sql;  // as in a pipeline file
   std::string batch;  // the same with ties broken as the pipeline breaks them; client.NAME stands in it too
+  std::string failing;  // asks how many rows of it fail, in the batch; empty: none may
   std::set<std::string> operators;  // for the coverage: "filter", "left join", …
   // Columns whose value is compared with a tolerance are those of type float64.
 };
@@ -56,6 +39,8 @@ enum class StepKind : uint8_t {
   kDelete,
   kMove,  // to another key
   kTruncate,
+  kSnapshot,  // the rows of a range of keys are read again
+  kGrow,  // the client's table gets its last column
   kAttribute,  // a client's attribute changes
   kRound,  // what has arrived is processed
   kRestart,  // … and lost if not committed; the pipeline starts again with another number of workers
@@ -68,13 +53,13 @@ struct Step {
   uint32_t client = 0;
   uint32_t domain = 0;
   int64_t key = 0;  // picks a row
-  int64_t other_key = 0;  // kMove
+  int64_t other_key = 0;  // kMove, kSnapshot
   std::vector<Value> values;  // kPut, kMove: of the columns that are no key
   std::set<uint32_t> left_out;  // columns that an update leaves out if they did not change
   uint32_t delay = 0;  // its fact arrives so many steps late
   bool twice = false;  // … and once more, later
   uint32_t workers = 1;  // kRestart
-  std::string attribute;  // kAttribute: name and value
+  std::string attribute;  // kAttribute: name and value; nullopt: the client has none
   Value value;
 };
 
@@ -83,11 +68,14 @@ struct SimCase {
   std::vector<DomainShape> domains;
   std::vector<ViewText> views;
   std::vector<std::string> clients;
-  std::vector<std::map<std::string, std::string>> attributes;  // by client; all are texts
+  std::vector<std::map<std::string, Value>> attributes;  // by client; all are texts
   std::vector<Step> steps;
 };
 
 SimCase make_case(uint64_t seed);
+
+// A case as text, a line a thing, and back. Failures that were found are kept in this form (simulation/found/).
 std::string to_text(const SimCase& sim);
+SimCase parse_case(const std::string& text);
 
 }  // namespace tributary::simulation

@@ -16,6 +16,7 @@
 #include "process/plan_text.h"
 #include "process/view_graph.h"
 #include "sim_world.h"
+#include "sql/type_names.h"
 #include "sql/view_planner.h"
 
 namespace tributary::simulation {
@@ -25,10 +26,10 @@ constexpr double relative_tolerance = 1e-9;
 constexpr double absolute_tolerance = 1e-9;  // of sums of numbers below 200
 constexpr size_t rounds_max = 5000;
 
-std::string attribute_sql(std::string sql, const std::map<std::string, std::string>& attributes) {
+std::string attribute_sql(std::string sql, const std::map<std::string, Value>& attributes) {
   for (const auto& [name, value] : attributes) {
     std::string wanted = "client." + name;
-    std::string with = fmt::format("CAST({} AS VARCHAR)", quote_duckdb_text(value));
+    std::string with = fmt::format("CAST({} AS VARCHAR)", value ? quote_duckdb_text(*value) : "NULL");
     for (size_t at = sql.find(wanted); at != std::string::npos; at = sql.find(wanted, at + with.size())) {
       sql.replace(at, wanted.size(), with);
     }
@@ -36,17 +37,14 @@ std::string attribute_sql(std::string sql, const std::map<std::string, std::stri
   return sql;
 }
 
-std::string duckdb_type(const LogicalType& type) {
-  switch (type.id) {
-    case TypeId::kBool: return "BOOLEAN";
-    case TypeId::kInt32: return "INTEGER";
-    case TypeId::kInt64: return "BIGINT";
-    case TypeId::kFloat64: return "DOUBLE";
-    case TypeId::kDecimal: return fmt::format("DECIMAL({},{})", type.precision, type.scale);
-    case TypeId::kDate: return "DATE";
-    case TypeId::kTimestamp: return "TIMESTAMP";
-    default: return "VARCHAR";
+Column attribute_cell(const Value& value) {
+  Column column({TypeId::kText});
+  if (value) {
+    column.append_bytes(*value);
+  } else {
+    column.append_null();
   }
+  return column;
 }
 
 // A failed CHECK is an outcome of the case like others, so that it is made smaller too.
@@ -65,9 +63,7 @@ class Runner {
       ClientAttributes& attributes = attributes_[ClientId{sim_.clients[i]}];
       attributes.revision = 1;
       for (const auto& [name, value] : sim_.attributes[i]) {
-        Column column({TypeId::kText});
-        column.append_bytes(value);
-        attributes.values.emplace(name, std::move(column));
+        attributes.values.emplace(name, attribute_cell(value));
       }
       texts_.push_back(sim_.attributes[i]);
     }
@@ -118,9 +114,9 @@ class Runner {
         .views = plans_,
         .stored = {},
         .relations = relations_,
-        .find_schema = [this](const ClientId&, const std::string& table, uint32_t) -> Result<SchemaPtr> {
+        .find_schema = [this](const ClientId&, const std::string& table, uint32_t version) -> Result<SchemaPtr> {
           for (uint32_t i = 0; i < sim_.domains.size(); ++i) {
-            if (world_.schema(i)->table == table) return world_.schema(i);
+            if (world_.schema(i, version)->table == table) return world_.schema(i, version);
           }
           return Error{ErrorCode::kNotFound, table};
         },
@@ -182,16 +178,14 @@ class Runner {
   std::string change_attribute(const Step& step) {
     ClientId client{sim_.clients[step.client]};
     if (std::string problem = round(true); !problem.empty()) return problem;
-    std::string& text = texts_[step.client][step.attribute];
-    if (text == *step.value) return "";
+    Value& text = texts_[step.client][step.attribute];
+    if (text == step.value) return "";
     count("attribute change");
-    text = *step.value;
+    text = step.value;
     ClientAttributes old = attributes_.at(client);
     ClientAttributes& now = attributes_.at(client);
     ++now.revision;
-    Column column({TypeId::kText});
-    column.append_bytes(text);
-    now.values.at(step.attribute) = std::move(column);
+    now.values.at(step.attribute) = attribute_cell(text);
     for (uint32_t i = 0; i < sim_.domains.size(); ++i) {
       const std::string& name = sim_.domains[i].name;
       if (!graph_->uses_attributes(name)) continue;
@@ -213,8 +207,8 @@ class Runner {
       ClientId client{sim_.clients[fact.client]};
       const std::string& domain = sim_.domains[fact.domain].name;
       if (batches.empty() || batches.back().client != client || batches.back().domain != domain ||
-          batch_random_.one_in(4)) {
-        batches.emplace_back(client, domain, world_.schema(fact.domain));
+          batches.back().schema != world_.schema(fact.domain, fact.version) || batch_random_.one_in(4)) {
+        batches.emplace_back(client, domain, world_.schema(fact.domain, fact.version));
       }
       world_.append(batches.back(), fact);
     }
@@ -222,8 +216,9 @@ class Runner {
     for (const EventBatch& batch : batches) input.batches.push_back(&batch);
     for (const std::string& client : sim_.clients) {
       for (uint32_t i = 0; i < sim_.domains.size(); ++i)
-        input.tables[{ClientId{client}, sim_.domains[i].name}] = world_.schema(i)->table;
+        input.tables[{ClientId{client}, sim_.domains[i].name}] = world_.schema(i, 1)->table;
     }
+    for (const ViewPlan& plan : plans_) input.views_with_dead.insert(plan.name);
     input.run_generation = 1;
     input.checkpoint = checkpoint_ + 1;
     std::vector<MemoryRound> rounds(workers_, MemoryRound(state_));
@@ -241,7 +236,8 @@ class Runner {
     arrived_.clear();
     for (const Withdrawal& withdrawal : out->withdrawals) store_.withdraw(withdrawal);
     for (const GraphOutput::View& view : out->views) {
-      for (const DeadRow& row : view.dead) return fmt::format("NoRowFails {}: {}", view.name, row.reason);
+      for (const auto& [of, key] : view.cleared) dead_[{view.name, of}].erase(key);
+      for (const DeadRow& row : view.dead) dead_[{view.name, row.client}].insert(row.key);
       auto plan = std::find_if(plans_.begin(), plans_.end(), [&](const ViewPlan& of) { return of.name == view.name; });
       if (view.rows.rows() > 0) store_.insert(view.name, *plan, view.rows);
     }
@@ -289,6 +285,9 @@ class Runner {
       for (const ViewPlan& plan : plans_) {
         if (std::string problem = compare_view(client, plan); !problem.empty()) return problem;
       }
+      for (const ViewText& view : sim_.views) {
+        if (std::string problem = compare_failing(client, view); !problem.empty()) return problem;
+      }
     }
     return "";
   }
@@ -299,7 +298,7 @@ class Runner {
       const DomainShape& shape = sim_.domains[i];
       sql += "CREATE TABLE " + shape.name + "(";
       for (const ColumnSchema& column : shape.columns) {
-        sql += fmt::format("{}{} {}", sql.back() == '(' ? "" : ", ", column.name, duckdb_type(column.type));
+        sql += fmt::format("{}{} {}", sql.back() == '(' ? "" : ", ", column.name, duckdb_type_text(column.type));
       }
       sql += ");";
       for (const auto& [key, row] : world_.table(client, i)) {
@@ -321,6 +320,20 @@ class Runner {
       at = end + 1;
     }
     return "";
+  }
+
+  // As many rows are told to fail as do in the batch.
+  std::string compare_failing(uint32_t client, const ViewText& view) {
+    uint64_t wanted = 0;
+    if (!view.failing.empty()) {
+      auto answer = engines_.batch.number(attribute_sql(view.failing, texts_[client]));
+      if (!answer.ok()) return fmt::format("TheBatchRuns {}: {}", view.failing, answer.error().message);
+      wanted = *answer;
+    }
+    const auto& told = dead_[{view.name, ClientId{sim_.clients[client]}}];
+    if (told.size() == wanted) return "";
+    return fmt::format("EveryRowThatFailsIsTold client={} view={} after step {}: {} rows fail, {} are told",
+                       sim_.clients[client], view.name, now_, wanted, told.size());
   }
 
   std::string compare_view(uint32_t client, const ViewPlan& plan) {
@@ -354,8 +367,7 @@ class Runner {
         bool x_null = x[i] == null_text;
         bool y_null = y[i] == null_text;
         if (x_null != y_null) return x_null;
-        if (!x_null && !close(x[i], y[i]))
-          return std::strtod(x[i].c_str(), nullptr) < std::strtod(y[i].c_str(), nullptr);
+        if (!x_null && !close(x[i], y[i])) return less_double(x[i], y[i]);
       }
       return false;
     };
@@ -371,7 +383,17 @@ class Runner {
     if (a == b) return true;
     double x = std::strtod(a.c_str(), nullptr);
     double y = std::strtod(b.c_str(), nullptr);
+    if (std::isnan(x) || std::isnan(y) || std::isinf(x) || std::isinf(y)) return same_double(x, y);
     return std::fabs(x - y) <= absolute_tolerance + relative_tolerance * std::max(std::fabs(x), std::fabs(y));
+  }
+
+  static bool same_double(double x, double y) { return x == y || (std::isnan(x) && std::isnan(y)); }
+
+  // NaN is the greatest.
+  static bool less_double(const std::string& a, const std::string& b) {
+    double x = std::strtod(a.c_str(), nullptr);
+    double y = std::strtod(b.c_str(), nullptr);
+    return std::isnan(y) ? !std::isnan(x) : x < y;
   }
 
   std::string difference(uint32_t client, const ViewPlan& plan, const std::vector<ScratchRow>& wanted,
@@ -407,10 +429,11 @@ class Runner {
   std::map<std::string, Relation> relations_;
   std::vector<ViewPlan> plans_;
   std::map<ClientId, ClientAttributes> attributes_;
-  std::vector<std::map<std::string, std::string>> texts_;
+  std::vector<std::map<std::string, Value>> texts_;  // of attributes, by client
   MemoryState state_;
   std::unique_ptr<ViewGraph> graph_;
   MemoryTables store_;
+  std::map<std::pair<std::string, ClientId>, std::set<std::string>> dead_;  // by view: keys of rows that fail
   uint32_t workers_ = 1;
   uint64_t checkpoint_ = 0;
   size_t now_ = 0;

@@ -20,6 +20,7 @@ void append_text_value(Column& column, const Value& value) {
   if (!value) return column.append_null();
   switch (column.type().id) {
     case TypeId::kBool: return column.append_fixed<uint8_t>(*value == "true" ? 1 : 0);
+    case TypeId::kInt16: return column.append_fixed<int16_t>(static_cast<int16_t>(std::stoi(*value)));
     case TypeId::kInt32: return column.append_fixed<int32_t>(std::stoi(*value));
     case TypeId::kInt64: return column.append_fixed<int64_t>(std::stoll(*value));
     case TypeId::kFloat64: return column.append_fixed<double>(std::stod(*value));
@@ -35,13 +36,25 @@ void append_text_value(Column& column, const Value& value) {
 
 World::World(const SimCase& sim) : sim_(sim) {
   for (uint32_t i = 0; i < sim.domains.size(); ++i) {
+    const DomainShape& shape = sim.domains[i];
     TableSchema schema;
-    schema.table = "public." + sim.domains[i].name;
-    schema.version = 1;
-    schema.columns = sim.domains[i].columns;
-    schema.key_columns = sim.domains[i].key;
-    schemas_.push_back(std::make_shared<const TableSchema>(schema));
-    for (uint32_t client = 0; client < sim.clients.size(); ++client) tables_[{client, i}];
+    schema.table = "public." + shape.name;
+    schema.key_columns = shape.key;
+    for (uint32_t version : {1U, 2U}) {
+      schema.version = shape.grows ? version : 1;
+      schema.columns = shape.columns;
+      if (shape.grows && version == 1) {
+        schema.columns.pop_back();
+        for (ColumnSchema& column : schema.columns) {
+          if (column.name == "n") column.type = {TypeId::kInt32};
+        }
+      }
+      schemas_.push_back(std::make_shared<const TableSchema>(schema));
+    }
+    for (uint32_t client = 0; client < sim.clients.size(); ++client) {
+      tables_[{client, i}];
+      versions_[{client, i}] = 1;
+    }
   }
 }
 
@@ -62,7 +75,7 @@ std::vector<Value> World::cells(uint32_t domain, int64_t key, const std::vector<
 }
 
 std::string World::row_key(uint32_t domain, int64_t key) const {
-  EventBatch batch(ClientId{"x"}, "x", schemas_[domain]);
+  EventBatch batch(ClientId{"x"}, "x", schema(domain, 2));
   auto row = cells(domain, key, {});
   for (size_t i = 0; i < row.size(); ++i) append_text_value(batch.columns[i], row[i]);
   batch.ops.push_back(Op::kCreate);
@@ -72,8 +85,17 @@ std::string World::row_key(uint32_t domain, int64_t key) const {
 std::vector<Fact> World::apply(const Step& step, std::set<std::string>& kinds) {
   auto& table = tables_.at({step.client, step.domain});
   const DomainShape& shape = sim_.domains[step.domain];
+  if (step.kind == StepKind::kSnapshot) {
+    kinds.insert("snapshot");
+    return snapshot(step);
+  }
+  if (step.kind == StepKind::kGrow) {
+    grow(step.client, step.domain, kinds);
+    return {};
+  }
   Fact fact{.client = step.client,
             .domain = step.domain,
+            .version = version(step.client, step.domain),
             .op = Op::kCreate,
             .position = {1, commit_, 5, 0},
             .key = step.key,
@@ -81,6 +103,7 @@ std::vector<Fact> World::apply(const Step& step, std::set<std::string>& kinds) {
             .left_out = {},
             .moved = {},
             .range = {}};
+  if (shape.grows && fact.version == 1 && !fact.values.empty()) fact.values.back() = std::nullopt;
   auto at = table.find(step.key);
   // Columns left out keep their values.
   auto leave_out = [&](const Row& before, Row& now) {
@@ -97,7 +120,7 @@ std::vector<Fact> World::apply(const Step& step, std::set<std::string>& kinds) {
   };
   switch (step.kind) {
     case StepKind::kPut: {
-      Row now = step.values;
+      Row now = fact.values;
       if (at != table.end()) {
         fact.op = Op::kUpdate;
         leave_out(at->second, now);
@@ -122,7 +145,7 @@ std::vector<Fact> World::apply(const Step& step, std::set<std::string>& kinds) {
       break;
     case StepKind::kMove: {
       if (at == table.end() || table.contains(step.other_key)) return {};
-      Row now = step.values;
+      Row now = fact.values;
       leave_out(at->second, now);
       Fact gone = fact;
       gone.op = Op::kDelete;
@@ -154,6 +177,7 @@ Fact World::read_again(uint32_t client, uint32_t domain, std::string_view key) {
   Position now = Position::end_of_commit(1, commit_++);
   Fact fact{.client = client,
             .domain = domain,
+            .version = version(client, domain),
             .op = Op::kSnapshot,
             .position = now,
             .key = 0,
@@ -171,6 +195,40 @@ Fact World::read_again(uint32_t client, uint32_t domain, std::string_view key) {
   return fact;
 }
 
+// What is read is what the table holds now; keys of the range that it does not hold are absent.
+std::vector<Fact> World::snapshot(const Step& step) {
+  Position now = Position::end_of_commit(1, commit_++);
+  std::string low = step.key == 0 ? "" : row_key(step.domain, step.key);
+  std::string high = step.other_key == 0 ? "" : row_key(step.domain, step.other_key);
+  if (!high.empty() && high <= low) high.clear();
+  Fact like{.client = step.client,
+            .domain = step.domain,
+            .version = version(step.client, step.domain),
+            .op = Op::kSnapshot,
+            .position = now,
+            .key = 0,
+            .values = {},
+            .left_out = {},
+            .moved = {},
+            .range = RangeFact{RangeKind::kAbsence, now, low, high, 0, 0}};
+  std::vector<Fact> facts{like};
+  like.range.reset();
+  for (const auto& [id, row] : tables_.at({step.client, step.domain})) {
+    if (!facts[0].range->covers(row_key(step.domain, id))) continue;
+    like.key = id;
+    like.values = row;
+    facts.push_back(like);
+  }
+  return facts;
+}
+
+// Rows have NULL in the new column until they are written again.
+void World::grow(uint32_t client, uint32_t domain, std::set<std::string>& kinds) {
+  if (!sim_.domains[domain].grows || versions_.at({client, domain}) == 2) return;
+  versions_.at({client, domain}) = 2;
+  kinds.insert("schema grows");
+}
+
 void World::append(EventBatch& batch, const Fact& fact) const {
   if (fact.range) {
     batch.ranges.push_back(*fact.range);
@@ -178,7 +236,7 @@ void World::append(EventBatch& batch, const Fact& fact) const {
   }
   if (fact.moved) batch.moved.push_back({static_cast<uint32_t>(batch.rows()), row_key(fact.domain, *fact.moved)});
   auto row = cells(fact.domain, fact.key, fact.values);
-  for (uint32_t i = 0; i < row.size(); ++i) {
+  for (uint32_t i = 0; i < batch.columns.size(); ++i) {
     bool key = batch.schema->columns[i].key;
     if (!key && (fact.op == Op::kDelete || fact.left_out.contains(i))) {
       batch.columns[i].append_absent();

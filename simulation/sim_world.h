@@ -11,6 +11,7 @@ namespace tributary::simulation {
 struct Fact {
   uint32_t client = 0;
   uint32_t domain = 0;
+  uint32_t version = 1;  // of the table's schema
   Op op = Op::kCreate;
   Position position;
   int64_t key = 0;
@@ -30,7 +31,9 @@ class World {
   const std::map<int64_t, std::vector<Value>>& table(uint32_t client, uint32_t domain) const {
     return tables_.at({client, domain});
   }
-  const SchemaPtr& schema(uint32_t domain) const { return schemas_[domain]; }
+  // Versions 1 and 2, which are the same where the domain does not grow.
+  const SchemaPtr& schema(uint32_t domain, uint32_t version) const { return schemas_[2 * domain + version - 1]; }
+  uint32_t version(uint32_t client, uint32_t domain) const { return versions_.at({client, domain}); }
   // The row as it is, as a snapshot would read it, or its absence.
   Fact read_again(uint32_t client, uint32_t domain, std::string_view row_key);
 
@@ -43,7 +46,11 @@ class World {
   using Row = std::vector<Value>;
 
   const SimCase& sim_;
+  std::vector<Fact> snapshot(const Step& step);
+  void grow(uint32_t client, uint32_t domain, std::set<std::string>& kinds);
+
   std::vector<SchemaPtr> schemas_;
+  std::map<std::pair<uint32_t, uint32_t>, uint32_t> versions_;
   std::map<std::pair<uint32_t, uint32_t>, std::map<int64_t, Row>> tables_;
   std::map<std::pair<uint32_t, uint32_t>, std::set<int64_t>> deleted_once_;
   uint64_t commit_ = 1;

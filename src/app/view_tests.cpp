@@ -11,31 +11,12 @@
 #include "process/memory_state.h"
 #include "process/memory_tables.h"
 #include "process/view_graph.h"
+#include "sql/type_names.h"
 
 namespace tributary {
 namespace {
 
 constexpr double relative_tolerance = 1e-9;
-
-std::string duckdb_type(const LogicalType& type) {
-  switch (type.id) {
-    case TypeId::kBool: return "BOOLEAN";
-    case TypeId::kInt16: return "SMALLINT";
-    case TypeId::kInt32: return "INTEGER";
-    case TypeId::kInt64: return "BIGINT";
-    case TypeId::kUInt64: return "UBIGINT";
-    case TypeId::kFloat32: return "FLOAT";
-    case TypeId::kFloat64: return "DOUBLE";
-    case TypeId::kDecimal: return fmt::format("DECIMAL({},{})", type.precision, type.scale);
-    case TypeId::kDate: return "DATE";
-    case TypeId::kTimestamp: return "TIMESTAMP";
-    case TypeId::kTimestampTz: return "TIMESTAMPTZ";
-    case TypeId::kUuid: return "UUID";
-    case TypeId::kBytes: return "BLOB";
-    case TypeId::kJson: return "JSON";
-    default: return "VARCHAR";
-  }
-}
 
 // A value's text as a cell of `type`.
 Result<Column> cell_of(DuckDbEngine& engine, const TestValue& value, const LogicalType& type) {
@@ -49,7 +30,7 @@ Result<Column> cell_of(DuckDbEngine& engine, const TestValue& value, const Logic
     return cell;
   }
   ASSIGN_OR_RETURN(auto program,
-                   engine.prepare({{"v", {TypeId::kText}}}, {fmt::format("CAST(v AS {})", duckdb_type(type))}));
+                   engine.prepare({{"v", {TypeId::kText}}}, {fmt::format("CAST(v AS {})", duckdb_type_text(type))}));
   Column text({TypeId::kText});
   text.append_bytes(value.text);
   const Column* inputs[] = {&text};

@@ -12,23 +12,18 @@
 #include <limits>
 #include <string>
 
+#include "base/random.h"
 #include "model/event_batch.h"
 
 namespace tributary {
 
 class RandomBatch {
  public:
-  explicit RandomBatch(uint64_t seed) : state_(seed) {}
+  explicit RandomBatch(uint64_t seed) : random_(seed) {}
 
-  // SplitMix64 (Steele, Lea, Flood 2014).
-  uint64_t next() {
-    uint64_t z = state_ += 0x9E3779B97F4A7C15;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
-    return z ^ (z >> 31);
-  }
-  uint64_t below(uint64_t bound) { return next() % bound; }
-  bool one_in(uint64_t n) { return below(n) == 0; }
+  uint64_t next() { return random_.next(); }
+  uint64_t below(uint64_t bound) { return random_.below(bound); }
+  bool one_in(uint64_t n) { return random_.one_in(n); }
 
   // A key column "id" and one column of each type, the last ones repeated at random.
   SchemaPtr schema(const std::string& table, uint32_t version = 1) {
@@ -155,7 +150,7 @@ class RandomBatch {
     }
   }
 
-  uint64_t state_;
+  Random random_;
 };
 
 // The same facts, bit for bit and in the same order.

@@ -18,11 +18,6 @@ std::string quote_name(const std::string& name) {
   return out + "\"";
 }
 
-std::string type_of(LogicalType type) {
-  if (type.id == TypeId::kDecimal) return fmt::format("DECIMAL({},{})", type.precision, type.scale);
-  return type.id == TypeId::kJson ? "JSON" : duckdb_type_name(type.id);
-}
-
 // What stands for client.NAME, in both.
 std::string attribute_value(const std::string& name) {
   return name == "client.tax" ? "CAST(0.19 AS DECIMAL(3,2))" : "CAST('de' AS VARCHAR)";
@@ -37,7 +32,7 @@ std::string sql_of_map(const PlanNode& node) {
   for (const MapOutput& output : node.map.outputs) {
     std::string value = output.input ? quote_name(node.map.inputs[*output.input].name)
                                      : fmt::format("CAST(({}) AS {})", node.map.expressions[*output.expression],
-                                                   type_of(output.column.type));
+                                                   duckdb_type_text(output.column.type));
     items.push_back(fmt::format("{} AS {}", value, quote_name(output.column.name)));
   }
   std::string sql = fmt::format("SELECT {} FROM n{}", list_of(items), node.inputs[0]);
@@ -71,7 +66,7 @@ std::string sql_of_call(const AggregateCall& call, const std::vector<OutputColum
   std::string order = call.order ? quote_name(input[*call.order].name) : "";
   std::string sql = fmt::format(fmt::runtime(forms[static_cast<size_t>(call.kind)]), argument, order);
   if (call.filter) sql += fmt::format(" FILTER (WHERE {})", quote_name(input[*call.filter].name));
-  return fmt::format("CAST({} AS {}) AS {}", sql, type_of(call.column.type), quote_name(call.column.name));
+  return fmt::format("CAST({} AS {}) AS {}", sql, duckdb_type_text(call.column.type), quote_name(call.column.name));
 }
 
 std::string sql_of_aggregate(const PlanNode& node, const ViewPlan& plan) {
@@ -123,7 +118,7 @@ std::string as_text(const std::string& query, const std::vector<OutputColumn>& c
   for (size_t i = 0; i < columns.size(); ++i) {
     names += fmt::format("{}c{}", i == 0 ? "" : ", ", i);
     values += fmt::format("{}coalesce(CAST(CAST(c{} AS {}) AS VARCHAR), 'NULL')", i == 0 ? "" : ", ", i,
-                          type_of(columns[i].type));
+                          duckdb_type_text(columns[i].type));
   }
   return fmt::format("SELECT concat_ws(' | ', {}) AS r FROM ({}) v({}) ORDER BY r", values, query, names);
 }
@@ -147,7 +142,7 @@ BatchDatabase::BatchDatabase(const std::vector<Relation>& relations) : relations
     std::vector<std::string> names = sql_column_names(relation);
     std::vector<std::string> columns;
     for (size_t i = 0; i < names.size(); ++i) {
-      columns.push_back(fmt::format("{} {}", quote_name(names[i]), type_of(relation.columns[i].type)));
+      columns.push_back(fmt::format("{} {}", quote_name(names[i]), duckdb_type_text(relation.columns[i].type)));
     }
     run(fmt::format("CREATE TABLE {} ({})", quote_name(relation.name), fmt::join(columns, ", ")));
   }

@@ -92,28 +92,6 @@ std::optional<TypedExpression> type_condition(PlanningContext& context, const Co
   return std::nullopt;
 }
 
-const char* duckdb_type_name(TypeId type) {
-  switch (type) {
-    case TypeId::kBool: return "BOOLEAN";
-    case TypeId::kInt16: return "SMALLINT";
-    case TypeId::kInt32: return "INTEGER";
-    case TypeId::kInt64: return "BIGINT";
-    case TypeId::kUInt64: return "UBIGINT";
-    case TypeId::kFloat32: return "FLOAT";
-    case TypeId::kFloat64: return "DOUBLE";
-    case TypeId::kDecimal: return "DECIMAL";
-    case TypeId::kDate: return "DATE";
-    case TypeId::kTimestamp: return "TIMESTAMP";
-    case TypeId::kTimestampTz: return "TIMESTAMP WITH TIME ZONE";
-    case TypeId::kUuid: return "UUID";
-    case TypeId::kBytes: return "BLOB";
-    case TypeId::kText:
-    case TypeId::kJson:
-    case TypeId::kBigDecimal: return "VARCHAR";
-  }
-  return "VARCHAR";
-}
-
 TypedExpression cast_to(TypedExpression typed, LogicalType type) {
   if (typed.type == type && typed.native.empty()) return typed;
   typed.expression =

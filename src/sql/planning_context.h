@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "sql/syntax_tree.h"
+#include "sql/type_names.h"
 #include "sql/view_planner.h"
 
 namespace tributary {
@@ -53,9 +54,6 @@ std::optional<TypedExpression> type_expression(PlanningContext& context, const C
 // The same, of a condition: anything but a BOOLEAN is an error. `clause` says where it was written: "WHERE".
 std::optional<TypedExpression> type_condition(PlanningContext& context, const ColumnTypes& columns,
                                               const Expression& expression, std::string_view clause);
-
-// DuckDB's name of the type by which it sees columns of `type`; the digits of DECIMAL stand apart.
-const char* duckdb_type_name(TypeId type);
 
 // `typed` as a value of `type`; unchanged where it is one.
 TypedExpression cast_to(TypedExpression typed, LogicalType type);

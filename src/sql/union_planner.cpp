@@ -7,12 +7,7 @@ namespace {
 
 // The type by which DuckDB sees values of `type`.
 std::string duckdb_name(const ExpressionType& type) {
-  if (!type.native.empty()) return type.native;
-  switch (type.type.id) {
-    case TypeId::kDecimal: return fmt::format("DECIMAL({},{})", type.type.precision, type.type.scale);
-    case TypeId::kJson: return "JSON";
-    default: return duckdb_type_name(type.type.id);
-  }
+  return type.native.empty() ? duckdb_type_text(type.type) : type.native;
 }
 
 // Types within a family are cast to each other.

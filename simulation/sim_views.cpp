@@ -1,0 +1,398 @@
+#include "sim_views.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "sim_text.h"
+#include "sql/type_names.h"
+
+namespace tributary::simulation {
+namespace {
+
+const LogicalType int16_type{TypeId::kInt16};
+const LogicalType int32_type{TypeId::kInt32};
+const LogicalType int64_type{TypeId::kInt64};
+const LogicalType text_type{TypeId::kText};
+const LogicalType double_type{TypeId::kFloat64};
+const LogicalType date_type{TypeId::kDate};
+const LogicalType timestamp_type{TypeId::kTimestamp};
+const LogicalType bool_type{TypeId::kBool};
+
+bool is_integer(const LogicalType& type) { return type.id >= TypeId::kInt16 && type.id <= TypeId::kInt64; }
+
+struct Typed {
+  std::string sql;
+  LogicalType type;
+  bool exact = true;
+};
+
+struct Scope {
+  std::string from;
+  std::vector<Typed> columns;
+};
+
+class ViewMaker {
+ public:
+  ViewMaker(Random& random, const std::vector<Readable>& relations, bool may_fail, ViewText& view, Readable& result)
+      : random_(random), relations_(relations), may_fail_(may_fail), operators_(view.operators), result_(result) {}
+
+  // Marked text (sim_text.h).
+  std::string make() {
+    switch (random_.below(11)) {
+      case 0: return make_union();
+      case 1:
+      case 2:
+      case 3: return make_aggregate();
+      case 4: return make_distinct();
+      case 5:
+      case 6: return make_first_row();
+      case 7: return make_over_groups();
+      default: return make_plain();
+    }
+  }
+
+ private:
+  const Readable& some_relation(const std::vector<std::string>& taken) {
+    if (!taken.empty() && random_.one_in(4)) {
+      for (const Readable& relation : relations_) {
+        if (relation.name == taken.back()) return relation;
+      }
+    }
+    return random_.pick(relations_);
+  }
+
+  // FROM one or several relations, with their columns qualified.
+  Scope make_from() {
+    Scope scope;
+    size_t count = random_.one_in(2) ? 1 : 2 + random_.below(2);
+    std::vector<std::vector<Typed>> parts;
+    std::vector<std::string> taken;
+    for (size_t i = 0; i < count; ++i) {
+      const Readable& relation = some_relation(taken);
+      std::string alias(1, static_cast<char>('a' + i));
+      std::vector<Typed> columns;
+      for (const ReadableColumn& column : relation.columns) {
+        columns.push_back({alias + "." + column.name, column.type, column.exact});
+      }
+      if (i == 0) {
+        scope.from = fmt::format("{} {}", relation.name, alias);
+      } else if (!add_join(relation.name, alias, parts, columns, taken, scope)) {
+        break;
+      }
+      if (relation.name[0] == 'v') operators_.insert("view over view");
+      parts.push_back(columns);
+      taken.push_back(relation.name);
+    }
+    for (const auto& part : parts) scope.columns.insert(scope.columns.end(), part.begin(), part.end());
+    return scope;
+  }
+
+  bool add_join(const std::string& name, const std::string& alias, const std::vector<std::vector<Typed>>& parts,
+                const std::vector<Typed>& columns, const std::vector<std::string>& taken, Scope& scope) {
+    const auto& other = random_.pick(parts);
+    std::vector<std::pair<std::string, std::string>> pairs;
+    for (const Typed& l : other) {
+      for (const Typed& r : columns) {
+        if (!l.exact || !r.exact) continue;
+        if ((is_integer(l.type) && is_integer(r.type)) || l.type == r.type) pairs.emplace_back(l.sql, r.sql);
+      }
+    }
+    if (pairs.empty()) return false;
+    bool left = random_.one_in(2);
+    auto [l, r] = random_.pick(pairs);
+    std::string on = fmt::format("{} = {}", l, r);
+    if (random_.one_in(4)) {
+      auto [l2, r2] = random_.pick(pairs);
+      on += fmt::format(" AND {} = {}", l2, r2);
+    }
+    if (random_.one_in(5)) on += " AND " + condition_over(columns);
+    if (random_.one_in(5)) on += " AND " + condition_over(other);
+    if (random_.one_in(10)) on += " AND " + attribute_condition();
+    scope.from += fmt::format(" {} JOIN {} {} ON {}", left ? "LEFT" : "INNER", name, alias, on);
+    operators_.insert(left ? "left join" : "inner join");
+    if (std::find(taken.begin(), taken.end(), name) != taken.end()) operators_.insert("self join");
+    return true;
+  }
+
+  std::string attribute_condition() {
+    operators_.insert("attribute");
+    return random_.one_in(2) ? "client.plan <> 'free'" : "coalesce(client.plan, 'none') <> 'gold'";
+  }
+
+  std::string condition_over(const std::vector<Typed>& columns) {
+    const Typed& column = random_.pick(columns);
+    if (random_.one_in(6)) return fmt::format("{} IS {}NULL", column.sql, random_.one_in(2) ? "NOT " : "");
+    switch (column.type.id) {
+      case TypeId::kInt16:
+      case TypeId::kInt32:
+      case TypeId::kInt64: return fmt::format("{} {} {}", column.sql, random_.one_in(2) ? "<>" : ">", random_.below(4));
+      case TypeId::kText: return fmt::format("{} <> '{}'", column.sql, "ab"[random_.below(2)]);
+      case TypeId::kBool: return random_.one_in(2) ? column.sql : fmt::format("{} IS NOT TRUE", column.sql);
+      case TypeId::kDate: return fmt::format("{} >= DATE '2024-01-02'", column.sql);
+      case TypeId::kDecimal: return fmt::format("{} < 3", column.sql);
+      default: return fmt::format("{} IS {}NULL", column.sql, random_.one_in(2) ? "NOT " : "");
+    }
+  }
+
+  std::string where(const Scope& scope) {
+    if (random_.one_in(2)) return where_clause("");
+    operators_.insert("filter");
+    std::string out = condition_over(scope.columns);
+    if (random_.one_in(3))
+      out += fmt::format(" {} {}", random_.one_in(2) ? "AND" : "OR", condition_over(scope.columns));
+    if (random_.one_in(6)) out += " AND " + attribute_condition();
+    return where_clause(out);
+  }
+
+  // `exact_only`: what may be a key. `fails`: where a row that fails is the batch's as well.
+  Typed expression(const std::vector<Typed>& columns, bool exact_only = false, bool fails = false) {
+    if (random_.one_in(8)) {
+      operators_.insert("attribute");
+      return {"client.plan", text_type};
+    }
+    const Typed& column = random_.pick(columns);
+    if (exact_only && !column.exact) return {fmt::format("{} IS NULL", column.sql), bool_type};
+    if (fails && may_fail_ && column.type == int32_type && random_.one_in(2)) {
+      operators_.insert("a row that fails");
+      return {may_fail(column.sql), int16_type};
+    }
+    if (random_.one_in(2)) return column;
+    operators_.insert("compute");
+    switch (column.type.id) {
+      case TypeId::kInt32: return {fmt::format("coalesce({}, 0) + 1", column.sql), int32_type};
+      case TypeId::kInt64: return {fmt::format("coalesce({}, 0) + 1", column.sql), int64_type};
+      case TypeId::kText:
+        return {random_.one_in(2)
+                    ? fmt::format("upper({})", column.sql)
+                    : fmt::format("CASE WHEN {} < 'b' THEN 'low' ELSE trim({}) END", column.sql, column.sql),
+                text_type};
+      case TypeId::kDate: return {fmt::format("{} IS NULL", column.sql), bool_type};
+      case TypeId::kTimestamp:
+        if (random_.one_in(2)) return {fmt::format("CAST({} AS DATE)", column.sql), date_type};
+        operators_.insert("time bucket");
+        return {fmt::format("time_bucket(INTERVAL '6 hours', {})", column.sql), timestamp_type};
+      case TypeId::kBool: return {fmt::format("NOT {}", column.sql), bool_type};
+      default: return column;
+    }
+  }
+
+  std::string items(const std::vector<Typed>& list) {
+    std::string out;
+    result_.columns.clear();
+    for (size_t i = 0; i < list.size(); ++i) {
+      std::string name = fmt::format("c{}", i);
+      out += fmt::format("{}{} AS {}", i == 0 ? "" : ", ", list[i].sql, name);
+      result_.columns.push_back({name, list[i].type, list[i].exact});
+    }
+    return out;
+  }
+
+  std::vector<Typed> some_expressions(const Scope& scope, size_t most, bool exact_only = false, bool fails = false) {
+    std::vector<Typed> list;
+    size_t count = 1 + random_.below(most);
+    for (size_t i = 0; i < count; ++i) list.push_back(expression(scope.columns, exact_only, fails));
+    return list;
+  }
+
+  std::string make_plain() {
+    Scope scope = make_from();
+    std::string select = items(some_expressions(scope, 4, false, true));
+    operators_.insert("map");
+    return fmt::format("SELECT {} FROM {}{}", select, scope.from, where(scope));
+  }
+
+  std::string make_distinct() {
+    Scope scope = make_from();
+    std::string select = items(some_expressions(scope, 3, true));
+    operators_.insert("distinct");
+    return fmt::format("SELECT DISTINCT {} FROM {}{}", select, scope.from, where(scope));
+  }
+
+  Typed aggregate(const Scope& scope, bool filtered) {
+    const Typed column =
+        filtered || random_.one_in(3) ? random_.pick(scope.columns) : expression(scope.columns, false, true);
+    TypeId id = column.type.id;
+    bool number = is_integer(column.type) || id == TypeId::kDecimal || id == TypeId::kFloat64;
+    switch (random_.below(9)) {
+      case 0: return {"count(*)", int64_type};
+      case 1: return {fmt::format("count({})", column.sql), int64_type};
+      case 2:
+        if (column.exact) return {fmt::format("count(DISTINCT {})", column.sql), int64_type};
+        break;
+      case 3:
+        if (number) {
+          LogicalType type = id == TypeId::kFloat64    ? double_type
+                             : is_integer(column.type) ? LogicalType{TypeId::kDecimal, 38, 0}
+                                                       : LogicalType{TypeId::kDecimal, 38, 2};
+          return {fmt::format("sum({})", column.sql), type, id != TypeId::kFloat64};
+        }
+        break;
+      case 4:
+        if (number) return {fmt::format("avg({})", column.sql), double_type, false};
+        break;
+      case 5: return {fmt::format("min({})", column.sql), column.type, column.exact};
+      case 6: return {fmt::format("max({})", column.sql), column.type, column.exact};
+      case 7:
+        if (id == TypeId::kBool)
+          return {fmt::format("{}({})", random_.one_in(2) ? "bool_and" : "bool_or", column.sql), bool_type};
+        break;
+      default: {
+        const Typed& order = random_.pick(scope.columns);
+        if (filtered || !column.exact || !order.exact || column.sql.starts_with("client.")) break;
+        operators_.insert("arg_min/arg_max");
+        return {arg_min_or_max(random_.one_in(2), column.sql, order.sql), column.type, column.exact};
+      }
+    }
+    return {"count(*)", int64_type};
+  }
+
+  // A condition on a group.
+  std::string having(const std::vector<Typed>& calls) {
+    operators_.insert("having");
+    const Typed& call = random_.pick(calls);
+    if (random_.one_in(2) || !call.exact) return fmt::format(" HAVING count(*) > {}", random_.below(3));
+    if (is_integer(call.type) || call.type.id == TypeId::kDecimal)
+      return fmt::format(" HAVING {} {} {}", call.sql, random_.one_in(2) ? "<>" : ">", random_.below(4));
+    return fmt::format(" HAVING {} IS NOT NULL", call.sql);
+  }
+
+  std::vector<Typed> groups_of(const Scope& scope, size_t most) {
+    std::vector<Typed> groups;
+    size_t count = random_.below(most);
+    for (size_t i = 0; i < count; ++i) {
+      Typed group = expression(scope.columns, true);
+      if (std::none_of(groups.begin(), groups.end(), [&](const Typed& other) { return other.sql == group.sql; })) {
+        groups.push_back(group);
+      }
+    }
+    return groups;
+  }
+
+  std::vector<Typed> calls_of(const Scope& scope, size_t most) {
+    std::vector<Typed> calls;
+    size_t count = 1 + random_.below(most);
+    for (size_t i = 0; i < count; ++i) {
+      bool filtered = random_.one_in(5);
+      Typed call = aggregate(scope, filtered);
+      if (filtered) {
+        call.sql += fmt::format(" FILTER (WHERE {})",
+                                random_.one_in(8) ? attribute_condition() : condition_over(scope.columns));
+        operators_.insert("aggregate filter");
+      }
+      calls.push_back(call);
+    }
+    return calls;
+  }
+
+  static std::string group_by(const std::vector<Typed>& groups) {
+    std::string out;
+    for (const Typed& group : groups) out += (out.empty() ? " GROUP BY " : ", ") + group.sql;
+    return out;
+  }
+
+  std::string make_aggregate() {
+    Scope scope = make_from();
+    std::vector<Typed> groups = groups_of(scope, 3);
+    std::vector<Typed> calls = calls_of(scope, 3);
+    std::string condition = random_.one_in(4) ? having(calls) : "";
+    std::vector<Typed> list = groups;
+    list.insert(list.end(), calls.begin(), calls.end());
+    operators_.insert(groups.empty() ? "global aggregate" : "aggregate");
+    std::string select = items(list);
+    return fmt::format("SELECT {} FROM {}{}{}{}", select, scope.from, where(scope), group_by(groups), condition);
+  }
+
+  // DISTINCT, or the first row, of groups.
+  std::string make_over_groups() {
+    Scope scope = make_from();
+    std::vector<Typed> groups = groups_of(scope, 3);
+    std::vector<Typed> calls = calls_of(scope, 2);
+    std::erase_if(calls, [](const Typed& call) { return !call.exact; });
+    if (calls.empty()) calls.push_back({"count(*)", int64_type});
+    if (groups.empty()) return make_plain();
+    operators_.insert("aggregate");
+    std::vector<Typed> list = random_.one_in(2) ? calls : groups;
+    if (random_.one_in(2)) {
+      operators_.insert("distinct");
+      std::string select = items(list);
+      return fmt::format("SELECT DISTINCT {} FROM {}{}{}", select, scope.from, where(scope), group_by(groups));
+    }
+    operators_.insert("first row");
+    list.insert(list.end(), groups.begin(), groups.end());
+    std::string select = items(list);
+    std::string partition = random_.one_in(2) ? "" : fmt::format("PARTITION BY {} ", random_.pick(groups).sql);
+    return fmt::format("SELECT {} FROM {}{}{} QUALIFY row_number() OVER ({}ORDER BY {}) = 1", select, scope.from,
+                       where(scope), group_by(groups), partition, order_by(random_.pick(calls), list));
+  }
+
+  std::string order_by(const Typed& order, const std::vector<Typed>& list) {
+    std::vector<std::string> ties;
+    for (const Typed& item : list) ties.push_back(item.sql);
+    return order_with_ties(
+        fmt::format("{}{}{}", order.sql, random_.one_in(2) ? " DESC" : "", random_.one_in(3) ? " NULLS FIRST" : ""),
+        ties);
+  }
+
+  std::string make_first_row() {
+    Scope scope = make_from();
+    std::vector<Typed> list = some_expressions(scope, 4, true);
+    std::string select = items(list);
+    std::vector<Typed> places = scope.columns;
+    std::erase_if(places, [](const Typed& column) { return !column.exact; });
+    if (places.empty()) return make_plain();
+    std::string partition = random_.one_in(6) ? "" : fmt::format("PARTITION BY {} ", expression(places, true).sql);
+    operators_.insert("first row");
+    std::string filter = where(scope);
+    return fmt::format("SELECT {} FROM {}{} QUALIFY row_number() OVER ({}ORDER BY {}) = 1", select, scope.from, filter,
+                       partition, order_by(random_.pick(places), list));
+  }
+
+  std::string make_union() {
+    Scope first = make_from();
+    bool distinct = random_.one_in(3);
+    std::vector<Typed> list = some_expressions(first, 3, distinct);
+    std::string sql = fmt::format("SELECT {} FROM {}{}", items(list), first.from, where(first));
+    size_t branches = 1 + random_.below(2);
+    for (size_t i = 0; i < branches; ++i) {
+      Scope other = make_from();
+      std::string select;
+      for (size_t column = 0; column < list.size(); ++column) {
+        std::vector<Typed> fitting;
+        for (const Typed& typed : other.columns) {
+          if (typed.type == list[column].type && (typed.exact || !distinct)) fitting.push_back(typed);
+        }
+        Typed chosen = fitting.empty() ? Typed{fmt::format("CAST(NULL AS {})", duckdb_type_text(list[column].type)),
+                                               list[column].type}
+                                       : random_.pick(fitting);
+        result_.columns[column].exact = result_.columns[column].exact && chosen.exact;
+        select += fmt::format("{}{} AS c{}", column == 0 ? "" : ", ", chosen.sql, column);
+      }
+      sql += fmt::format(" UNION {}SELECT {} FROM {}{}", distinct ? "" : "ALL ", select, other.from, where(other));
+    }
+    operators_.insert(distinct ? "union distinct" : "union");
+    return sql;
+  }
+
+  Random& random_;
+  const std::vector<Readable>& relations_;
+  bool may_fail_;
+  std::set<std::string>& operators_;
+  Readable& result_;
+};
+
+}  // namespace
+
+ViewText make_view(Random& random, const std::vector<Readable>& relations, uint32_t number, bool may_fail,
+                   Readable& result) {
+  ViewText view{.name = fmt::format("v{}", number), .sql = {}, .batch = {}, .failing = {}, .operators = {}};
+  result = {view.name, {}};
+  std::string marked = ViewMaker(random, relations, may_fail, view, result).make();
+  view.sql = for_pipeline(marked);
+  view.batch = for_batch(marked);
+  if (marked.find(" UNION ") == std::string::npos) view.failing = failing_rows(marked);
+  return view;
+}
+
+}  // namespace tributary::simulation
