@@ -57,6 +57,7 @@ struct Step {
   std::vector<Value> values;  // kPut, kMove: of the columns that are no key
   std::set<uint32_t> left_out;  // columns that an update leaves out if they did not change
   uint32_t delay = 0;  // its fact arrives so many steps late
+  bool unseen = false;  // kPut: a new row is there from before the capture began, and no fact tells of it
   bool twice = false;  // … and once more, later
   uint32_t workers = 1;  // kRestart
   std::string attribute;  // kAttribute: name and value; nullopt: the client has none

@@ -68,6 +68,7 @@ std::string step_text(const SimCase& sim, const Step& step) {
     }
     if (step.delay > 0) out += fmt::format(" delay={}", step.delay);
     if (step.twice) out += " twice";
+    if (step.unseen) out += " unseen";
   }
   if (step.kind == StepKind::kAttribute)
     out += fmt::format(" {} {}={}", sim.clients[step.client], step.attribute, quoted(step.value));
@@ -104,6 +105,7 @@ Step parse_step(const SimCase& sim, const std::vector<std::string>& words) {
     if (name == "to") step.other_key = std::stoll(value);
     if (name == "delay") step.delay = static_cast<uint32_t>(std::stoul(value));
     if (name == "twice") step.twice = true;
+    if (name == "unseen") step.unseen = true;
     if (name == "workers") step.workers = static_cast<uint32_t>(std::stoul(value));
     if (name == "values") {
       step.values.push_back(unquoted(value));

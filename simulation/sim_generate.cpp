@@ -75,6 +75,7 @@ Step random_step(Random& random, const SimCase& sim, int64_t& unique) {
   step.other_key = static_cast<int64_t>(random.below(keys_max));
   step.delay = random.one_in(4) ? static_cast<uint32_t>(random.below(12)) : 0;
   step.twice = random.one_in(10);
+  step.unseen = random.one_in(15);
   step.workers = 1 + static_cast<uint32_t>(random.below(3));
   const DomainShape& shape = sim.domains[step.domain];
   for (uint32_t i = 0; i < shape.columns.size(); ++i) {

@@ -15,27 +15,14 @@
 #include "process/memory_tables.h"
 #include "process/plan_text.h"
 #include "process/view_graph.h"
+#include "sim_judge.h"
 #include "sim_world.h"
-#include "sql/type_names.h"
 #include "sql/view_planner.h"
 
 namespace tributary::simulation {
 namespace {
 
-constexpr double relative_tolerance = 1e-9;
-constexpr double absolute_tolerance = 1e-9;  // of sums of numbers below 200
 constexpr size_t rounds_max = 5000;
-
-std::string attribute_sql(std::string sql, const std::map<std::string, Value>& attributes) {
-  for (const auto& [name, value] : attributes) {
-    std::string wanted = "client." + name;
-    std::string with = fmt::format("CAST({} AS VARCHAR)", value ? quote_duckdb_text(*value) : "NULL");
-    for (size_t at = sql.find(wanted); at != std::string::npos; at = sql.find(wanted, at + with.size())) {
-      sql.replace(at, wanted.size(), with);
-    }
-  }
-  return sql;
-}
 
 Column attribute_cell(const Value& value) {
   Column column({TypeId::kText});
@@ -55,7 +42,12 @@ struct FailedCheck : std::runtime_error {
 class Runner {
  public:
   Runner(const SimCase& sim, Engines engines, Coverage* coverage)
-      : sim_(sim), engines_(engines), coverage_(coverage), world_(sim), batch_random_(sim.seed ^ 0xBA7C4) {}
+      : sim_(sim),
+        engines_(engines),
+        coverage_(coverage),
+        world_(sim),
+        judge_(sim, world_, engines.batch),
+        batch_random_(sim.seed ^ 0xBA7C4) {}
 
   std::string run() {
     if (std::string problem = plan(); !problem.empty()) return problem;
@@ -99,7 +91,7 @@ class Runner {
         return fmt::format("EveryViewIsPlanned {}: {}\n{}", view.name, errors->front().message, view.sql);
       }
       auto& plan = std::get<ViewPlan>(planned);
-      Relation relation{.name = view.name, .columns = plan.columns(), .key = plan.key};
+      Relation relation{.name = view.name, .columns = plan.columns(), .key = plan.key, .key_always = plan.key_always};
       relation.is_view = true;
       relations.push_back(std::move(relation));
       plans_.push_back(std::move(plan));
@@ -236,16 +228,22 @@ class Runner {
     arrived_.clear();
     for (const Withdrawal& withdrawal : out->withdrawals) store_.withdraw(withdrawal);
     for (const GraphOutput::View& view : out->views) {
+      for (const DeadRange& gone : view.gone) {
+        std::erase_if(dead_[{view.name, gone.client}], [&](const auto& row) {
+          return row.first >= gone.low && (gone.high.empty() || row.first < gone.high) && row.second < gone.below;
+        });
+      }
       for (const auto& [of, key] : view.cleared) dead_[{view.name, of}].erase(key);
-      for (const DeadRow& row : view.dead) dead_[{view.name, row.client}].insert(row.key);
+      for (const DeadRow& row : view.dead) dead_[{view.name, row.client}][row.key] = row.position;
       auto plan = std::find_if(plans_.begin(), plans_.end(), [&](const ViewPlan& of) { return of.name == view.name; });
-      if (view.rows.rows() > 0) store_.insert(view.name, *plan, view.rows);
+      if (view.rows.rows() > 0) store_.insert(plan->table(), view.rows);
     }
     return "";
   }
 
   // Everything arrives and is processed; rows that lack a value are read again; then the views are compared.
   std::string quiet() {
+    for (Fact& fact : world_.snapshot_of_unseen()) delayed_.push_back({now_, std::move(fact)});
     size_t last = now_;
     now_ = SIZE_MAX;
     std::string problem;
@@ -280,160 +278,47 @@ class Runner {
   }
 
   std::string compare() {
+    if (store_.conflicts() > 0) return "OneRowAVersion rows of one key and version differ";
     for (uint32_t client = 0; client < sim_.clients.size(); ++client) {
-      if (std::string problem = fill_batch(client); !problem.empty()) return problem;
-      for (const ViewPlan& plan : plans_) {
-        if (std::string problem = compare_view(client, plan); !problem.empty()) return problem;
-      }
-      for (const ViewText& view : sim_.views) {
-        if (std::string problem = compare_failing(client, view); !problem.empty()) return problem;
-      }
-    }
-    return "";
-  }
-
-  std::string fill_batch(uint32_t client) {
-    std::string sql = "DROP SCHEMA IF EXISTS s CASCADE; CREATE SCHEMA s; USE s;";
-    for (uint32_t i = 0; i < sim_.domains.size(); ++i) {
-      const DomainShape& shape = sim_.domains[i];
-      sql += "CREATE TABLE " + shape.name + "(";
-      for (const ColumnSchema& column : shape.columns) {
-        sql += fmt::format("{}{} {}", sql.back() == '(' ? "" : ", ", column.name, duckdb_type_text(column.type));
-      }
-      sql += ");";
-      for (const auto& [key, row] : world_.table(client, i)) {
-        sql += "INSERT INTO " + shape.name + " VALUES (";
-        for (const Value& cell : world_.cells(i, key, row)) {
-          sql += (sql.back() == '(' ? "" : ", ") + (cell ? quote_duckdb_text(*cell) : std::string("NULL"));
+      ClientId id{sim_.clients[client]};
+      if (std::string problem = judge_.fill(client, texts_[client], sim_.views); !problem.empty()) return problem;
+      for (size_t i = 0; i < plans_.size(); ++i) {
+        std::string differs = judge_.compare(plans_[i].name, plans_[i].columns(), store_.rows(plans_[i].name, id));
+        if (!differs.empty()) {
+          return fmt::format("EveryViewEqualsItsBatch client={} view={} after step {}\n{}  plan:\n{}", id,
+                             plans_[i].name, now_, differs, plan_text(plans_[i]));
         }
-        sql += ");";
+        if (std::string problem = compare_failing(client, sim_.views[i]); !problem.empty()) return problem;
       }
-    }
-    for (const ViewText& view : sim_.views) {
-      sql += fmt::format("CREATE TABLE {} AS {};", view.name, attribute_sql(view.batch, texts_[client]));
-    }
-    for (size_t at = 0; at < sql.size();) {
-      size_t end = sql.find(';', at);
-      if (Status done = engines_.batch.run(sql.substr(at, end - at)); !done.ok()) {
-        return fmt::format("TheBatchRuns {}: {}", sql.substr(at, end - at), done.error().message);
-      }
-      at = end + 1;
     }
     return "";
   }
 
   // As many rows are told to fail as do in the batch.
   std::string compare_failing(uint32_t client, const ViewText& view) {
-    uint64_t wanted = 0;
-    if (!view.failing.empty()) {
-      auto answer = engines_.batch.number(attribute_sql(view.failing, texts_[client]));
-      if (!answer.ok()) return fmt::format("TheBatchRuns {}: {}", view.failing, answer.error().message);
-      wanted = *answer;
-    }
+    auto wanted = judge_.failing(view, texts_[client]);
+    if (!wanted.ok()) return fmt::format("TheBatchRuns {}: {}", view.failing, wanted.error().message);
     const auto& told = dead_[{view.name, ClientId{sim_.clients[client]}}];
-    if (told.size() == wanted) return "";
+    if (told.size() == *wanted) return "";
     return fmt::format("EveryRowThatFailsIsTold client={} view={} after step {}: {} rows fail, {} are told",
-                       sim_.clients[client], view.name, now_, wanted, told.size());
-  }
-
-  std::string compare_view(uint32_t client, const ViewPlan& plan) {
-    std::string select;
-    for (const OutputColumn& column : plan.columns())
-      select += fmt::format("{}CAST(\"{}\" AS VARCHAR)", select.empty() ? "" : ", ", column.name);
-    auto answer = engines_.batch.rows(fmt::format("SELECT {} FROM {}", select, plan.name));
-    if (!answer.ok()) return "TheBatchRuns " + answer.error().message;
-    std::vector<std::vector<std::string>> wanted;
-    for (const ScratchRow& row : *answer) {
-      auto& cells = wanted.emplace_back();
-      for (const auto& cell : row) cells.push_back(cell.value_or(null_text));
-    }
-    auto got = store_.rows(plan.name, ClientId{sim_.clients[client]});
-    return same_rows(plan, std::move(wanted), std::move(got)) ? "" : difference(client, plan, *answer, client);
-  }
-
-  bool same_rows(const ViewPlan& plan, std::vector<std::vector<std::string>> a,
-                 std::vector<std::vector<std::string>> b) const {
-    if (a.size() != b.size()) return false;
-    std::vector<size_t> doubles;
-    for (size_t i = 0; i < plan.columns().size(); ++i) {
-      if (plan.columns()[i].type.id == TypeId::kFloat64) doubles.push_back(i);
-    }
-    auto order = [&](const std::vector<std::string>& x, const std::vector<std::string>& y) {
-      for (size_t i = 0; i < x.size(); ++i) {
-        if (std::find(doubles.begin(), doubles.end(), i) != doubles.end()) continue;
-        if (x[i] != y[i]) return x[i] < y[i];
-      }
-      for (size_t i : doubles) {
-        bool x_null = x[i] == null_text;
-        bool y_null = y[i] == null_text;
-        if (x_null != y_null) return x_null;
-        if (!x_null && !close(x[i], y[i])) return less_double(x[i], y[i]);
-      }
-      return false;
-    };
-    std::sort(a.begin(), a.end(), order);
-    std::sort(b.begin(), b.end(), order);
-    for (size_t i = 0; i < a.size(); ++i) {
-      if (order(a[i], b[i]) || order(b[i], a[i])) return false;
-    }
-    return true;
-  }
-
-  static bool close(const std::string& a, const std::string& b) {
-    if (a == b) return true;
-    double x = std::strtod(a.c_str(), nullptr);
-    double y = std::strtod(b.c_str(), nullptr);
-    if (std::isnan(x) || std::isnan(y) || std::isinf(x) || std::isinf(y)) return same_double(x, y);
-    return std::fabs(x - y) <= absolute_tolerance + relative_tolerance * std::max(std::fabs(x), std::fabs(y));
-  }
-
-  static bool same_double(double x, double y) { return x == y || (std::isnan(x) && std::isnan(y)); }
-
-  // NaN is the greatest.
-  static bool less_double(const std::string& a, const std::string& b) {
-    double x = std::strtod(a.c_str(), nullptr);
-    double y = std::strtod(b.c_str(), nullptr);
-    return std::isnan(y) ? !std::isnan(x) : x < y;
-  }
-
-  std::string difference(uint32_t client, const ViewPlan& plan, const std::vector<ScratchRow>& wanted,
-                         uint32_t of) const {
-    auto lines = [](std::vector<std::string> rows) {
-      std::sort(rows.begin(), rows.end());
-      std::string out;
-      for (const std::string& row : rows) out += "    " + row + "\n";
-      return out;
-    };
-    std::vector<std::string> batch;
-    std::vector<std::string> ours;
-    for (const ScratchRow& row : wanted) {
-      std::string line;
-      for (const auto& cell : row) line += cell.value_or("NULL") + " | ";
-      batch.push_back(std::move(line));
-    }
-    for (const auto& row : store_.rows(plan.name, ClientId{sim_.clients[of]})) {
-      std::string line;
-      for (const auto& cell : row) line += (cell == null_text ? "NULL" : cell) + " | ";
-      ours.push_back(std::move(line));
-    }
-    return fmt::format(
-        "EveryViewEqualsItsBatch client={} view={} after step {}\n  batch:\n{}  incremental:\n{}  plan:\n{}",
-        sim_.clients[client], plan.name, now_, lines(std::move(batch)), lines(std::move(ours)), plan_text(plan));
+                       sim_.clients[client], view.name, now_, *wanted, told.size());
   }
 
   const SimCase& sim_;
   Engines engines_;
   Coverage* coverage_;
   World world_;
+  Judge judge_;
   Random batch_random_;
   std::map<std::string, Relation> relations_;
   std::vector<ViewPlan> plans_;
   std::map<ClientId, ClientAttributes> attributes_;
-  std::vector<std::map<std::string, Value>> texts_;  // of attributes, by client
+  std::vector<Attributes> texts_;  // of attributes, by client
   MemoryState state_;
   std::unique_ptr<ViewGraph> graph_;
   MemoryTables store_;
-  std::map<std::pair<std::string, ClientId>, std::set<std::string>> dead_;  // by view: keys of rows that fail
+  // By view: keys and positions of rows that fail.
+  std::map<std::pair<std::string, ClientId>, std::map<std::string, Position>> dead_;
   uint32_t workers_ = 1;
   uint64_t checkpoint_ = 0;
   size_t now_ = 0;

@@ -45,8 +45,8 @@ std::string batch_part(char kind, const std::vector<std::string>& parts) {
     case 'm':
     case 'M':
       return fmt::format(
-          "(list({} ORDER BY {} {} NULLS LAST, {} ASC) FILTER (WHERE ({}) IS NOT NULL AND ({}) IS NOT NULL))[1]", parts[0],
-          parts[1], kind == 'M' ? "DESC" : "ASC", parts[0], parts[0], parts[1]);
+          "(list({} ORDER BY {} {} NULLS LAST, {} ASC) FILTER (WHERE ({}) IS NOT NULL AND ({}) IS NOT NULL))[1]",
+          parts[0], parts[1], kind == 'M' ? "DESC" : "ASC", parts[0], parts[0], parts[1]);
     case 'o': {
       std::string order = parts[0];
       for (size_t i = 1; i < parts.size(); ++i) order += ", " + parts[i] + " ASC NULLS LAST";

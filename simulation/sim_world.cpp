@@ -132,8 +132,14 @@ std::vector<Fact> World::apply(const Step& step, std::set<std::string>& kinds) {
       for (const Value& value : now) {
         if (!value) kinds.insert("NULL in a key");  // any column may be one
       }
+      bool unseen = step.unseen && at == table.end() && !deleted_once_[{step.client, step.domain}].contains(step.key);
       fact.values = now;
       table[step.key] = std::move(now);
+      if (unseen) {
+        unseen_.emplace(step.client, step.domain, step.key);
+        ++commit_;
+        return {};
+      }
       break;
     }
     case StepKind::kDelete:
@@ -158,6 +164,7 @@ std::vector<Fact> World::apply(const Step& step, std::set<std::string>& kinds) {
       table.erase(at);
       table[step.other_key] = std::move(now);
       ++commit_;
+      unseen_.erase({step.client, step.domain, step.key});
       kinds.insert("row key changes");
       return {gone, fact};
     }
@@ -170,7 +177,20 @@ std::vector<Fact> World::apply(const Step& step, std::set<std::string>& kinds) {
     default: return {};
   }
   ++commit_;
+  if (step.kind == StepKind::kTruncate) {
+    std::erase_if(unseen_,
+                  [&](const auto& row) { return std::get<0>(row) == step.client && std::get<1>(row) == step.domain; });
+  } else {
+    unseen_.erase({step.client, step.domain, step.key});
+  }
   return {fact};
+}
+
+std::vector<Fact> World::snapshot_of_unseen() {
+  std::vector<Fact> facts;
+  for (const auto& [client, domain, key] : unseen_) facts.push_back(read_again(client, domain, row_key(domain, key)));
+  unseen_.clear();
+  return facts;
 }
 
 Fact World::read_again(uint32_t client, uint32_t domain, std::string_view key) {

@@ -34,6 +34,8 @@ class World {
   // Versions 1 and 2, which are the same where the domain does not grow.
   const SchemaPtr& schema(uint32_t domain, uint32_t version) const { return schemas_[2 * domain + version - 1]; }
   uint32_t version(uint32_t client, uint32_t domain) const { return versions_.at({client, domain}); }
+  // Rows that were there before the capture began and that no fact has told of, as the snapshot tells of them.
+  std::vector<Fact> snapshot_of_unseen();
   // The row as it is, as a snapshot would read it, or its absence.
   Fact read_again(uint32_t client, uint32_t domain, std::string_view row_key);
 
@@ -53,6 +55,7 @@ class World {
   std::map<std::pair<uint32_t, uint32_t>, uint32_t> versions_;
   std::map<std::pair<uint32_t, uint32_t>, std::map<int64_t, Row>> tables_;
   std::map<std::pair<uint32_t, uint32_t>, std::set<int64_t>> deleted_once_;
+  std::set<std::tuple<uint32_t, uint32_t, int64_t>> unseen_;  // client, domain, key
   uint64_t commit_ = 1;
 };
 

@@ -12,14 +12,18 @@
 namespace tributary::simulation {
 namespace {
 
-int report(const SimCase& sim, const std::string& failure, Engines engines) {
+int report(const SimCase& sim, const std::string& failure, bool made_smaller, Engines engines) {
+  if (!made_smaller) {
+    fmt::print("FAILED seed={} {}\n", sim.seed, failure);
+    return 1;
+  }
   fmt::print("FAILED seed={} {}\nmade smaller:\n", sim.seed, failure);
   SimCase smaller = shrink(sim, engines);
   fmt::print("{}{}\nonce more: ./dev sim --seed {}\n", to_text(smaller), run_case(smaller, engines, nullptr), sim.seed);
   return 1;
 }
 
-int run(uint64_t first_seed, uint64_t cases_max, double seconds, bool one) {
+int run(uint64_t first_seed, uint64_t cases_max, double seconds, bool one, bool made_smaller) {
   auto expressions = DuckDbEngine::open();
   auto batch = ScratchDatabase::open(std::filesystem::temp_directory_path().string(), size_t{256} << 20);
   if (!expressions.ok() || !batch.ok()) {
@@ -34,7 +38,7 @@ int run(uint64_t first_seed, uint64_t cases_max, double seconds, bool one) {
     SimCase sim = make_case(seed);
     if (one) fmt::print("{}", to_text(sim));
     std::string failure = run_case(sim, engines, &coverage);
-    if (!failure.empty()) return report(sim, failure, engines);
+    if (!failure.empty()) return report(sim, failure, made_smaller, engines);
     if (++cases % 1000 == 0) fmt::print(stderr, "simulation: {} cases, none failed\n", cases);
     if (one) break;
   }
@@ -57,6 +61,8 @@ int main(int argc, char** argv) {
   app.add_option("--cases", cases, "at most so many");
   app.add_option("--from-seed", first, "the first case's seed (default: by the clock)");
   auto* one = app.add_option("--seed", seed, "this case alone, printed");
+  bool as_it_is = false;
+  app.add_flag("--as-it-is", as_it_is, "a case that fails is not made smaller");
   CLI11_PARSE(app, argc, argv);
-  return tributary::simulation::run(one->count() > 0 ? seed : first, cases, seconds, one->count() > 0);
+  return tributary::simulation::run(one->count() > 0 ? seed : first, cases, seconds, one->count() > 0, !as_it_is);
 }

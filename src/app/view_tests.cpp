@@ -163,7 +163,7 @@ class ViewTest {
       batches_.clear();
       for (const GraphOutput::View& view : out.views) {
         for (const DeadRow& row : view.dead) failed_[view.name].push_back(row.reason);
-        if (view.rows.rows() > 0) store_.insert(view.name, plan(view.name), view.rows);
+        if (view.rows.rows() > 0) store_.insert(plan(view.name).table(), view.rows);
       }
     } while (graph_->wants_round());
     return {};

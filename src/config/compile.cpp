@@ -142,6 +142,7 @@ class Compiler {
     if (!plan.nodes.empty()) {
       relation.columns = plan.columns();
       relation.key = plan.key;
+      relation.key_always = plan.key_always;
       add_view(index, std::move(plan));
     }
     views_[index].relation = std::move(relation);

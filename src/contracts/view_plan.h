@@ -31,6 +31,7 @@ struct Relation {
   std::string name;
   std::vector<OutputColumn> columns;
   std::vector<std::string> key;  // columns that are unique together, per client; empty: none known. A domain's row key
+  bool key_always = true;  // as ViewPlan's
   bool is_view = false;  // else a domain
 };
 
@@ -132,6 +133,9 @@ struct ViewPlan {
   std::string name;
   std::vector<PlanNode> nodes;  // inputs before what reads them; the last one gives the view's columns, in order
   std::vector<std::string> key;  // columns of the view that are unique together; empty: none known
+  // Whether the key is unique in every round. Else two rows may have one while a change is on its way, through a join with
+  // many rows or from row to row of a client whose attributes changed: nothing may rely on it but a place in a table.
+  bool key_always = true;
   std::vector<std::string> order_by;  // how the table is sorted below the client. By default `key`
 
   const std::vector<OutputColumn>& columns() const { return nodes.back().columns; }

@@ -97,7 +97,9 @@ class Round {
                    const std::string& reason);
   void note_fine(const GraphNode& node, const Rows& rows, const std::unordered_set<std::string>& failed);
   void put_view(size_t number);
-  void add_withdrawals(size_t node, const std::string& prefix, const std::string& view);
+  using Voided = std::function<void(const RaisedFloor& floor, std::string low, std::string high)>;
+  void for_each_voided(size_t node, const std::string& prefix, const Voided& give) const;
+  void void_dead_rows(size_t number);
 
   Graph& graph_;
   const GraphInput& input_;
@@ -378,6 +380,7 @@ Status Round::run_map(size_t number, Flow& flow) {
                   positions == nullptr ? Position{} : (*positions)[error.row], error.message);
     }
   };
+  void_dead_rows(number);
   if (!node.by_row) {
     Rows rows = changes_of(node.inputs[0]);
     ASSIGN_OR_RETURN(MappedRows mapped, map_rows(*node.map, rows));
@@ -554,26 +557,40 @@ void Round::note_fine(const GraphNode& node, const Rows& rows, const std::unorde
   }
 }
 
-// Of a node by row: what range facts void, by the keys that its rows have.
-void Round::add_withdrawals(size_t number, const std::string& prefix, const std::string& view) {
+// The first key behind all that begin with `prefix`; empty: there is none.
+std::string behind(std::string prefix) {
+  while (!prefix.empty() && prefix.back() == '\xFF') prefix.pop_back();
+  if (!prefix.empty()) prefix.back() = static_cast<char>(prefix.back() + 1);
+  return prefix;
+}
+
+// Of a node by row: what range facts void, by the keys that its rows have, behind `prefix`.
+void Round::for_each_voided(size_t number, const std::string& prefix, const Voided& give) const {
   const GraphNode& node = graph_.nodes[number];
   if (node.plan->kind == NodeKind::kUnion) {
     for (size_t branch = 0; branch < node.inputs.size(); ++branch) {
-      add_withdrawals(node.inputs[branch], prefix + static_cast<char>(branch), view);
+      for_each_voided(node.inputs[branch], prefix + static_cast<char>(branch), give);
     }
     return;
   }
-  if (node.plan->kind != NodeKind::kDomain) return add_withdrawals(node.inputs[0], prefix, view);
+  if (node.plan->kind != NodeKind::kDomain) return for_each_voided(node.inputs[0], prefix, give);
   auto merged = merged_.find(node.plan->relation);
   if (merged == merged_.end()) return;
-  std::string behind = prefix;  // the first key that does not have the prefix
-  if (!behind.empty()) behind.back() = static_cast<char>(behind.back() + 1);
   for (const MergeOutput& part : merged->second) {
     for (const RaisedFloor& floor : part.floors) {
-      output_.withdrawals.push_back({view, floor.client, Version::of_row(floor.position, 0, 0), prefix + floor.low,
-                                     floor.high.empty() ? behind : prefix + floor.high});
+      give(floor, prefix + floor.low, floor.high.empty() ? behind(prefix) : prefix + floor.high);
     }
   }
+}
+
+// Rows of a map that failed in earlier rounds and are void now.
+void Round::void_dead_rows(size_t number) {
+  const GraphNode& node = graph_.nodes[number];
+  const GraphView& view = graph_.views[node.view];
+  if (!node.by_row || !view.stored || !input_.views_with_dead.contains(view.plan->name)) return;
+  for_each_voided(number, dead_key_of(node, {}), [&](const RaisedFloor& floor, std::string low, std::string high) {
+    output_of(node.view).gone.push_back({floor.client, std::move(low), std::move(high), floor.position});
+  });
 }
 
 void Round::put_view(size_t number) {
@@ -581,7 +598,10 @@ void Round::put_view(size_t number) {
   if (!view.stored) return;
   const Flow& flow = flows_[view.root];
   if (view.by_row) {
-    add_withdrawals(view.root, "", view.plan->name);
+    for_each_voided(view.root, "", [&](const RaisedFloor& floor, std::string low, std::string high) {
+      output_.withdrawals.push_back(
+          {view.plan->name, floor.client, Version::of_row(floor.position, 0, 0), std::move(low), std::move(high)});
+    });
     if (flow.live.rows.rows() + flow.gone.rows.rows() > 0) output_of(number).rows = versioned_output(flow);
   } else if (!flow.changes.empty()) {
     output_of(number).rows = changed_output(flow.changes, view.plan->columns(), view.plan->order_by,

@@ -34,27 +34,41 @@ void MemoryTables::withdraw(const Withdrawal& withdrawal) {
   }
 }
 
-void MemoryTables::insert(const std::string& view, const ViewPlan& plan, const OutputBatch& rows) {
+void MemoryTables::insert(const TableDefinition& table, const OutputBatch& rows) {
   std::vector<size_t> sorted;
-  for (const std::string& name : plan.order_by) {
-    for (size_t i = 0; i < plan.columns().size(); ++i) {
-      if (plan.columns()[i].name == name) sorted.push_back(i);
+  std::vector<std::string>& names = columns_[table.name];
+  names.clear();
+  for (const OutputColumn& column : table.columns) names.push_back(column.name);
+  for (const std::string& name : table.order_by) {
+    for (size_t i = 0; i < names.size(); ++i) {
+      if (names[i] == name) sorted.push_back(i);
     }
   }
   for (size_t row = 0; row < rows.rows(); ++row) {
-    Id id{view, rows.clients[rows.client_of_row[row]].value, {}, rows.keys[row]};
+    Id id{table.name, rows.clients[rows.client_of_row[row]].value, {}, rows.keys[row]};
     for (size_t column : sorted) id.sort += cell_text(rows.columns[column], row) + '\0';
     Kept now{rows.versions[row], rows.deleted[row] != 0, {}};
-    for (const Column& column : rows.columns) now.cells.push_back(cell_text(column, row));
+    for (size_t i = 0; i < rows.columns.size(); ++i) now.cells[names[i]] = cell_text(rows.columns[i], row);
     auto [at, added] = kept_.try_emplace(std::move(id), now);
-    if (!added && now.version >= at->second.version) at->second = std::move(now);
+    if (added || now.version < at->second.version) continue;
+    if (now.version == at->second.version && !now.same(at->second)) ++conflicts_;
+    at->second = std::move(now);
   }
+}
+
+void MemoryTables::drop(const std::string& view) {
+  std::erase_if(kept_, [&](const auto& entry) { return entry.first.view == view; });
 }
 
 std::vector<std::vector<std::string>> MemoryTables::rows(const std::string& view, const ClientId& client) const {
   std::vector<std::vector<std::string>> out;
   for (const auto& [id, kept] : kept_) {
-    if (id.view == view && id.client == client.value && !kept.deleted) out.push_back(kept.cells);
+    if (id.view != view || id.client != client.value || kept.deleted) continue;
+    auto& cells = out.emplace_back();
+    for (const std::string& column : columns_.at(view)) {
+      auto cell = kept.cells.find(column);
+      cells.push_back(cell == kept.cells.end() ? null_text : cell->second);
+    }
   }
   return out;
 }

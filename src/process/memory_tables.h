@@ -13,16 +13,23 @@ namespace tributary {
 class MemoryTables {
  public:
   void withdraw(const Withdrawal& withdrawal);
-  void insert(const std::string& view, const ViewPlan& plan, const OutputBatch& rows);
+  void insert(const TableDefinition& table, const OutputBatch& rows);
+  void drop(const std::string& view);
 
-  // The client's rows of a view, each as the cells' texts; "\1NULL" for NULL.
+  // Inserts of a row that differs from one with its key and version: which of them counts is the store's luck. None in a
+  // pipeline that is right.
+  size_t conflicts() const { return conflicts_; }
+
+  // The client's rows of a view, each as the cells' texts in the table's columns now; "\1NULL" for NULL.
   std::vector<std::vector<std::string>> rows(const std::string& view, const ClientId& client) const;
 
  private:
   struct Kept {
     Version version;
     bool deleted = false;
-    std::vector<std::string> cells;
+    std::map<std::string, std::string> cells;  // by column; of a deleted row they have no meaning
+
+    bool same(const Kept& other) const { return deleted == other.deleted && (deleted || cells == other.cells); }
   };
   struct Id {
     std::string view;
@@ -32,6 +39,8 @@ class MemoryTables {
     friend auto operator<=>(const Id&, const Id&) = default;
   };
   std::map<Id, Kept> kept_;
+  std::map<std::string, std::vector<std::string>> columns_;  // by view
+  size_t conflicts_ = 0;
 };
 
 std::string cell_text(const Column& column, size_t row);

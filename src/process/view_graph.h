@@ -73,12 +73,21 @@ struct GraphInput {
   uint64_t checkpoint = 0;
 };
 
+// Rows of a view with keys in [low, high), as DeadRow has them, and positions before `below` are gone: those that failed too.
+struct DeadRange {
+  ClientId client;
+  std::string low;
+  std::string high;  // empty: open
+  Position below;
+};
+
 struct GraphOutput {
   struct View {
     std::string name;
     OutputBatch rows;
     std::vector<DeadRow> dead;
     std::vector<std::pair<ClientId, std::string>> cleared;  // keys that are computed, or gone
+    std::vector<DeadRange> gone;  // … of rows of earlier rounds
   };
   std::vector<View> views;  // with news
   std::vector<Withdrawal> withdrawals;  // take effect on rows of earlier rounds, before this round's rows

@@ -73,7 +73,7 @@ Status DeadLetters::load(const Storage& storage) {
       continue;
     }
     ASSIGN_OR_RETURN(DeadLetter letter, decode(owned->key, it.value()));
-    keys_.emplace(it.key());
+    keys_.emplace(it.key(), letter.dropped);
     if (!letter.dropped) ++count.kept;
   }
   return it.status();
@@ -93,29 +93,40 @@ std::map<std::pair<ClientId, std::string>, DeadLetterCount> DeadLetters::counts(
   return counts_;
 }
 
+DeadLetterCount& DeadLetters::count_of(const ClientId& client, const std::string& table) {
+  Owner owner{client, table};
+  DeadLetterCount& count = counts_[owner];
+  counts_before_.try_emplace(std::move(owner), count);
+  return count;
+}
+
+void DeadLetters::note_before(const std::string& id) {
+  auto at = keys_.find(id);
+  undo_.push_back({id, at == keys_.end() ? std::nullopt : std::optional(at->second)});
+}
+
+bool DeadLetters::erase(StorageBatch& write, const std::string& id, const ClientId& client, const std::string& table) {
+  auto at = keys_.find(id);
+  if (at == keys_.end()) return false;
+  note_before(id);
+  if (!at->second) --count_of(client, table).kept;
+  keys_.erase(at);
+  write.remove(Family::kState, id);
+  return true;
+}
+
 void DeadLetters::note(StorageBatch& write, const std::string& table, const std::vector<DeadRow>& dead,
                        const std::vector<std::pair<ClientId, std::string>>& cleared) {
   if (dead.empty() && cleared.empty()) return;
   std::lock_guard lock(mutex_);
   StateName name = name_of(table);
-  auto count_of = [&](const ClientId& client) -> DeadLetterCount& {
-    Owner owner{client, table};
-    DeadLetterCount& count = counts_[owner];
-    counts_before_.try_emplace(owner, count);
-    return count;
-  };
-  for (const auto& [client, key] : cleared) {
-    std::string id = name.key(client.value, key);
-    if (keys_.erase(id) == 0) continue;
-    write.remove(Family::kState, id);
-    undo_.push_back({id, false});
-    DeadLetterCount& count = count_of(client);
-    if (count.kept > 0) --count.kept;  // a dropped one is not counted
-  }
+  for (const auto& [client, key] : cleared) erase(write, name.key(client.value, key), client, table);
   for (const DeadRow& row : dead) {
     std::string id = name.key(row.client.value, row.key);
-    DeadLetterCount& count = count_of(row.client);
-    if (!keys_.contains(id) && count.kept >= kept_max_) {
+    DeadLetterCount& count = count_of(row.client, table);
+    auto known = keys_.find(id);
+    bool listed = known != keys_.end() && !known->second;
+    if (!listed && count.kept >= kept_max_) {
       ++count.not_kept;
       std::string value;
       put_varint(value, count.not_kept);
@@ -123,37 +134,53 @@ void DeadLetters::note(StorageBatch& write, const std::string& table, const std:
       continue;
     }
     write.put(Family::kState, id, encode({row.key, row.position, row.reason, false}));
-    if (!keys_.insert(id).second) continue;
-    undo_.push_back({id, true});
+    if (listed) continue;
+    note_before(id);
+    keys_[id] = false;
     ++count.kept;
   }
+}
+
+Status DeadLetters::note_gone(StorageBatch& write, const Storage& storage, const std::string& table,
+                              const std::vector<DeadRange>& gone) {
+  for (const DeadRange& range : gone) {
+    ASSIGN_OR_RETURN(std::vector<DeadLetter> letters, stored(storage, range.client, table));
+    std::lock_guard lock(mutex_);
+    for (const DeadLetter& letter : letters) {
+      bool inside = letter.key >= range.low && (range.high.empty() || letter.key < range.high);
+      if (inside && letter.position < range.below)
+        erase(write, name_of(table).key(range.client.value, letter.key), range.client, table);
+    }
+  }
+  return {};
 }
 
 void DeadLetters::forget(StorageBatch& write, const Storage& storage, const ClientId& client,
                          const std::string& table) {
   std::lock_guard lock(mutex_);
-  Owner owner{client, table};
-  counts_before_.try_emplace(owner, counts_[owner]);
   for (StorageIterator it = storage.iterate(Family::kState, overflow_key(client, table)); it.valid(); it.next()) {
     write.remove(Family::kState, it.key());
     std::string id(it.key());
-    if (keys_.erase(id) > 0) undo_.push_back({std::move(id), false});
+    if (!keys_.contains(id)) continue;
+    note_before(id);
+    keys_.erase(id);
   }
-  counts_[owner] = {};
+  count_of(client, table) = {};
 }
 
 Status DeadLetters::drop(StorageBatch& write, const Storage& storage, const ClientId& client, const std::string& table,
                          const std::vector<std::string>& keys) {
   ASSIGN_OR_RETURN(std::vector<DeadLetter> letters, stored(storage, client, table));
   std::lock_guard lock(mutex_);
-  Owner owner{client, table};
-  DeadLetterCount& count = counts_[owner];
-  counts_before_.try_emplace(owner, count);
+  DeadLetterCount& count = count_of(client, table);
   for (DeadLetter& letter : letters) {
     bool wanted = keys.empty() || std::find(keys.begin(), keys.end(), letter.key) != keys.end();
     if (!wanted || letter.dropped) continue;
     letter.dropped = true;
     put(write, client, table, letter);
+    std::string id = name_of(table).key(client.value, letter.key);
+    note_before(id);
+    keys_[id] = true;
     --count.kept;
   }
   if (keys.empty() && count.not_kept > 0) {
@@ -167,16 +194,16 @@ void DeadLetters::commit() {
   std::lock_guard lock(mutex_);
   undo_.clear();
   counts_before_.clear();
-  std::erase_if(counts_, [](const auto& entry) { return entry.second.kept == 0 && entry.second.not_kept == 0; });
+  std::erase_if(counts_, [&](const auto& entry) { return entry.second.kept == 0 && entry.second.not_kept == 0; });
 }
 
 void DeadLetters::roll_back() {
   std::lock_guard lock(mutex_);
   for (size_t i = undo_.size(); i-- > 0;) {
-    if (undo_[i].added) {
-      keys_.erase(undo_[i].key);
+    if (undo_[i].before) {
+      keys_[undo_[i].key] = *undo_[i].before;
     } else {
-      keys_.insert(undo_[i].key);
+      keys_.erase(undo_[i].key);
     }
   }
   for (const auto& [owner, count] : counts_before_) counts_[owner] = count;

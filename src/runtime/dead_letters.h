@@ -9,9 +9,10 @@
 
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
-#include <unordered_set>
+#include <unordered_map>
 #include <vector>
 
 #include "process/view_graph.h"
@@ -46,6 +47,9 @@ class DeadLetters {
   // The round's news of a table. Kept in `write`, and here until commit() or roll_back().
   void note(StorageBatch& write, const std::string& table, const std::vector<DeadRow>& dead,
             const std::vector<std::pair<ClientId, std::string>>& cleared);
+  // Rows in these ranges are gone: letters of earlier rounds about them with them.
+  Status note_gone(StorageBatch& write, const Storage& storage, const std::string& table,
+                   const std::vector<DeadRange>& gone);
   // Forgets all of a client's table; with it the breaker closes.
   void forget(StorageBatch& write, const Storage& storage, const ClientId& client, const std::string& table);
   // The letters (no keys: all) are not listed any more, and their rows stay withdrawn. The breaker closes.
@@ -62,12 +66,17 @@ class DeadLetters {
   using Owner = std::pair<ClientId, std::string>;
   struct Undo {
     std::string key;
-    bool added = false;
+    std::optional<bool> before;  // nullopt: it was not there
   };
 
   uint64_t kept_max_;
   mutable std::mutex mutex_;
-  std::unordered_set<std::string> keys_;  // state keys
+  // Takes a letter out; whether there was one.
+  bool erase(StorageBatch& write, const std::string& id, const ClientId& client, const std::string& table);
+  void note_before(const std::string& id);
+  DeadLetterCount& count_of(const ClientId& client, const std::string& table);
+
+  std::unordered_map<std::string, bool> keys_;  // state key → whether it was dropped; those are not counted
   std::map<Owner, DeadLetterCount> counts_;
   std::map<Owner, DeadLetterCount> counts_before_;
   std::vector<Undo> undo_;

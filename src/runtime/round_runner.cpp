@@ -286,20 +286,13 @@ Result<RoundOutcome> RoundRunner::order_round() {
 // Rows that could not be computed, once more: those that are kept are given out again, others come from raw.
 Status RoundRunner::retry(const DeadLetterOrder& order, Generation& generation, Pass& pass) {
   std::string table = order.view + generation_suffix(generation.number);
-  if (order.keys.empty()) dead_.forget(pass.write, ports_.storage, order.client, table);
+  if (order.keys.empty()) return retry_all(order, generation, pass);
   GraphInput input = input_of(generation);
   input.views_with_dead.insert(order.view);
   std::deque<EventBatch> batches;
   for (const Table& of : client_tables_) {
     if (of.client != order.client || !generation.graph->reads(of.domain)) continue;
     bool kept = generation.graph->keeps_rows(of.domain);
-    if (order.keys.empty() && kept) {
-      RETURN_IF_ERROR(DomainMerge::sweep_attributes(*pass.states[0], generation.graph->state_name(of.domain),
-                                                    order.client, attributes_.at(order.client).encode()));
-      generation.graph->forget_pending();
-    } else if (order.keys.empty()) {
-      builds_.add_refeed(generation.number, order.client, of.domain);
-    }
     for (const std::string& key : order.keys) {
       if (kept) {
         input.touched.push_back({of.domain, of.client, of.table, domain_key(key)});
@@ -315,6 +308,22 @@ Status RoundRunner::retry(const DeadLetterOrder& order, Generation& generation, 
   }
   for (const EventBatch& batch : batches) input.batches.push_back(&batch);
   return run_graph(generation, std::move(input), pass);
+}
+
+// All rows of what the view reads, in the rounds to come. The graph does not run in this one: it would not see the sweeps.
+Status RoundRunner::retry_all(const DeadLetterOrder& order, Generation& generation, Pass& pass) {
+  dead_.forget(pass.write, ports_.storage, order.client, order.view + generation_suffix(generation.number));
+  for (const Table& of : client_tables_) {
+    if (of.client != order.client || !generation.graph->reads(of.domain)) continue;
+    if (generation.graph->keeps_rows(of.domain)) {
+      RETURN_IF_ERROR(DomainMerge::sweep_attributes(*pass.states[0], generation.graph->state_name(of.domain),
+                                                    order.client, attributes_.at(order.client).encode()));
+    } else {
+      builds_.add_refeed(generation.number, order.client, of.domain);
+    }
+  }
+  generation.graph->forget_pending();
+  return {};
 }
 
 void RoundRunner::order(DeadLetterOrder order) {
@@ -339,6 +348,8 @@ Status RoundRunner::run_graph(Generation& generation, GraphInput input, Pass& pa
   }
   for (GraphOutput::View& view : ran->views) {
     std::string table = view.name + suffix;
+    if (Status noted = dead_.note_gone(pass.write, ports_.storage, table, view.gone); !noted.ok())
+      return failed(std::move(noted).error());
     dead_.note(pass.write, table, view.dead, view.cleared);
     if (view.rows.rows() == 0) continue;
     const TableDefinition* definition = definition_of(table);

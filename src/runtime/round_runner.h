@@ -164,6 +164,7 @@ class RoundRunner {
   Result<RoundOutcome> refeed_round();
   Result<RoundOutcome> order_round();
   Status retry(const DeadLetterOrder& order, Generation& generation, Pass& pass);
+  Status retry_all(const DeadLetterOrder& order, Generation& generation, Pass& pass);
   Status run_graph(Generation& generation, GraphInput input, Pass& pass);
   Status commit(Pass& pass);
   void put_outbox(Pass& pass, const OutboxEntry& entry);

@@ -255,8 +255,9 @@ Pipe AggregatePlanner::build(FromPlanner& from) {
   return out;
 }
 
-// Attributes are one value a client: they tell no groups apart, unless there is nothing else.
-std::vector<std::vector<std::string>> AggregatePlanner::keys() const {
+// Attributes are one value a client: they tell no groups apart, unless there is nothing else. But when one changes, groups
+// of its old and of its new value are there at once for a while.
+std::vector<Pipe::Key> AggregatePlanner::keys() const {
   std::vector<std::string> all;
   std::vector<std::string> own;
   for (const Group& group : groups_) {
@@ -265,7 +266,8 @@ std::vector<std::vector<std::string>> AggregatePlanner::keys() const {
     if (!attribute) own.push_back(group.column.name);
   }
   if (all.empty()) return {};
-  return {own.empty() ? all : own};
+  bool always = own.empty() || own.size() == all.size();
+  return {{own.empty() ? std::move(all) : std::move(own), always}};
 }
 
 }  // namespace tributary

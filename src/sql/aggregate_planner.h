@@ -62,7 +62,7 @@ class AggregatePlanner {
   std::optional<Call> read_call(const Expression& call);
   bool check_types(const Expression& expression, Call& call);
   uint32_t add_input(MapBuilder& map, const TypedExpression& value, const std::optional<TypedExpression>& filter);
-  std::vector<std::vector<std::string>> keys() const;
+  std::vector<Pipe::Key> keys() const;
 
   PlanningContext& context_;
   const Scope& scope_;

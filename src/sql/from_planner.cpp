@@ -267,12 +267,13 @@ Pipe FromPlanner::join(const Pipe& left, const Pipe& right, size_t join, std::ve
     column.nullable = column.nullable || left_join;
     node.columns.push_back(std::move(column));
   }
-  std::vector<std::vector<std::string>> keys;
+  std::vector<Pipe::Key> keys;
   if (node.join.right_unique) {
     keys = left.keys;
   } else if (!left.keys.empty() && !right.keys.empty()) {
-    keys = {left.keys[0]};
-    keys[0].insert(keys[0].end(), right.keys[0].begin(), right.keys[0].end());
+    // A left row may stand under its old and its new join key at once (process/join.h).
+    keys = {{left.keys[0].columns, false}};
+    keys[0].columns.insert(keys[0].columns.end(), right.keys[0].columns.begin(), right.keys[0].columns.end());
   }
   Pipe out = node_pipe(context_, context_.add_node(std::move(node)));
   out.keys = std::move(keys);
@@ -281,7 +282,8 @@ Pipe FromPlanner::join(const Pipe& left, const Pipe& right, size_t join, std::ve
 
 bool FromPlanner::right_is_unique(size_t join) const {
   const Relation& relation = *scope_.relations()[join + 1].relation;
-  return !relation.key.empty() && std::all_of(relation.key.begin(), relation.key.end(), [&](const std::string& name) {
+  if (relation.key.empty() || !relation.key_always) return false;
+  return std::all_of(relation.key.begin(), relation.key.end(), [&](const std::string& name) {
     return std::any_of(joins_[join].pairs.begin(), joins_[join].pairs.end(), [&](const KeyPair& pair) {
       return pair.right.column && scope_.column(*pair.right.column).source == name;
     });

@@ -33,7 +33,8 @@ Pipe leaf_pipe(const Scope& scope, size_t relation) {
       if (of.relation->columns[i].name == name) key.push_back(scope.columns()[of.columns[i]].name);
     }
   }
-  if (!key.empty() && key.size() == of.relation->key.size()) pipe.keys.push_back(std::move(key));
+  if (!key.empty() && key.size() == of.relation->key.size())
+    pipe.keys.push_back({std::move(key), of.relation->key_always});
   return pipe;
 }
 

@@ -21,7 +21,11 @@ struct Pipe {
   };
   std::vector<Column> columns;
   std::vector<TypedExpression> filters;        // that the next map applies
-  std::vector<std::vector<std::string>> keys;  // unique names of columns that are unique together: each is a key
+  struct Key {
+    std::vector<std::string> columns;  // unique names
+    bool always = true;                // as ViewPlan::key_always
+  };
+  std::vector<Key> keys;  // columns that are unique together
 
   std::optional<uint32_t> find(const std::string& unique_name) const;
   ColumnTypes types() const;

@@ -261,23 +261,24 @@ std::optional<PlannedRows> SelectPlanner::plan_items(Pipe rows, const std::vecto
     planned.node = plan_first_row(context_, rows, *first, names, values);
     std::vector<std::string> key;
     for (const TypedExpression& value : first->partition) key.push_back(value.column.value_or(""));
-    if (!key.empty()) rows.keys.insert(rows.keys.begin(), std::move(key));
+    if (!key.empty()) rows.keys.insert(rows.keys.begin(), {std::move(key), true});
   } else {
     MapBuilder map(context_, rows);
     for (size_t i = 0; i < values.size(); ++i) map.add(names[i], values[i]);
     planned.node = map.only_renames() ? map.rename() : map.finish().node;
   }
-  for (const std::vector<std::string>& key : rows.keys) {
+  for (const Pipe::Key& key : rows.keys) {
     std::vector<std::string> of_key;
-    for (const std::string& column : key) {
+    for (const std::string& column : key.columns) {
       for (size_t i = 0; i < values.size() && !column.empty(); ++i) {
         if (values[i].column != column) continue;
         of_key.push_back(names[i]);
         break;
       }
     }
-    if (of_key.size() != key.size()) continue;
+    if (of_key.size() != key.columns.size()) continue;
     planned.key = std::move(of_key);
+    planned.key_always = key.always;
     break;
   }
   return planned;
@@ -287,6 +288,7 @@ std::optional<PlannedRows> distinct_rows(PlanningContext& context, PlannedRows r
   PlanNode node{.kind = NodeKind::kAggregate, .inputs = {rows.node}, .columns = context.nodes[rows.node].columns};
   node.aggregate.group_columns = static_cast<uint32_t>(node.columns.size());
   rows.key.clear();
+  rows.key_always = true;
   bool refused = false;
   for (size_t i = 0; i < node.columns.size(); ++i) {
     rows.key.push_back(node.columns[i].name);

@@ -14,6 +14,7 @@ namespace tributary {
 struct PlannedRows {
   uint32_t node = 0;
   std::vector<std::string> key;       // as ViewPlan's
+  bool key_always = true;             // likewise
   std::vector<ExpressionType> types;  // of the node's columns, as DuckDB sees them
   std::vector<std::string> not_keys;  // by column: why its values cannot be told apart; empty where they can
 };

@@ -56,6 +56,7 @@ std::variant<ViewPlan, std::vector<PlanError>> plan_view(DuckDbEngine& engine, c
     CHECK(rows->node + 1 == context.nodes.size());
     plan.nodes = std::move(context.nodes);
     plan.key = rows->key;
+    plan.key_always = rows->key_always;
     plan.order_by = rows->key;
   }
   return plan;
