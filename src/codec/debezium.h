@@ -9,13 +9,12 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "model/event_batch.h"
 
 namespace tributary {
 
-// In place of a value that the source did not send (unchanged TOAST), as the connector's unavailable.value.placeholder.
-constexpr std::string_view debezium_unavailable_value = "__debezium_unavailable_value";
 constexpr std::string_view debezium_connector = "postgresql";
 constexpr std::string_view debezium_version = "tributary-0.1.0";  // `source.version`
 
@@ -25,11 +24,49 @@ struct DebeziumSource {
   int64_t processed_micros = 0;  // `ts_ms`, `ts_us`, `ts_ns` of the envelope; 0: the commit's
 };
 
-// `row` < batch.rows(). A key change is two rows of the batch and two envelopes: "d" of the old key, "c" of the new one.
+// Writes many events of one batch, which outlives it. Not thread-safe.
+class DebeziumWriter {
+ public:
+  DebeziumWriter(const EventBatch& batch, const DebeziumSource& source);
+
+  // `row` < batch.rows(). A key change is two rows of the batch and two envelopes: "d" of the old key, "c" of the new one.
+  // `exact`, where given, gets what the envelope does not tell of the row, as docs/formats/kafka-record.md has it; nothing
+  // where it tells all.
+  void put_envelope(std::string& out, size_t row, std::string* exact = nullptr);
+  // The row key's columns as one object, behind the client where `with_client`: {"client_id":"acme","id":7}.
+  void put_key(std::string& out, size_t row, bool with_client = false) const;
+  // A TRUNCATE (op "t"), batch.ranges[range]. Nothing for other range facts: Debezium has no such event.
+  void put_truncate(std::string& out, size_t range) const;
+
+ private:
+  enum class Absent { kNull, kUnavailable };
+  struct Fact;
+  void put_row(std::string& out, const std::vector<Column>& columns, size_t row, Absent absent, bool filled);
+  void put_tail(std::string& out, const Fact& fact) const;
+  void note(size_t image, size_t column, size_t row);
+  bool has_before(size_t row) const;
+  bool only_key(size_t row) const;
+  void begin_exact(size_t row, bool before_is_told);
+
+  const EventBatch& batch_;
+  int64_t processed_micros_;
+  std::vector<std::string> names_;  // {"id":  and ,"total":
+  std::string source_begin_;  // up to the value of ts_ms
+  std::string source_middle_;  // from db to the beginning of the sequence
+  std::string source_end_;  // from schema to the value of txId
+  std::string* exact_ = nullptr;
+  size_t image_ = 0;
+  bool rest_absent_ = false;
+};
+
+// One event alone.
 std::string debezium_envelope(const EventBatch& batch, size_t row, const DebeziumSource& source);
-// The row key's columns as one object.
 std::string debezium_key(const EventBatch& batch, size_t row);
-// A TRUNCATE (op "t"), batch.ranges[range]. Empty for other range facts: Debezium has no such event.
 std::string debezium_truncate(const EventBatch& batch, size_t range, const DebeziumSource& source);
+
+// What put_envelope() notes in `exact`: version, flags, then cells (docs/formats/kafka-record.md).
+constexpr uint8_t debezium_exact_version = 1;
+enum DebeziumExactFlag : uint8_t { kExactRestAbsent = 1, kExactMoved = 2 };
+enum DebeziumImage : uint8_t { kImageRow = 0, kImageBefore = 1 };
 
 }  // namespace tributary

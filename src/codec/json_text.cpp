@@ -57,7 +57,8 @@ bool is_plain(unsigned char c) { return c >= 0x20 && c < 0x80 && c != '"' && c !
 
 }  // namespace
 
-void put_json_string(std::string& out, std::string_view text) {
+bool put_json_string(std::string& out, std::string_view text) {
+  bool exact = true;
   out.push_back('"');
   size_t at = 0;
   while (at < text.size()) {
@@ -73,9 +74,11 @@ void put_json_string(std::string& out, std::string_view text) {
     }
     Sequence sequence = read_character(text.substr(at));
     out.append(sequence.valid ? text.substr(at, sequence.bytes) : replacement);
+    exact = exact && sequence.valid;
     at += sequence.bytes;
   }
   out.push_back('"');
+  return exact;
 }
 
 void put_base64(std::string& out, std::string_view bytes) {
@@ -86,6 +89,36 @@ void put_base64(std::string& out, std::string_view bytes) {
     for (size_t i = 0; i < 3; ++i) group = group << 8 | (i < count ? static_cast<uint8_t>(bytes[at + i]) : 0);
     for (size_t i = 0; i < 4; ++i) out.push_back(i <= count ? digits[group >> (18 - 6 * i) & 63] : '=');
   }
+}
+
+bool append_from_base64(std::string& out, std::string_view text) {
+  auto digit = [](char c) -> int {
+    if (c >= 'A' && c <= 'Z') return c - 'A';
+    if (c >= 'a' && c <= 'z') return c - 'a' + 26;
+    if (c >= '0' && c <= '9') return c - '0' + 52;
+    if (c == '+') return 62;
+    return c == '/' ? 63 : -1;
+  };
+  if (text.size() % 4 != 0) return false;
+  size_t before = out.size();
+  size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
+  for (size_t at = 0; at < text.size(); at += 4) {
+    bool last = at + 4 == text.size();
+    size_t count = last ? 3 - padding : 3;
+    uint32_t group = 0;
+    bool valid = true;
+    for (size_t i = 0; i < 4; ++i) {
+      int value = i <= count ? digit(text[at + i]) : 0;
+      valid = valid && value >= 0;
+      group = group << 6 | static_cast<uint32_t>(value & 63);
+    }
+    if (!valid) {
+      out.resize(before);
+      return false;
+    }
+    for (size_t i = 0; i < count; ++i) out.push_back(static_cast<char>(group >> (16 - 8 * i)));
+  }
+  return true;
 }
 
 }  // namespace tributary

@@ -1,0 +1,405 @@
+#include "codec/debezium_values.h"
+
+#include <fmt/format.h>
+
+#include <bit>
+#include <charconv>
+#include <cmath>
+#include <iterator>
+#include <limits>
+
+#include "codec/json_text.h"
+
+namespace tributary {
+namespace {
+
+// PostgreSQL's JDBC driver's numbers for infinite timestamps, which Debezium passes on.
+constexpr int64_t timestamp_infinity = 9223372036825200000;
+constexpr int64_t timestamp_minus_infinity = -9223372036832400000;
+constexpr int millisecond_digits_max = 3;
+
+template <typename Number>
+void put_number(std::string& out, Number value) {
+  fmt::format_int text(value);
+  out.append(text.data(), text.size());
+}
+
+// Only one NaN of many has a text.
+template <typename Number>
+bool is_plain_nan(Number value) {
+  using Bits = std::conditional_t<sizeof(Number) == 4, uint32_t, uint64_t>;
+  return std::bit_cast<Bits>(value) == std::bit_cast<Bits>(std::numeric_limits<Number>::quiet_NaN());
+}
+
+template <typename Number>
+bool put_float(std::string& out, Number value) {
+  if (std::isnan(value)) {
+    out += "\"NaN\"";
+    return is_plain_nan(value);
+  }
+  if (std::isinf(value)) {
+    out += value > 0 ? "\"Infinity\"" : "\"-Infinity\"";
+    return true;
+  }
+  size_t at = out.size();
+  fmt::format_to(std::back_inserter(out), "{}", value);  // the shortest text that reads back as the same number
+  if (out.find_first_of(".e", at) == std::string::npos) out += ".0";
+  return true;
+}
+
+constexpr std::string_view hex_digits = "0123456789abcdef";
+
+bool dash_before(size_t byte) { return byte == 4 || byte == 6 || byte == 8 || byte == 10; }
+
+void put_uuid(std::string& out, std::string_view bytes) {
+  out.push_back('"');
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    if (dash_before(i)) out.push_back('-');
+    auto byte = static_cast<uint8_t>(bytes[i]);
+    out.push_back(hex_digits[byte >> 4]);
+    out.push_back(hex_digits[byte & 15]);
+  }
+  out.push_back('"');
+}
+
+// Java's ISO_OFFSET_DATE_TIME: "2024-02-29T23:59:59.5Z", as few digits of the fraction as are needed, a sign before years
+// of more than four digits.
+void put_zoned_timestamp(std::string& out, int64_t micros) {
+  constexpr int64_t day_micros = 86'400'000'000;
+  int64_t days = micros / day_micros - (micros % day_micros < 0);
+  int64_t rest = micros - days * day_micros;
+  CivilDate date = civil_from_days(days);
+  out.push_back('"');
+  if (date.year < 0) out.push_back('-');
+  if (date.year > 9999) out.push_back('+');
+  fmt::format_to(std::back_inserter(out), "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", std::abs(date.year), date.month,
+                 date.day, rest / 3'600'000'000, rest / 60'000'000 % 60, rest / 1'000'000 % 60);
+  if (int64_t fraction = rest % 1'000'000; fraction != 0) {
+    fmt::format_to(std::back_inserter(out), ".{:06}", fraction);
+    out.erase(out.find_last_not_of('0') + 1);
+  }
+  out += "Z\"";
+}
+
+// "timestamp(3) without time zone" → 3; without digits PostgreSQL's precision is 6.
+int timestamp_digits(std::string_view source_type) {
+  size_t at = source_type.find('(');
+  if (at == std::string_view::npos || at + 1 >= source_type.size()) return 6;
+  char digit = source_type[at + 1];
+  return digit >= '0' && digit <= '6' ? digit - '0' : 6;
+}
+
+bool in_millis(const ColumnSchema& schema) { return timestamp_digits(schema.source_type) <= millisecond_digits_max; }
+
+// time.precision.mode=adaptive: the unit depends on the column's precision.
+bool put_timestamp(std::string& out, const ColumnSchema& schema, int64_t micros) {
+  bool millis = in_millis(schema);
+  int64_t value = millis ? micros / 1000 - (micros % 1000 < 0) : micros;
+  put_number(out, value);
+  return !(millis && micros % 1000 != 0) && value != timestamp_infinity && value != timestamp_minus_infinity;
+}
+
+// ---- reading ----
+
+// Digits of a fixed number, moved over. False: others.
+bool take_digits(std::string_view& text, size_t count, int64_t& out) {
+  if (text.size() < count) return false;
+  out = 0;
+  for (size_t i = 0; i < count; ++i) {
+    if (text[i] < '0' || text[i] > '9') return false;
+    out = out * 10 + (text[i] - '0');
+  }
+  text.remove_prefix(count);
+  return true;
+}
+
+bool take(std::string_view& text, char c) {
+  if (text.empty() || text[0] != c) return false;
+  text.remove_prefix(1);
+  return true;
+}
+
+std::optional<int64_t> take_fraction(std::string_view& text) {
+  int64_t micros = 0;
+  int64_t unit = 100'000;
+  size_t digits = 0;
+  for (; !text.empty() && text[0] >= '0' && text[0] <= '9'; text.remove_prefix(1), unit /= 10, ++digits) {
+    if (unit == 0 && text[0] != '0') return std::nullopt;  // finer than a microsecond
+    micros += (text[0] - '0') * unit;
+  }
+  return digits == 0 ? std::nullopt : std::optional(micros);
+}
+
+// What put_zoned_timestamp() writes, and any other offset of ISO 8601.
+std::optional<int64_t> parse_zoned_timestamp(std::string_view text) {
+  bool negative = take(text, '-');
+  if (!negative) take(text, '+');
+  size_t year_digits = std::min(text.find('-'), text.size());
+  int64_t year = 0;
+  int64_t month = 0;
+  int64_t day = 0;
+  int64_t hour = 0;
+  int64_t minute = 0;
+  int64_t second = 0;
+  bool read = year_digits >= 4 && year_digits <= 6 && take_digits(text, year_digits, year) && take(text, '-') &&
+              take_digits(text, 2, month) && take(text, '-') && take_digits(text, 2, day) && take(text, 'T') &&
+              take_digits(text, 2, hour) && take(text, ':') && take_digits(text, 2, minute) && take(text, ':') &&
+              take_digits(text, 2, second);
+  if (!read || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 59) return {};
+  int64_t fraction = 0;
+  if (take(text, '.')) {
+    auto micros = take_fraction(text);
+    if (!micros) return std::nullopt;
+    fraction = *micros;
+  }
+  int64_t offset_minutes = 0;
+  if (!take(text, 'Z')) {
+    bool west = take(text, '-');
+    int64_t offset_hour = 0;
+    int64_t offset_minute = 0;
+    if ((!west && !take(text, '+')) || !take_digits(text, 2, offset_hour) || !take(text, ':') ||
+        !take_digits(text, 2, offset_minute)) {
+      return std::nullopt;
+    }
+    offset_minutes = (offset_hour * 60 + offset_minute) * (west ? -1 : 1);
+  }
+  if (!text.empty()) return std::nullopt;
+  int64_t days = days_from_civil(negative ? -year : year, static_cast<unsigned>(month), static_cast<unsigned>(day));
+  return ((days * 24 + hour) * 60 + minute - offset_minutes) * 60'000'000 + second * 1'000'000 + fraction;
+}
+
+bool append_uuid(Column& column, std::string_view text) {
+  if (text.size() != 36) return false;
+  char bytes[16];
+  auto nibble = [](char c) -> int {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+  };
+  size_t at = 0;
+  for (size_t i = 0; i < 16; ++i) {
+    if (dash_before(i) && text[at++] != '-') return false;
+    int high = nibble(text[at++]);
+    int low = nibble(text[at++]);
+    if (high < 0 || low < 0) return false;
+    bytes[i] = static_cast<char>(high << 4 | low);
+  }
+  column.append_bytes({bytes, 16});
+  return true;
+}
+
+// Numeric text; the digits behind its point are what the source shows.
+bool append_decimal_text(Column& column, std::string_view text) {
+  constexpr uint8_t digits_max = 38;
+  auto value = parse_decimal(text, digits_max, column.type().scale);
+  if (!value) return false;
+  size_t point = text.find('.');
+  size_t shown = point == std::string_view::npos ? 0 : text.size() - point - 1;
+  if (shown > UINT16_MAX) return false;
+  if (shown == column.type().scale) {
+    column.append_fixed<Int128>(*value);
+  } else {
+    column.append_decimal(*value, static_cast<uint16_t>(shown));
+  }
+  return true;
+}
+
+// A string for a column of text, or the text form of what has no number.
+bool append_string(Column& column, std::string_view text, std::string& spare) {
+  switch (column.type().id) {
+    case TypeId::kText:
+    case TypeId::kJson:
+    case TypeId::kBigDecimal: column.append_bytes(text); return true;
+    case TypeId::kBytes:
+      spare.clear();
+      if (!append_from_base64(spare, text)) return false;
+      column.append_bytes(spare);
+      return true;
+    case TypeId::kUuid:
+      if (append_uuid(column, text)) return true;
+      break;
+    case TypeId::kDecimal:
+      if (append_decimal_text(column, text)) return true;
+      break;
+    case TypeId::kTimestampTz:
+      if (auto micros = parse_zoned_timestamp(text)) {
+        column.append_fixed<int64_t>(*micros);
+        return true;
+      }
+      break;
+    case TypeId::kFloat32:
+    case TypeId::kFloat64: {
+      double special = text == "NaN"         ? std::numeric_limits<double>::quiet_NaN()
+                       : text == "Infinity"  ? std::numeric_limits<double>::infinity()
+                       : text == "-Infinity" ? -std::numeric_limits<double>::infinity()
+                                             : 0;
+      if (special == 0) break;
+      if (column.type().id == TypeId::kFloat32) {
+        column.append_fixed<float>(static_cast<float>(special));
+      } else {
+        column.append_fixed<double>(special);
+      }
+      return true;
+    }
+    default: break;
+  }
+  column.append_text(text);
+  return true;
+}
+
+bool append_timestamp(Column& column, const ColumnSchema& schema, int64_t value) {
+  if (value == timestamp_infinity || value == timestamp_minus_infinity) {
+    column.append_text(value > 0 ? "infinity" : "-infinity");
+    return true;
+  }
+  int64_t micros = value;
+  if (in_millis(schema) && __builtin_mul_overflow(value, 1000, &micros)) return false;
+  column.append_fixed<int64_t>(micros);
+  return true;
+}
+
+template <typename Number>
+bool append_narrow(Column& column, int64_t value) {
+  if (value < std::numeric_limits<Number>::min() || value > std::numeric_limits<Number>::max()) return false;
+  column.append_fixed<Number>(static_cast<Number>(value));
+  return true;
+}
+
+// The shortest text of a float is read as that type: through a double it could be rounded twice.
+template <typename Number>
+bool append_float(Column& column, std::string_view token) {
+  while (!token.empty() &&
+         (token.back() == ' ' || token.back() == '\n' || token.back() == '\r' || token.back() == '\t'))
+    token.remove_suffix(1);
+  Number number{};
+  auto [end, error] = std::from_chars(token.data(), token.data() + token.size(), number);
+  if (error != std::errc{} || end != token.data() + token.size()) return false;
+  column.append_fixed<Number>(number);
+  return true;
+}
+
+bool append_number(Column& column, const ColumnSchema& schema, simdjson::ondemand::value& value) {
+  TypeId id = column.type().id;
+  if (id == TypeId::kFloat32) return append_float<float>(column, value.raw_json_token());
+  if (id == TypeId::kFloat64) return append_float<double>(column, value.raw_json_token());
+  if (id == TypeId::kUInt64) {
+    uint64_t number = 0;
+    if (value.get_uint64().get(number) != simdjson::SUCCESS) return false;
+    column.append_fixed<uint64_t>(number);
+    return true;
+  }
+  int64_t number = 0;
+  if (value.get_int64().get(number) != simdjson::SUCCESS) return false;
+  switch (id) {
+    case TypeId::kInt16: return append_narrow<int16_t>(column, number);
+    case TypeId::kInt32: return append_narrow<int32_t>(column, number);
+    case TypeId::kInt64: return append_narrow<int64_t>(column, number);
+    case TypeId::kDate: return append_narrow<int32_t>(column, number);
+    case TypeId::kTimestamp: return append_timestamp(column, schema, number);
+    default: return false;
+  }
+}
+
+bool is_unavailable(const Column& column, std::string_view text) {
+  if (column.type().id != TypeId::kBytes) return text == debezium_unavailable_value;
+  static const std::string encoded = [] {
+    std::string out;
+    put_base64(out, debezium_unavailable_value);
+    return out;
+  }();
+  return text == encoded;
+}
+
+bool append_any(Column& column, const ColumnSchema& schema, simdjson::ondemand::value& value, std::string& spare) {
+  simdjson::ondemand::json_type type{};
+  if (value.type().get(type) != simdjson::SUCCESS) return false;
+  switch (type) {
+    case simdjson::ondemand::json_type::null: {
+      bool null = false;
+      if (value.is_null().get(null) != simdjson::SUCCESS || !null) return false;
+      column.append_null();
+      return true;
+    }
+    case simdjson::ondemand::json_type::boolean: {
+      bool flag = false;
+      if (column.type().id != TypeId::kBool || value.get_bool().get(flag) != simdjson::SUCCESS) return false;
+      column.append_fixed<uint8_t>(flag ? 1 : 0);
+      return true;
+    }
+    case simdjson::ondemand::json_type::number: return append_number(column, schema, value);
+    case simdjson::ondemand::json_type::string: {
+      std::string_view text;
+      if (value.get_string().get(text) != simdjson::SUCCESS) return false;
+      if (is_unavailable(column, text)) {
+        column.append_absent();
+        return true;
+      }
+      return append_string(column, text, spare);
+    }
+    default: return false;
+  }
+}
+
+}  // namespace
+
+bool put_debezium_value(std::string& out, const ColumnSchema& schema, const Column& column, size_t row) {
+  switch (column.type().id) {
+    case TypeId::kBool: out += column.fixed<uint8_t>(row) != 0 ? "true" : "false"; return true;
+    case TypeId::kInt16: put_number(out, column.fixed<int16_t>(row)); return true;
+    case TypeId::kInt32: put_number(out, column.fixed<int32_t>(row)); return true;
+    case TypeId::kInt64: put_number(out, column.fixed<int64_t>(row)); return true;
+    case TypeId::kUInt64: put_number(out, column.fixed<uint64_t>(row)); return true;
+    case TypeId::kFloat32: return put_float(out, column.fixed<float>(row));
+    case TypeId::kFloat64: return put_float(out, column.fixed<double>(row));
+    case TypeId::kDecimal:
+      out.push_back('"');
+      out += decimal_to_string(column.fixed<Int128>(row), column.type().scale, column.shown_scale(row));
+      out.push_back('"');
+      return true;
+    case TypeId::kDate: put_number(out, column.fixed<int32_t>(row)); return true;
+    case TypeId::kTimestamp: return put_timestamp(out, schema, column.fixed<int64_t>(row));
+    case TypeId::kTimestampTz: put_zoned_timestamp(out, column.fixed<int64_t>(row)); return true;
+    case TypeId::kUuid: put_uuid(out, column.bytes(row)); return true;
+    case TypeId::kBytes: {
+      size_t at = out.size() + 1;
+      out.push_back('"');
+      put_base64(out, column.bytes(row));
+      out.push_back('"');
+      return !is_unavailable(column, std::string_view(out).substr(at, out.size() - 1 - at));
+    }
+    case TypeId::kText:
+    case TypeId::kJson:
+    case TypeId::kBigDecimal:
+      return put_json_string(out, column.bytes(row)) && column.bytes(row) != debezium_unavailable_value;
+  }
+  return false;
+}
+
+void put_debezium_text(std::string& out, const Column& column, std::string_view text) {
+  bool infinity = text == "infinity" || text == "-infinity";
+  if (column.type().id == TypeId::kTimestamp && infinity) {
+    put_number(out, text[0] == '-' ? timestamp_minus_infinity : timestamp_infinity);
+  } else {
+    put_json_string(out, text);
+  }
+}
+
+void put_debezium_unavailable(std::string& out, const Column& column) {
+  out.push_back('"');
+  if (column.type().id == TypeId::kBytes) {
+    put_base64(out, debezium_unavailable_value);
+  } else {
+    out += debezium_unavailable_value;
+  }
+  out.push_back('"');
+}
+
+Status append_debezium_value(Column& column, const ColumnSchema& schema, simdjson::ondemand::value value,
+                             std::string& spare) {
+  if (append_any(column, schema, value, spare)) return {};
+  std::string_view token = value.raw_json_token();
+  return Error{ErrorCode::kInvalidInput, fmt::format("{} is no value of column {} ({})", token.substr(0, 100),
+                                                     schema.name, column.type().to_string())};
+}
+
+}  // namespace tributary
