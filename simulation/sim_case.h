@@ -30,6 +30,9 @@ struct ViewText {
   std::string sql;  // as in a pipeline file
   std::string batch;  // the same with ties broken as the pipeline breaks them; client.NAME stands in it too
   std::string failing;  // asks how many rows of it fail, in the batch; empty: none may
+  std::string other_sql;  // what it is after the file changed: the same with another WHERE
+  std::string other_batch;
+  std::string other_failing;
   std::set<std::string> operators;  // for the coverage: "filter", "left join", …
   // Columns whose value is compared with a tolerance are those of type float64.
 };
@@ -46,6 +49,11 @@ enum class StepKind : uint8_t {
   kRestart,  // … and lost if not committed; the pipeline starts again with another number of workers
   kFailRound,  // a round is made and not committed
   kQuiet,  // everything arrives, and the views are compared
+  // Of the pipeline only (sim_pipeline.h):
+  kChangeFile,  // a view of the pipeline file gets its other SQL, and the program starts again
+  kRetry,  // dead letters of a view are tried again
+  kDropLetters,  // … or dropped
+  kSend,  // what waits in the outbox goes to the store
 };
 
 struct Step {
@@ -60,6 +68,7 @@ struct Step {
   bool unseen = false;  // kPut: a new row is there from before the capture began, and no fact tells of it
   bool twice = false;  // … and once more, later
   uint32_t workers = 1;  // kRestart
+  uint32_t view = 0;  // kChangeFile, kRetry, kDropLetters
   std::string attribute;  // kAttribute: name and value; nullopt: the client has none
   Value value;
 };

@@ -26,10 +26,18 @@ const std::vector<std::pair<StepKind, std::string>> step_names{{StepKind::kPut, 
                                                                {StepKind::kAttribute, "attribute"},
                                                                {StepKind::kRound, "round"},
                                                                {StepKind::kRestart, "restart"},
+                                                               {StepKind::kChangeFile, "change-file"},
+                                                               {StepKind::kRetry, "retry"},
+                                                               {StepKind::kDropLetters, "drop-letters"},
+                                                               {StepKind::kSend, "send"},
                                                                {StepKind::kFailRound, "fail-round"},
                                                                {StepKind::kQuiet, "quiet"}};
 
 bool of_a_table(StepKind kind) { return kind <= StepKind::kGrow; }
+
+bool of_a_view(StepKind kind) {
+  return kind == StepKind::kChangeFile || kind == StepKind::kRetry || kind == StepKind::kDropLetters;
+}
 
 std::string quoted(const Value& value) { return value ? "'" + *value + "'" : "NULL"; }
 
@@ -72,6 +80,10 @@ std::string step_text(const SimCase& sim, const Step& step) {
   }
   if (step.kind == StepKind::kAttribute)
     out += fmt::format(" {} {}={}", sim.clients[step.client], step.attribute, quoted(step.value));
+  if (of_a_view(step.kind)) {
+    if (step.kind != StepKind::kChangeFile) out += " " + sim.clients[step.client];
+    out += " view=" + sim.views[step.view].name;
+  }
   if (step.kind == StepKind::kRestart) out += fmt::format(" workers={}", step.workers);
   return out;
 }
@@ -95,13 +107,16 @@ Step parse_step(const SimCase& sim, const std::vector<std::string>& words) {
   CHECK(kind != step_names.end(), "no step is called {}", words[0]);
   step.kind = kind->first;
   size_t next = 1;
-  if (of_a_table(step.kind) || step.kind == StepKind::kAttribute) step.client = number_of(sim.clients, words[next++]);
+  if (of_a_table(step.kind) || step.kind == StepKind::kAttribute ||
+      (of_a_view(step.kind) && step.kind != StepKind::kChangeFile))
+    step.client = number_of(sim.clients, words[next++]);
   if (of_a_table(step.kind)) step.domain = number_of(sim.domains, words[next++]);
   for (; next < words.size(); ++next) {
     size_t equals = words[next].find('=');
     std::string name = words[next].substr(0, equals);
     std::string value = equals == std::string::npos ? "" : words[next].substr(equals + 1);
     if (name == "key") step.key = std::stoll(value);
+    if (name == "view") step.view = number_of(sim.views, value);
     if (name == "to") step.other_key = std::stoll(value);
     if (name == "delay") step.delay = static_cast<uint32_t>(std::stoul(value));
     if (name == "twice") step.twice = true;
@@ -172,6 +187,9 @@ std::string to_text(const SimCase& sim) {
     out += fmt::format("view {}: {}\n", view.name, view.sql);
     if (view.batch != view.sql) out += fmt::format("batch {}: {}\n", view.name, view.batch);
     if (!view.failing.empty()) out += fmt::format("failing {}: {}\n", view.name, view.failing);
+    if (!view.other_sql.empty()) out += fmt::format("other {}: {}\n", view.name, view.other_sql);
+    if (!view.other_batch.empty()) out += fmt::format("other-batch {}: {}\n", view.name, view.other_batch);
+    if (!view.other_failing.empty()) out += fmt::format("other-failing {}: {}\n", view.name, view.other_failing);
   }
   for (const Step& step : sim.steps) out += step_text(sim, step) + "\n";
   return out;
@@ -196,11 +214,17 @@ SimCase parse_case(const std::string& text) {
         sim.attributes.back()[words[i].substr(0, equals)] = unquoted(words[i].substr(equals + 1));
       }
     } else if (words[0] == "view") {
-      sim.views.push_back({words[1].substr(0, words[1].size() - 1), rest, rest, {}, {}});
+      sim.views.push_back({.name = words[1].substr(0, words[1].size() - 1), .sql = rest, .batch = rest});
     } else if (words[0] == "batch") {
       sim.views.back().batch = rest;
     } else if (words[0] == "failing") {
       sim.views.back().failing = rest;
+    } else if (words[0] == "other") {
+      sim.views.back().other_sql = sim.views.back().other_batch = rest;
+    } else if (words[0] == "other-batch") {
+      sim.views.back().other_batch = rest;
+    } else if (words[0] == "other-failing") {
+      sim.views.back().other_failing = rest;
     } else {
       sim.steps.push_back(parse_step(sim, words));
     }

@@ -283,7 +283,8 @@ class Runner {
       ClientId id{sim_.clients[client]};
       if (std::string problem = judge_.fill(client, texts_[client], sim_.views); !problem.empty()) return problem;
       for (size_t i = 0; i < plans_.size(); ++i) {
-        std::string differs = judge_.compare(plans_[i].name, plans_[i].columns(), store_.rows(plans_[i].name, id));
+        std::string differs =
+            judge_.compare(plans_[i].name, plans_[i].columns(), store_.rows(plans_[i].name, id, plans_[i].columns()));
         if (!differs.empty()) {
           return fmt::format("EveryViewEqualsItsBatch client={} view={} after step {}\n{}  plan:\n{}", id,
                              plans_[i].name, now_, differs, plan_text(plans_[i]));
@@ -329,13 +330,13 @@ class Runner {
 
 }  // namespace
 
-std::string run_case(const SimCase& sim, Engines engines, Coverage* coverage) {
+std::string with_checks_as_outcome(const std::function<std::string()>& run) {
   set_check_handler([](const char* file, int line, const char* expression, const std::string& message) {
     throw FailedCheck(fmt::format("{}:{}: {}: {}", file, line, expression, message));
   });
   std::string outcome;
   try {
-    outcome = Runner(sim, engines, coverage).run();
+    outcome = run();
   } catch (const FailedCheck& failed) {
     outcome = std::string("NoCheckFails ") + failed.what();
   }
@@ -343,13 +344,17 @@ std::string run_case(const SimCase& sim, Engines engines, Coverage* coverage) {
   return outcome;
 }
 
-SimCase shrink(SimCase sim, Engines engines, size_t attempts_max) {
+std::string run_case(const SimCase& sim, Engines engines, Coverage* coverage) {
+  return with_checks_as_outcome([&] { return Runner(sim, engines, coverage).run(); });
+}
+
+SimCase shrink(SimCase sim, const RunCase& run, size_t attempts_max) {
   size_t attempts = 0;
-  std::string failure = run_case(sim, engines, nullptr);
+  std::string failure = run(sim);
   std::string invariant = failure.substr(0, failure.find(' '));
   auto fails = [&](const SimCase& smaller) {
     ++attempts;
-    return run_case(smaller, engines, nullptr).starts_with(invariant);
+    return run(smaller).starts_with(invariant);
   };
   for (size_t i = sim.views.size(); i-- > 0 && sim.views.size() > 1;) {
     SimCase smaller = sim;

@@ -2,6 +2,7 @@
 // with the same SQL run in batch over the tables as they are.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 
@@ -22,8 +23,12 @@ struct Engines {
 // Empty: every comparison held. Else what did not, with its invariant's name first.
 std::string run_case(const SimCase& sim, Engines engines, Coverage* coverage);
 
+// What `run` gives; where a CHECK fails in it, "NoCheckFails" and which.
+std::string with_checks_as_outcome(const std::function<std::string()>& run);
+
 // A smaller case that fails as well.
-SimCase shrink(SimCase sim, Engines engines, size_t attempts_max = 4000);
+using RunCase = std::function<std::string(const SimCase&)>;
+SimCase shrink(SimCase sim, const RunCase& run, size_t attempts_max = 4000);
 
 // A table of the coverage; `empty_cells` counts pairs that were never met.
 std::string coverage_text(const Coverage& coverage, size_t& empty_cells);

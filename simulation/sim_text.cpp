@@ -89,6 +89,22 @@ std::string arg_min_or_max(bool max, const std::string& argument, const std::str
 
 std::string where_clause(const std::string& condition) { return mark('w', {condition}); }
 
+std::string with_other_where(const std::string& marked) {
+  std::string out;
+  for (size_t at = 0; at < marked.size();) {
+    size_t begin = marked.find(std::string{open, 'w'}, at);
+    if (begin == std::string::npos) return out + marked.substr(at);
+    size_t end = marked.find(close, begin);
+    bool has_none = end == begin + 2;
+    // The first relation's alias is a; a domain's first column is id, a view's c0.
+    size_t from = marked.rfind(" FROM ", begin);
+    const char* column = marked[from + 6] == 'd' ? "a.id" : "a.c0";
+    out += marked.substr(at, begin - at) + where_clause(has_none ? fmt::format("{} IS NOT NULL", column) : "");
+    at = end + 1;
+  }
+  return out;
+}
+
 std::string order_with_ties(const std::string& order, const std::vector<std::string>& select_list) {
   std::vector<std::string> parts{order};
   parts.insert(parts.end(), select_list.begin(), select_list.end());

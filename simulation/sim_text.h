@@ -17,6 +17,8 @@ std::string may_fail(const std::string& sql);
 std::string arg_min_or_max(bool max, const std::string& argument, const std::string& order);
 // Stands once in every SELECT, behind its FROM. `condition` may be empty.
 std::string where_clause(const std::string& condition);
+// The same with the conditions of all WHERE taken out, and one put in where there was none: a's first column is not NULL.
+std::string with_other_where(const std::string& marked);
 std::string order_with_ties(const std::string& order, const std::vector<std::string>& select_list);
 
 std::string for_pipeline(const std::string& marked);

@@ -386,12 +386,18 @@ class ViewMaker {
 
 ViewText make_view(Random& random, const std::vector<Readable>& relations, uint32_t number, bool may_fail,
                    Readable& result) {
-  ViewText view{.name = fmt::format("v{}", number), .sql = {}, .batch = {}, .failing = {}, .operators = {}};
+  ViewText view{.name = fmt::format("v{}", number), .sql = {}, .batch = {}, .failing = {}};
   result = {view.name, {}};
   std::string marked = ViewMaker(random, relations, may_fail, view, result).make();
   view.sql = for_pipeline(marked);
   view.batch = for_batch(marked);
-  if (marked.find(" UNION ") == std::string::npos) view.failing = failing_rows(marked);
+  std::string other = with_other_where(marked);
+  view.other_sql = for_pipeline(other);
+  view.other_batch = for_batch(other);
+  if (marked.find(" UNION ") == std::string::npos) {
+    view.failing = failing_rows(marked);
+    view.other_failing = failing_rows(other);
+  }
   return view;
 }
 

@@ -5,12 +5,14 @@
 #include <fstream>
 #include <sstream>
 
+#include "sim_pipeline.h"
 #include "sim_run.h"
 
 namespace tributary::simulation {
 namespace {
 
 constexpr uint64_t cases = 3000;
+constexpr uint64_t pipeline_cases = 150;
 
 class Simulation : public testing::Test {
  protected:
@@ -38,6 +40,7 @@ TEST_F(Simulation, CasesThatFailedOnceHold) {
     text << file.rdbuf();
     SimCase sim = parse_case(text.str());
     EXPECT_EQ(run_case(sim, engines(), nullptr), "") << entry.path();
+    EXPECT_EQ(run_pipeline_case(sim, engines()), "") << entry.path();
     EXPECT_EQ(to_text(parse_case(to_text(sim))), to_text(sim));
     ++cases_found;
   }
@@ -49,11 +52,21 @@ TEST_F(Simulation, EveryViewEqualsItsBatch) {
   for (uint64_t seed = 1; seed <= cases; ++seed) {
     SimCase sim = make_case(seed);
     std::string failure = run_case(sim, engines(), &coverage);
-    ASSERT_EQ(failure, "") << "FAILED seed=" << seed << "\n" << to_text(shrink(sim, engines()));
+    ASSERT_EQ(failure, "") << "FAILED seed=" << seed << "\n"
+                           << to_text(shrink(sim, [&](const SimCase& of) { return run_case(of, engines(), nullptr); }));
   }
   size_t empty = 0;
   std::string text = coverage_text(coverage, empty);
   EXPECT_EQ(empty, 0u) << "pairs of operator and change that no case met:\n" << text;
+}
+
+// … and the same through log, raw store, checkpoints, outbox and a changing pipeline file.
+TEST_F(Simulation, EveryViewOfThePipelineEqualsItsBatch) {
+  for (uint64_t seed = 1; seed <= pipeline_cases; ++seed) {
+    SimCase sim = make_pipeline_case(seed);
+    std::string failure = run_pipeline_case(sim, engines());
+    ASSERT_EQ(failure, "") << "FAILED ./dev sim --pipeline --seed " << seed << "\n" << to_text(sim);
+  }
 }
 
 }  // namespace

@@ -22,7 +22,8 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "end_to_end"))
 
-from harness import ExitCode, NotReached, Pipeline, Postgres, Workload, create_shop  # noqa: E402
+from harness import (ExitCode, NotReached, Pipeline, Postgres, TRADE_DOMAINS, TRADE_VIEWS, Traders,
+                     Workload, add_trade, create_shop)  # noqa: E402
 from harness.pipeline import CommandFailed, program  # noqa: E402
 
 # client → attributes, transactions a second, seed
@@ -31,6 +32,7 @@ CLIENTS = {
     "globex": ({"plan": "free", "currency": "USD"}, 25, 2),
     "initech": ({"plan": "silver", "currency": "JPY"}, 5, 3),
 }
+TRADERS_RATE = 2  # statements a second, each of many rows
 BURSTING = "globex"
 BURST_ROWS = 20000
 BURST_INTERVAL = 20   # seconds
@@ -48,6 +50,8 @@ VIEWS = {
     "catalogue": {"sql": "SELECT sku, title, CAST(price_cents AS DECIMAL(18,2)) * 0.01 AS price FROM products"},
     "measurements": {"sql": "SELECT * FROM wide"},
     "page_visits": {"sql": "SELECT * FROM visits"},
+    # Joins of up to six domains, aggregates over them, distinct counts, in the manner of TPC-H.
+    **{name: {"sql": sql} for name, (sql, _) in TRADE_VIEWS.items()},
 }
 
 # What the dashboards of the clients would ask, in ClickHouse's SQL.
@@ -57,6 +61,12 @@ QUESTIONS = [
     ("globex", "customers by country",
      "SELECT ifNull(country, 'unknown') AS country, count() AS customers, sum(balance) AS balance FROM customers "
      "GROUP BY country ORDER BY customers DESC LIMIT 4"),
+    ("acme", "sold by suppliers in the customer's own country",
+     "SELECT country, region, cents, orders, suppliers FROM local_volume ORDER BY cents DESC LIMIT 4"),
+    ("globex", "profit by the cheapest supplier's country",
+     "SELECT ifNull(country, 'unknown') AS country, lines, cents FROM profit ORDER BY cents DESC LIMIT 4"),
+    ("initech", "customers by their number of orders",
+     "SELECT orders, users FROM distribution ORDER BY users DESC LIMIT 4"),
     ("initech", "best-selling articles",
      "SELECT sku, sum(quantity) AS sold, sum(cents) AS cents FROM sold_items GROUP BY sku ORDER BY cents DESC LIMIT 4"),
 ]
@@ -70,6 +80,7 @@ class Demo:
         self.server = None
         self.pipeline = None
         self.writers = {}
+        self.traders = []
         self.bursts = 0
         self._stopping = threading.Event()
         self._burster = None
@@ -79,14 +90,17 @@ class Demo:
         self.server = Postgres().start()
         clients = {}
         for client, (attributes, _, seed) in CLIENTS.items():
-            database = create_shop(self.server, client)
+            database = add_trade(create_shop(self.server, client))
             clients[client] = {"database": database, "attributes": attributes}
             self.writers[client] = Workload(database, seed).seed_rows(users=500, products=200, orders=1000)
-        self.pipeline = Pipeline(self.folder, "shop", clients, views=VIEWS)
+            self.traders.append(Traders(database, seed).seed_rows())
+        self.pipeline = Pipeline(self.folder, "shop", clients, domains=TRADE_DOMAINS, views=VIEWS)
         say(f"the pipeline file: {self.pipeline.file}")
         self.pipeline.start()
         for client, (_, rate, _) in CLIENTS.items():
             self.writers[client].start(rate)
+        for traders in self.traders:
+            traders.start(TRADERS_RATE)
         self._burster = threading.Thread(target=self._burst, daemon=True)
         self._burster.start()
 
@@ -107,12 +121,12 @@ class Demo:
         self._stopping.set()
         if self._burster:
             self._burster.join()
-        for writer in self.writers.values():
+        for writer in [*self.writers.values(), *self.traders]:
             writer.stop()
 
     def close(self):
         self._stopping.set()
-        for writer in self.writers.values():
+        for writer in [*self.traders, *self.writers.values()]:
             try:
                 writer.close()
             except RuntimeError as error:

@@ -177,7 +177,7 @@ class ViewTest {
   // Only the columns that the test names are compared.
   Result<std::string> compare(const std::string& view, const std::vector<TestRow>& expected) {
     const ViewPlan& of = plan(view);
-    auto rows = store_.rows(view, client_);
+    auto rows = store_.rows(view, client_, of.columns());
     std::vector<bool> taken(rows.size(), false);
     std::string missing;
     for (const TestRow& row : expected) {

@@ -36,8 +36,7 @@ void MemoryTables::withdraw(const Withdrawal& withdrawal) {
 
 void MemoryTables::insert(const TableDefinition& table, const OutputBatch& rows) {
   std::vector<size_t> sorted;
-  std::vector<std::string>& names = columns_[table.name];
-  names.clear();
+  std::vector<std::string> names;
   for (const OutputColumn& column : table.columns) names.push_back(column.name);
   for (const std::string& name : table.order_by) {
     for (size_t i = 0; i < names.size(); ++i) {
@@ -60,13 +59,14 @@ void MemoryTables::drop(const std::string& view) {
   std::erase_if(kept_, [&](const auto& entry) { return entry.first.view == view; });
 }
 
-std::vector<std::vector<std::string>> MemoryTables::rows(const std::string& view, const ClientId& client) const {
+std::vector<std::vector<std::string>> MemoryTables::rows(const std::string& view, const ClientId& client,
+                                                         std::span<const OutputColumn> columns) const {
   std::vector<std::vector<std::string>> out;
   for (const auto& [id, kept] : kept_) {
     if (id.view != view || id.client != client.value || kept.deleted) continue;
     auto& cells = out.emplace_back();
-    for (const std::string& column : columns_.at(view)) {
-      auto cell = kept.cells.find(column);
+    for (const OutputColumn& column : columns) {
+      auto cell = kept.cells.find(column.name);
       cells.push_back(cell == kept.cells.end() ? null_text : cell->second);
     }
   }

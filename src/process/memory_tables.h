@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,8 +21,9 @@ class MemoryTables {
   // pipeline that is right.
   size_t conflicts() const { return conflicts_; }
 
-  // The client's rows of a view, each as the cells' texts in the table's columns now; "\1NULL" for NULL.
-  std::vector<std::vector<std::string>> rows(const std::string& view, const ClientId& client) const;
+  // The client's rows of a view, each as the texts of the cells in `columns`; "\1NULL" for NULL.
+  std::vector<std::vector<std::string>> rows(const std::string& view, const ClientId& client,
+                                             std::span<const OutputColumn> columns) const;
 
  private:
   struct Kept {
@@ -39,7 +41,6 @@ class MemoryTables {
     friend auto operator<=>(const Id&, const Id&) = default;
   };
   std::map<Id, Kept> kept_;
-  std::map<std::string, std::vector<std::string>> columns_;  // by view
   size_t conflicts_ = 0;
 };
 

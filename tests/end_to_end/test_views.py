@@ -6,7 +6,7 @@ PostgreSQL is the judge: each view stands beside a query that it can run. `verif
 import decimal
 import threading
 
-from harness import ExitCode, Workload
+from harness import TRADE_DOMAINS, TRADE_VIEWS, ExitCode, Traders, Workload, add_trade
 
 # view → (the pipeline's SQL, PostgreSQL's; None: as it is)
 VIEWS = {
@@ -85,6 +85,28 @@ def test_views_follow_every_change_and_kills(shops, pipelines):
     pipeline.wait_queryable()
     judged_by_postgres(pipeline, "acme", acme)
     judged_by_postgres(pipeline, "globex", globex)
+
+
+def test_joins_of_six_domains_under_updates_and_kills(shops, pipelines):
+    (acme,) = shops("acme")
+    add_trade(acme)
+    writers = [Workload(acme, seed=81).seed_rows(users=80, products=60, orders=200), Traders(acme, seed=82).seed_rows()]
+    pipeline = pipelines({"acme": acme}, domains=TRADE_DOMAINS,
+                         views={name: {"sql": sql} for name, (sql, _) in TRADE_VIEWS.items()}).start_and_wait()
+    for _ in range(2):
+        writers[0].start(rate=100)
+        writers[1].start(rate=40)
+        threading.Event().wait(2)  # writers go on while the pipeline is killed
+        pipeline.kill()
+        for writer in writers:
+            writer.stop()
+        pipeline.start_and_wait()
+    for writer in writers:
+        writer.close()
+    pipeline.wait_queryable(limit=120)
+    counts = judged_by_postgres(pipeline, "acme", acme, TRADE_VIEWS)
+    assert min(counts.values()) > 0, counts
+    pipeline.verify_clean()
 
 
 def test_a_customer_with_many_orders_is_renamed_and_moved(shops, pipelines):

@@ -17,8 +17,10 @@ from .pipeline import ExitCode, Pipeline
 from .postgres import Database, Postgres
 from .proxy import TcpProxy
 from .shop import SHOP_DOMAINS, create_shop
+from .trade import TRADE_DOMAINS, TRADE_VIEWS, Traders, add_trade
 from .waiting import NotReached, wait_for
 from .workload import Workload
 
 __all__ = ["Database", "DebeziumConnector", "ExitCode", "KafkaBroker", "NotReached", "Pipeline", "Postgres",
-           "SHOP_DOMAINS", "TcpProxy", "Workload", "create_shop", "wait_for"]
+           "SHOP_DOMAINS", "TRADE_DOMAINS", "TRADE_VIEWS", "TcpProxy", "Traders", "Workload", "add_trade", "create_shop",
+           "wait_for"]

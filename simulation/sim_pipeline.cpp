@@ -1,0 +1,382 @@
+#include "sim_pipeline.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <deque>
+
+#include "log/embedded/embedded_log.h"
+#include "process/plan_text.h"
+#include "runtime/outbox_sender.h"
+#include "runtime/round_runner.h"
+#include "runtime/state_cleanup.h"
+#include "sim_judge.h"
+#include "sim_store.h"
+#include "sim_world.h"
+#include "sql/view_planner.h"
+#include "storage/temporary_directory.h"
+#include "store/raw/embedded_raw.h"
+
+namespace tributary::simulation {
+namespace {
+
+constexpr size_t passes_max = 3000;
+constexpr size_t parked_max = 1000;
+
+// Where a sync costs nothing: no machine fails here.
+std::filesystem::path folder_in_memory() {
+  std::filesystem::path memory = "/dev/shm";
+  return std::filesystem::exists(memory) ? memory : std::filesystem::temp_directory_path();
+}
+
+class PipelineRunner {
+ public:
+  PipelineRunner(const SimCase& sim, Engines engines)
+      : sim_(sim), engines_(engines), world_(sim), judge_(sim, world_, engines.batch), random_(sim.seed ^ 0x91BE) {
+    texts_ = sim.attributes;
+    views_ = sim.views;
+    dead_letters_max_ = random_.one_in(4) ? 2 : 1000;
+  }
+
+  std::string run() {
+    if (std::string problem = open(true); !problem.empty()) return problem;
+    for (now_ = 0; now_ < sim_.steps.size(); ++now_) {
+      if (std::string problem = step(sim_.steps[now_]); !problem.empty()) return problem;
+    }
+    return quiet();
+  }
+
+ private:
+  struct Delayed {
+    size_t due = 0;
+    Fact fact;
+  };
+
+  std::string step(const Step& step) {
+    switch (step.kind) {
+      case StepKind::kRound: return round();
+      case StepKind::kFailRound: return open(random_.one_in(2));
+      case StepKind::kRestart: workers_ = step.workers; return open(random_.one_in(3));
+      case StepKind::kAttribute: texts_[step.client][step.attribute] = step.value; return open(false);
+      case StepKind::kChangeFile: {
+        ViewText& view = views_[step.view];
+        std::swap(view.sql, view.other_sql);
+        std::swap(view.batch, view.other_batch);
+        std::swap(view.failing, view.other_failing);
+        return open(false);
+      }
+      case StepKind::kRetry:
+      case StepKind::kDropLetters: return order(step);
+      case StepKind::kSend: return send();
+      case StepKind::kQuiet: return quiet();
+      default: break;
+    }
+    std::set<std::string> kinds;
+    for (Fact& fact : world_.apply(step, kinds)) {
+      if (step.twice) delayed_.push_back({now_ + step.delay + 5, fact});
+      delayed_.push_back({now_ + step.delay, std::move(fact)});
+    }
+    return arrive(now_);
+  }
+
+  // The program starts. What was not committed is lost.
+  std::string open(bool storage_too) {
+    sender_.reset();
+    runner_.reset();
+    if (storage_too) {
+      raw_.reset();
+      log_.reset();
+      storage_.reset();
+      auto storage = Storage::open(directory_.path() / "db", {.write_buffer_bytes = 4 << 20, .background_threads = 1});
+      if (!storage.ok()) return "ItStarts " + storage.error().to_string();
+      storage_ = std::move(*storage);
+      auto log = EmbeddedLog::open(*storage_, {.partitioning = {.partitions = 4, .partitions_per_client = 2}});
+      if (!log.ok()) return "ItStarts " + log.error().to_string();
+      log_ = std::move(*log);
+      raw_ = std::make_unique<EmbeddedRaw>(*storage_,
+                                           [this](const ClientId& client, const std::string& table, uint32_t version) {
+                                             return log_->schema(client, table, version);
+                                           });
+    }
+    RoundPorts ports{.storage = *storage_,
+                     .log = *log_,
+                     .expressions = engines_.expressions,
+                     .analytics = store_,
+                     .raw = *raw_,
+                     .add_raw =
+                         [this](StorageBatch& batch, std::span<const RawBlock> blocks) {
+                           std::vector<RawAddition> additions;
+                           for (const RawBlock& block : blocks) additions.push_back({block.block, block.events});
+                           return raw_->add_to(batch, additions);
+                         },
+                     .plan = [this](const std::vector<ClientTable>& tables) { return plan(tables); }};
+    RoundLimits limits{.bytes_max = 300 + random_.below(3000),
+                       .partition_bytes_max = 200 + random_.below(1000),
+                       .refeed_bytes_max = 100 + random_.below(1500),
+                       .workers = workers_,
+                       .dead_letters_max = dead_letters_max_};
+    auto runner = RoundRunner::open(std::move(ports), limits, client_tables(), attribute_columns());
+    if (!runner.ok()) return "ItStarts " + runner.error().to_string();
+    runner_ = std::move(*runner);
+    sender_ = std::make_unique<OutboxSender>(
+        *storage_, store_, SenderLimits{.batch_bytes_max = 1 + random_.below(400), .inserts_at_once = 1});
+    prepared_generation_ = 0;
+    if (Status opened = sender_->open(); !opened.ok()) return "ItStarts " + opened.error().to_string();
+    return "";
+  }
+
+  std::vector<RoundRunner::Table> client_tables() const {
+    std::vector<RoundRunner::Table> tables;
+    for (const std::string& client : sim_.clients) {
+      for (const DomainShape& shape : sim_.domains)
+        tables.push_back({ClientId{client}, shape.name, "public." + shape.name});
+    }
+    return tables;
+  }
+
+  std::map<ClientId, std::map<std::string, Column>> attribute_columns() const {
+    std::map<ClientId, std::map<std::string, Column>> all;
+    for (size_t i = 0; i < sim_.clients.size(); ++i) {
+      for (const auto& [name, value] : texts_[i]) {
+        Column& column = all[ClientId{sim_.clients[i]}].emplace(name, Column({TypeId::kText})).first->second;
+        append_text_value(column, value);
+      }
+    }
+    return all;
+  }
+
+  // A domain has the columns that any client's table has.
+  Result<PlannedPipeline> plan(const std::vector<ClientTable>& tables) {
+    PlannedPipeline planned;
+    std::vector<Relation> relations;
+    for (uint32_t i = 0; i < sim_.domains.size(); ++i) {
+      Relation relation{.name = sim_.domains[i].name};
+      size_t columns = 0;
+      for (const ClientTable& table : tables) {
+        if (table.domain == relation.name) columns = std::max(columns, table.schema->columns.size());
+      }
+      bool grown = columns == world_.schema(i, 2)->columns.size();
+      if (columns > 0) {
+        for (const ColumnSchema& column : world_.schema(i, grown ? 2 : 1)->columns) {
+          relation.columns.push_back({column.name, column.type, !column.key});
+          if (column.key) relation.key.push_back(column.name);
+        }
+        planned.relations[relation.name] = relation;
+      }
+      relations.push_back(std::move(relation));
+    }
+    for (const ViewText& view : views_) {
+      ViewRequest request{
+          .name = view.name, .sql = view.sql, .relations = relations, .attributes = {{"plan", {TypeId::kText}}}};
+      Relation relation{.name = view.name, .is_view = true};
+      auto made = plan_view(engines_.expressions, request);
+      auto* plan = std::get_if<ViewPlan>(&made);
+      if (plan != nullptr && !plan->nodes.empty()) {
+        relation.columns = plan->columns();
+        relation.key = plan->key;
+        relation.key_always = plan->key_always;
+        planned.views.push_back(std::move(*plan));
+      } else {
+        planned.set_aside.push_back({ClientId{}, view.name, "what it reads is not known yet"});
+      }
+      relations.push_back(std::move(relation));
+    }
+    plans_ = planned.views;
+    return planned;
+  }
+
+  // Appends the facts that are due to the log.
+  std::string arrive(size_t until) {
+    std::map<ClientId, LogAppend> appends;
+    for (size_t i = 0; i < delayed_.size();) {
+      if (delayed_[i].due > until) {
+        ++i;
+        continue;
+      }
+      const Fact fact = std::move(delayed_[i].fact);
+      delayed_.erase(delayed_.begin() + static_cast<ptrdiff_t>(i));
+      ClientId client{sim_.clients[fact.client]};
+      const std::string& domain = sim_.domains[fact.domain].name;
+      auto schema = log_->register_schema(client, *world_.schema(fact.domain, fact.version));
+      if (!schema.ok()) return "TheLogTakes " + schema.error().to_string();
+      auto& batches = appends.try_emplace(client, LogAppend{client, {}, {}}).first->second.batches;
+      if (batches.empty() || batches.back().domain != domain || batches.back().schema->version != (*schema)->version)
+        batches.emplace_back(client, domain, *schema);
+      world_.append(batches.back(), fact);
+    }
+    for (auto& [client, append] : appends) {
+      if (Status done = log_->append({&append, 1}); !done.ok()) return "TheLogTakes " + done.error().to_string();
+    }
+    return "";
+  }
+
+  std::string round() {
+    auto outcome = runner_->run();
+    if (!outcome.ok()) return "ARoundSucceeds " + outcome.error().to_string();
+    sender_->note_added(outcome->outbox_bytes);
+    busy_ = outcome->events > 0 || outcome->more;
+    return "";
+  }
+
+  // As the runtime's sending thread does.
+  std::string send() {
+    RoundRunner::Tables tables = runner_->tables();
+    if (tables.generation != prepared_generation_) {
+      std::vector<ClientId> clients;
+      for (const std::string& client : sim_.clients) clients.emplace_back(client);
+      if (!store_.prepare(tables.definitions, clients).ok()) return "TheStorePrepares";
+      prepared_generation_ = tables.generation;
+      sender_->offer_again();
+      for (const std::string& table : tables.unused) {
+        if (!store_.drop(table).ok() || !sender_->forget_table(table).ok()) return "TheStoreDrops " + table;
+      }
+      if (!tables.unused.empty()) runner_->look_at_builds();
+      busy_ = true;
+    }
+    auto sent = sender_->send();
+    if (!sent.ok() && !retryable(sent.error().code)) return "TheOutboxIsSent " + sent.error().to_string();
+    busy_ = busy_ || !sent.ok() || *sent;
+    if (sender_->took_switches()) {
+      runner_->look_at_builds();
+      busy_ = true;
+    }
+    if (!sender_->set_aside().empty()) return "NoTableIsSetAside " + sender_->set_aside().begin()->second;
+    return "";
+  }
+
+  std::string order(const Step& step) {
+    ClientId client{sim_.clients[step.client]};
+    const std::string& view = views_[step.view].name;
+    auto keys = runner_->dead_letter_keys(client, view);
+    if (!keys.ok()) return "DeadLettersAreRead " + keys.error().to_string();
+    bool all = keys->empty() || random_.one_in(2);
+    if (!all) keys->resize(1 + random_.below(keys->size()));
+    bool drop = step.kind == StepKind::kDropLetters;
+    if (drop) dropped_.emplace(client, view);
+    runner_->order({client, view, all ? std::vector<std::string>{} : *keys, drop});
+    return round();
+  }
+
+  std::string quiet() {
+    store_.fail(false);
+    for (Fact& fact : world_.snapshot_of_unseen()) delayed_.push_back({0, std::move(fact)});
+    std::string problem;
+    size_t idle = 0;
+    for (size_t pass = 0; problem.empty() && idle < 3; ++pass) {
+      if (pass == passes_max) return "WorkEnds after many rounds something is still pending";
+      problem = arrive(SIZE_MAX);
+      if (problem.empty()) problem = round();
+      if (problem.empty()) problem = send();
+      if (problem.empty() && !busy_) problem = read_parked_again();
+      idle = busy_ ? 0 : idle + 1;
+    }
+    store_.fail(true);
+    return problem.empty() ? compare() : problem;
+  }
+
+  std::string read_parked_again() {
+    auto parked = runner_->parked(parked_max);
+    if (!parked.ok()) return "ParkedRowsAreRead " + parked.error().to_string();
+    for (const ParkedRow& row : *parked) {
+      uint32_t client = 0;
+      while (sim_.clients[client] != row.client.value) ++client;
+      uint32_t domain = 0;
+      while ("public." + sim_.domains[domain].name != row.table) ++domain;
+      delayed_.push_back({0, world_.read_again(client, domain, row.key)});
+      busy_ = true;
+    }
+    return "";
+  }
+
+  std::string compare() {
+    if (!runner_->rebuilds().empty()) return "EveryBuildIsShown " + runner_->rebuilds()[0].view;
+    if (store_.conflicts() > 0) return "OneRowAVersion rows of one key and version differ";
+    for (uint32_t client = 0; client < sim_.clients.size(); ++client) {
+      if (std::string problem = judge_.fill(client, texts_[client], views_); !problem.empty()) return problem;
+      for (const ViewPlan& plan : plans_) {
+        if (std::string problem = compare_view(client, plan); !problem.empty()) return problem;
+      }
+    }
+    return "";
+  }
+
+  std::string compare_view(uint32_t client, const ViewPlan& plan) {
+    ClientId id{sim_.clients[client]};
+    auto rows = store_.shown_rows(plan.name, id, plan.columns());
+    if (!rows) return "EveryBuildIsShown nothing is shown of " + plan.name;
+    std::string where = fmt::format("client={} view={} after step {}", id, plan.name, now_);
+    if (std::string differs = judge_.compare(plan.name, plan.columns(), std::move(*rows)); !differs.empty())
+      return fmt::format("EveryViewEqualsItsBatch {}\n{}  plan:\n{}", where, differs, plan_text(plan));
+    auto view = std::find_if(views_.begin(), views_.end(), [&](const ViewText& of) { return of.name == plan.name; });
+    auto failing = judge_.failing(*view, texts_[client]);
+    if (!failing.ok()) return "TheBatchRuns " + failing.error().message;
+    return compare_letters(id, plan.name, *failing, where);
+  }
+
+  std::string compare_letters(const ClientId& client, const std::string& view, uint64_t failing,
+                              const std::string& where) {
+    auto letters = DeadLetters::stored(*storage_, client, store_.shown_table(view));
+    if (!letters.ok()) return "DeadLettersAreRead " + letters.error().to_string();
+    uint64_t listed = 0;
+    for (const DeadLetter& letter : *letters) listed += letter.dropped ? 0 : 1;
+    auto counts = runner_->dead_letters();
+    if (counts[{client, view}].kept != listed) {
+      return fmt::format("DeadLettersAreCounted {}: {} are listed, {} are counted", where, listed,
+                         counts[{client, view}].kept);
+    }
+    bool may_be_less = dropped_.contains({client, view}) || dead_letters_max_ < 1000;
+    if (listed == failing || (listed < failing && may_be_less)) return "";
+    return fmt::format("EveryRowThatFailsIsTold {}: {} rows fail, {} are told", where, failing, listed);
+  }
+
+  const SimCase& sim_;
+  Engines engines_;
+  World world_;
+  Judge judge_;
+  Random random_;
+  TemporaryDirectory directory_{folder_in_memory()};
+  std::vector<Attributes> texts_;
+  std::vector<ViewText> views_;
+  std::vector<ViewPlan> plans_;
+  StoreInMemory store_{sim_.seed};
+  std::unique_ptr<Storage> storage_;
+  std::unique_ptr<EmbeddedLog> log_;
+  std::unique_ptr<EmbeddedRaw> raw_;
+  std::unique_ptr<RoundRunner> runner_;
+  std::unique_ptr<OutboxSender> sender_;
+  uint64_t prepared_generation_ = 0;
+  uint64_t dead_letters_max_ = 0;
+  std::set<std::pair<ClientId, std::string>> dropped_;  // letters of client and view
+  uint32_t workers_ = 1;
+  size_t now_ = 0;
+  bool busy_ = false;
+  std::vector<Delayed> delayed_;
+};
+
+}  // namespace
+
+SimCase make_pipeline_case(uint64_t seed) {
+  SimCase sim = make_case(seed);
+  Random random(seed ^ 0xF11E);
+  size_t more = 3 + random.below(12);
+  for (size_t i = 0; i < more; ++i) {
+    Step step;
+    step.client = static_cast<uint32_t>(random.below(sim.clients.size()));
+    step.view = static_cast<uint32_t>(random.below(sim.views.size()));
+    switch (random.below(6)) {
+      case 0:
+      case 1: step.kind = StepKind::kChangeFile; break;
+      case 2: step.kind = StepKind::kRetry; break;
+      case 3: step.kind = random.one_in(2) ? StepKind::kDropLetters : StepKind::kRetry; break;
+      default: step.kind = StepKind::kSend;
+    }
+    sim.steps.insert(sim.steps.begin() + static_cast<ptrdiff_t>(random.below(sim.steps.size() + 1)), step);
+  }
+  return sim;
+}
+
+std::string run_pipeline_case(const SimCase& sim, Engines engines) {
+  return with_checks_as_outcome([&] { return PipelineRunner(sim, engines).run(); });
+}
+
+}  // namespace tributary::simulation
