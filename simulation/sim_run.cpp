@@ -233,12 +233,26 @@ class Runner {
           return row.first >= gone.low && (gone.high.empty() || row.first < gone.high) && row.second < gone.below;
         });
       }
-      for (const auto& [of, key] : view.cleared) dead_[{view.name, of}].erase(key);
-      for (const DeadRow& row : view.dead) dead_[{view.name, row.client}][row.key] = row.position;
+      for (const ClearedRow& row : view.cleared) {
+        auto& known = dead_[{view.name, row.client}];
+        if (auto at = known.find(row.key); at != known.end() && at->second <= row.position) known.erase(at);
+      }
+      for (const DeadRow& row : view.dead) note_dead(view.name, row);
       auto plan = std::find_if(plans_.begin(), plans_.end(), [&](const ViewPlan& of) { return of.name == view.name; });
       if (view.rows.rows() > 0) store_.insert(plan->table(), view.rows);
     }
     return "";
+  }
+
+  void note_dead(const std::string& view, const DeadRow& row) {
+    bool outdated = std::any_of(done_.begin(), done_.end(), [&](const Fact& fact) {
+      if (sim_.domains[fact.domain].name != row.domain || sim_.clients[fact.client] != row.client.value) return false;
+      bool about = fact.range ? fact.range->covers(row.row_key) : world_.row_key(fact.domain, fact.key) == row.row_key;
+      return about && fact.position > row.position;
+    });
+    Position& known = dead_[{view, row.client}][row.key];
+    if (!outdated) known = std::max(known, row.position);
+    if (known == Position{} && outdated) dead_[{view, row.client}].erase(row.key);
   }
 
   // Everything arrives and is processed; rows that lack a value are read again; then the views are compared.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "model/cells.h"
@@ -12,6 +13,7 @@ namespace tributary {
 namespace {
 
 constexpr size_t pending_keys_at_once = 64;
+constexpr Position last_position{UINT32_MAX, UINT64_MAX, UINT64_MAX, UINT32_MAX};
 
 // Attributes of a client as they count for one row: old ones as long as a sweep has not reached its key.
 class AttributesOfRows {
@@ -95,7 +97,10 @@ class Round {
   std::string dead_key_of(const GraphNode& node, const std::string& key) const;
   void note_failed(const GraphNode& node, const ClientId& client, const std::string& key, const Position& position,
                    const std::string& reason);
-  void note_fine(const GraphNode& node, const Rows& rows, const std::unordered_set<std::string>& failed);
+  // Rows that are computed, or gone, but for those that `failed`. With `positions`, by them.
+  void note_fine(const GraphNode& node, const Rows& rows, const std::unordered_set<std::string>& failed,
+                 const std::vector<Position>* positions = nullptr);
+  bool wants_cleared(const GraphNode& node) const;
   void put_view(size_t number);
   using Voided = std::function<void(const RaisedFloor& floor, std::string low, std::string high)>;
   void for_each_voided(size_t node, const std::string& prefix, const Voided& give) const;
@@ -368,14 +373,35 @@ std::vector<uint32_t> rows_that(const MappedRows& mapped, bool pass) {
   return rows;
 }
 
+std::string row_id(const Rows& rows, size_t row) { return rows.client_at(row).value + '\0' + rows.keys[row]; }
+
+// Where no state is kept, a round may give several facts of one row: the newest counts.
+class NewestFacts {
+ public:
+  void add(const VersionedRows& rows) {
+    for (size_t row = 0; row < rows.rows.rows(); ++row) {
+      Position& newest = positions_[row_id(rows.rows, row)];
+      newest = std::max(newest, rows.positions[row]);
+    }
+  }
+  bool is_outdated(const Rows& rows, size_t row, const Position& position) const {
+    return position < positions_.at(row_id(rows, row));
+  }
+
+ private:
+  std::unordered_map<std::string, Position> positions_;
+};
+
 Status Round::run_map(size_t number, Flow& flow) {
   const GraphNode& node = graph_.nodes[number];
   const Flow& from = flows_[node.inputs[0]];
   std::unordered_set<std::string> failed;
+  NewestFacts newest;
   auto note = [&](const MappedRows& mapped, const Rows& rows, const std::vector<Position>* positions) {
     for (const RowError& error : mapped.errors) {
       if (rows.weights[error.row] < 0) continue;  // it was not there either
-      failed.insert(rows.client_at(error.row).value + '\0' + rows.keys[error.row]);
+      if (positions != nullptr && newest.is_outdated(rows, error.row, (*positions)[error.row])) continue;
+      failed.insert(row_id(rows, error.row));
       note_failed(node, rows.client_at(error.row), rows.keys[error.row],
                   positions == nullptr ? Position{} : (*positions)[error.row], error.message);
     }
@@ -391,9 +417,13 @@ Status Round::run_map(size_t number, Flow& flow) {
     return {};
   }
   ASSIGN_OR_RETURN(MappedRows live, map_rows(*node.map, from.live.rows));
+  if (!live.errors.empty()) {
+    newest.add(from.live);
+    newest.add(from.gone);
+  }
   note(live, from.live.rows, &from.live.positions);
-  note_fine(node, from.live.rows, failed);
-  note_fine(node, from.gone.rows, failed);
+  note_fine(node, from.live.rows, failed, &from.live.positions);
+  note_fine(node, from.gone.rows, failed, &from.gone.positions);
   flow.live = mapped_selection(from.live, live, rows_that(live, true));
   flow.gone = mapped_selection(from.live, live, rows_that(live, false));
   // Of rows that are gone only what is passed through is known.
@@ -546,14 +576,37 @@ std::string Round::dead_key_of(const GraphNode& node, const std::string& key) co
 void Round::note_failed(const GraphNode& node, const ClientId& client, const std::string& key, const Position& position,
                         const std::string& reason) {
   if (!graph_.views[node.view].stored) return;
-  output_of(node.view).dead.push_back({client, dead_key_of(node, key), position, reason});
+  DeadRow row{client, dead_key_of(node, key), position, reason, {}, {}};
+  // The domain's row: behind the numbers of unions' branches.
+  const GraphNode* from = &node;
+  std::string_view rest = key;
+  while (from->by_row && from->plan->kind != NodeKind::kDomain) {
+    size_t branch = 0;
+    if (from->plan->kind == NodeKind::kUnion) {
+      branch = static_cast<uint8_t>(rest[0]);
+      rest.remove_prefix(1);
+    }
+    from = &graph_.nodes[from->inputs[branch]];
+  }
+  if (from->by_row && !graph_.domains.at(from->plan->relation).keep_rows) {
+    row.domain = from->plan->relation;
+    row.row_key = rest;
+  }
+  output_of(node.view).dead.push_back(std::move(row));
 }
 
-void Round::note_fine(const GraphNode& node, const Rows& rows, const std::unordered_set<std::string>& failed) {
-  if (!input_.views_with_dead.contains(graph_.views[node.view].plan->name) || !graph_.views[node.view].stored) return;
+bool Round::wants_cleared(const GraphNode& node) const {
+  const GraphView& view = graph_.views[node.view];
+  return view.stored && input_.views_with_dead.contains(view.plan->name);
+}
+
+void Round::note_fine(const GraphNode& node, const Rows& rows, const std::unordered_set<std::string>& failed,
+                      const std::vector<Position>* positions) {
+  if (!wants_cleared(node)) return;
   for (size_t row = 0; row < rows.rows(); ++row) {
-    if (failed.contains(rows.client_at(row).value + '\0' + rows.keys[row])) continue;
-    output_of(node.view).cleared.emplace_back(rows.client_at(row), dead_key_of(node, rows.keys[row]));
+    if (failed.contains(row_id(rows, row))) continue;
+    output_of(node.view).cleared.push_back({rows.client_at(row), dead_key_of(node, rows.keys[row]),
+                                            positions == nullptr ? last_position : (*positions)[row]});
   }
 }
 
@@ -586,8 +639,7 @@ void Round::for_each_voided(size_t number, const std::string& prefix, const Void
 // Rows of a map that failed in earlier rounds and are void now.
 void Round::void_dead_rows(size_t number) {
   const GraphNode& node = graph_.nodes[number];
-  const GraphView& view = graph_.views[node.view];
-  if (!node.by_row || !view.stored || !input_.views_with_dead.contains(view.plan->name)) return;
+  if (!node.by_row || !wants_cleared(node)) return;
   for_each_voided(number, dead_key_of(node, {}), [&](const RaisedFloor& floor, std::string low, std::string high) {
     output_of(node.view).gone.push_back({floor.client, std::move(low), std::move(high), floor.position});
   });

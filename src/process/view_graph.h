@@ -34,6 +34,16 @@ struct DeadRow {
   std::string key;  // of the view's row; dead_key() where it fails inside a plan of several operators
   Position position;  // zero where several facts made it
   std::string reason;
+  // Of one row of a domain that keeps none: where there is a newer fact about it in rounds before, it is that one's to fail.
+  std::string domain;
+  std::string row_key;
+};
+
+// A row that is computed, or gone: it is not dead by facts up to this position.
+struct ClearedRow {
+  ClientId client;
+  std::string key;  // as DeadRow's
+  Position position;
 };
 
 // Which row of which operator of its view failed; row keys of domains never begin with its first byte.
@@ -86,7 +96,7 @@ struct GraphOutput {
     std::string name;
     OutputBatch rows;
     std::vector<DeadRow> dead;
-    std::vector<std::pair<ClientId, std::string>> cleared;  // keys that are computed, or gone
+    std::vector<ClearedRow> cleared;
     std::vector<DeadRange> gone;  // … of rows of earlier rounds
   };
   std::vector<View> views;  // with news

@@ -73,7 +73,7 @@ Status DeadLetters::load(const Storage& storage) {
       continue;
     }
     ASSIGN_OR_RETURN(DeadLetter letter, decode(owned->key, it.value()));
-    keys_.emplace(it.key(), letter.dropped);
+    keys_.emplace(it.key(), Known{letter.position, letter.dropped});
     if (!letter.dropped) ++count.kept;
   }
   return it.status();
@@ -109,23 +109,28 @@ bool DeadLetters::erase(StorageBatch& write, const std::string& id, const Client
   auto at = keys_.find(id);
   if (at == keys_.end()) return false;
   note_before(id);
-  if (!at->second) --count_of(client, table).kept;
+  if (!at->second.dropped) --count_of(client, table).kept;
   keys_.erase(at);
   write.remove(Family::kState, id);
   return true;
 }
 
 void DeadLetters::note(StorageBatch& write, const std::string& table, const std::vector<DeadRow>& dead,
-                       const std::vector<std::pair<ClientId, std::string>>& cleared) {
+                       const std::vector<ClearedRow>& cleared) {
   if (dead.empty() && cleared.empty()) return;
   std::lock_guard lock(mutex_);
   StateName name = name_of(table);
-  for (const auto& [client, key] : cleared) erase(write, name.key(client.value, key), client, table);
+  for (const ClearedRow& row : cleared) {
+    std::string id = name.key(row.client.value, row.key);
+    auto known = keys_.find(id);
+    if (known != keys_.end() && known->second.position <= row.position) erase(write, id, row.client, table);
+  }
   for (const DeadRow& row : dead) {
     std::string id = name.key(row.client.value, row.key);
     DeadLetterCount& count = count_of(row.client, table);
     auto known = keys_.find(id);
-    bool listed = known != keys_.end() && !known->second;
+    if (known != keys_.end() && row.position < known->second.position) continue;
+    bool listed = known != keys_.end() && !known->second.dropped;
     if (!listed && count.kept >= kept_max_) {
       ++count.not_kept;
       std::string value;
@@ -134,11 +139,16 @@ void DeadLetters::note(StorageBatch& write, const std::string& table, const std:
       continue;
     }
     write.put(Family::kState, id, encode({row.key, row.position, row.reason, false}));
-    if (listed) continue;
     note_before(id);
-    keys_[id] = false;
-    ++count.kept;
+    keys_[id] = {row.position, false};
+    if (!listed) ++count.kept;
   }
+}
+
+bool DeadLetters::would_keep(const ClientId& client, const std::string& table) const {
+  std::lock_guard lock(mutex_);
+  auto at = counts_.find({client, table});
+  return at == counts_.end() || at->second.kept < kept_max_;
 }
 
 Status DeadLetters::note_gone(StorageBatch& write, const Storage& storage, const std::string& table,
@@ -180,7 +190,7 @@ Status DeadLetters::drop(StorageBatch& write, const Storage& storage, const Clie
     put(write, client, table, letter);
     std::string id = name_of(table).key(client.value, letter.key);
     note_before(id);
-    keys_[id] = true;
+    keys_[id].dropped = true;
     --count.kept;
   }
   if (keys.empty() && count.not_kept > 0) {

@@ -46,7 +46,9 @@ class DeadLetters {
 
   // The round's news of a table. Kept in `write`, and here until commit() or roll_back().
   void note(StorageBatch& write, const std::string& table, const std::vector<DeadRow>& dead,
-            const std::vector<std::pair<ClientId, std::string>>& cleared);
+            const std::vector<ClearedRow>& cleared);
+  // Whether a letter about the row would be kept. A cheap look before what is not.
+  bool would_keep(const ClientId& client, const std::string& table) const;
   // Rows in these ranges are gone: letters of earlier rounds about them with them.
   Status note_gone(StorageBatch& write, const Storage& storage, const std::string& table,
                    const std::vector<DeadRange>& gone);
@@ -64,9 +66,13 @@ class DeadLetters {
 
  private:
   using Owner = std::pair<ClientId, std::string>;
+  struct Known {
+    Position position;
+    bool dropped = false;  // then it is not counted
+  };
   struct Undo {
     std::string key;
-    std::optional<bool> before;  // nullopt: it was not there
+    std::optional<Known> before;  // nullopt: it was not there
   };
 
   uint64_t kept_max_;
@@ -76,7 +82,7 @@ class DeadLetters {
   void note_before(const std::string& id);
   DeadLetterCount& count_of(const ClientId& client, const std::string& table);
 
-  std::unordered_map<std::string, bool> keys_;  // state key → whether it was dropped; those are not counted
+  std::unordered_map<std::string, Known> keys_;  // by state key
   std::map<Owner, DeadLetterCount> counts_;
   std::map<Owner, DeadLetterCount> counts_before_;
   std::vector<Undo> undo_;

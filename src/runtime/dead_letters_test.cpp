@@ -19,16 +19,16 @@ class DeadLettersTest : public testing::Test {
   }
 
   static DeadRow row(const std::string& key, uint64_t commit = 1) {
-    return {acme, key, {1, commit, 1, 0}, "no number"};
+    return {acme, key, {1, commit, 1, 0}, "no number", {}, {}};
   }
   void fail(const std::vector<DeadRow>& rows) {
     StorageBatch write;
     letters.note(write, table, rows, {});
     commit(write);
   }
-  void compute(const std::string& key) {
+  void compute(const std::string& key, uint64_t commit_number = 9) {
     StorageBatch write;
-    letters.note(write, table, {}, {{acme, key}});
+    letters.note(write, table, {}, {{acme, key, {1, commit_number, 1, 0}}});
     commit(write);
   }
   void drop(const std::vector<std::string>& keys) {
@@ -75,6 +75,17 @@ TEST_F(DeadLettersTest, ARowThatIsComputedIsListedNoMore) {
   expect_listed({"b"});
 }
 
+TEST_F(DeadLettersTest, OlderFactsChangeNothing) {
+  fail({row("a", 5)});
+  compute("a", 4);
+  expect_listed({"a"});
+  fail({row("a", 3)});
+  compute("a", 4);
+  expect_listed({"a"});
+  compute("a", 5);  // filled, or under other attributes
+  expect_listed({});
+}
+
 TEST_F(DeadLettersTest, ADroppedLetterIsNotCountedAndOneThatFailsAgainIs) {
   fail({row("a"), row("b"), row("c")});
   drop({"a", "b"});
@@ -113,7 +124,7 @@ TEST_F(DeadLettersTest, RowsThatAreGoneGoWithTheirRange) {
 TEST_F(DeadLettersTest, ARoundThatFailsLeavesNothing) {
   fail({row("a"), row("b")});
   StorageBatch write;
-  letters.note(write, table, {row("c"), row("d")}, {{acme, "a"}});
+  letters.note(write, table, {row("c"), row("d")}, {{acme, "a", {1, 9, 1, 0}}});
   letters.roll_back();
   expect_listed({"a", "b"});
 }

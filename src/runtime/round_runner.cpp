@@ -350,6 +350,7 @@ Status RoundRunner::run_graph(Generation& generation, GraphInput input, Pass& pa
     std::string table = view.name + suffix;
     if (Status noted = dead_.note_gone(pass.write, ports_.storage, table, view.gone); !noted.ok())
       return failed(std::move(noted).error());
+    if (Status done = remove_outdated(table, view.dead); !done.ok()) return failed(std::move(done).error());
     dead_.note(pass.write, table, view.dead, view.cleared);
     if (view.rows.rows() == 0) continue;
     const TableDefinition* definition = definition_of(table);
@@ -360,6 +361,28 @@ Status RoundRunner::run_graph(Generation& generation, GraphInput input, Pass& pa
   }
   std::move(ran->parked.begin(), ran->parked.end(), std::back_inserter(pass.outcome.parked));
   pass.outcome.more = pass.outcome.more || ran->pending;
+  return {};
+}
+
+// A fact that failed and about whose row a newer one has come before: only raw knows, where the domain keeps no rows.
+Status RoundRunner::remove_outdated(const std::string& table, std::vector<DeadRow>& dead) {
+  std::vector<DeadRow> left;
+  for (DeadRow& row : dead) {
+    bool outdated = false;
+    if (!row.domain.empty() && dead_.would_keep(row.client, table)) {
+      RawQuery query{
+          .client = row.client, .domain = row.domain, .key = row.row_key, .from_micros = {}, .to_micros = {}};
+      RETURN_IF_ERROR(ports_.raw.read(query, [&](const EventBatch& batch) {
+        auto newer = [&](const auto& position) { return position > row.position; };
+        outdated = std::any_of(batch.positions.begin(), batch.positions.end(), newer) ||
+                   std::any_of(batch.ranges.begin(), batch.ranges.end(),
+                               [&](const RangeFact& range) { return newer(range.position); });
+        return !outdated;
+      }));
+    }
+    if (!outdated) left.push_back(std::move(row));
+  }
+  dead = std::move(left);
   return {};
 }
 

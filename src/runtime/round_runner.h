@@ -166,6 +166,7 @@ class RoundRunner {
   Status retry(const DeadLetterOrder& order, Generation& generation, Pass& pass);
   Status retry_all(const DeadLetterOrder& order, Generation& generation, Pass& pass);
   Status run_graph(Generation& generation, GraphInput input, Pass& pass);
+  Status remove_outdated(const std::string& table, std::vector<DeadRow>& dead);
   Status commit(Pass& pass);
   void put_outbox(Pass& pass, const OutboxEntry& entry);
   GraphInput input_of(const Generation& generation) const;
