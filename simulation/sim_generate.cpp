@@ -27,10 +27,10 @@ DomainShape make_domain(Random& random, uint32_t number) {
     add("part", text_type, true, false);
     shape.key = {0, 1};
   }
-  bool toast = random.one_in(2);
+  bool toast = !random.one_in(3);
   add("ref", random.one_in(2) ? int64_type : int32_type, false, false);
   shape.grows = random.one_in(3);
-  add("n", shape.grows ? int64_type : int32_type, false, false);
+  add("n", shape.grows ? int64_type : int32_type, false, shape.grows && toast);
   add("s", text_type, false, toast);
   add("m", decimal_type, false, toast && random.one_in(2));
   add("x", double_type, false, false);
@@ -73,7 +73,7 @@ Step random_step(Random& random, const SimCase& sim, int64_t& unique) {
   step.domain = static_cast<uint32_t>(random.below(sim.domains.size()));
   step.key = static_cast<int64_t>(random.below(keys_max));
   step.other_key = static_cast<int64_t>(random.below(keys_max));
-  step.delay = random.one_in(4) ? static_cast<uint32_t>(random.below(12)) : 0;
+  step.delay = random.one_in(3) ? static_cast<uint32_t>(random.below(12)) : 0;
   step.twice = random.one_in(10);
   step.unseen = random.one_in(15);
   step.workers = 1 + static_cast<uint32_t>(random.below(3));

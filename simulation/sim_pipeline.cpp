@@ -114,7 +114,8 @@ class PipelineRunner {
                        .partition_bytes_max = 200 + random_.below(1000),
                        .refeed_bytes_max = 100 + random_.below(1500),
                        .workers = workers_,
-                       .dead_letters_max = dead_letters_max_};
+                       .dead_letters_max = dead_letters_max_,
+                       .graph = small_graph_limits(random_)};
     auto runner = RoundRunner::open(std::move(ports), limits, client_tables(), attribute_columns());
     if (!runner.ok()) return "ItStarts " + runner.error().to_string();
     runner_ = std::move(*runner);
@@ -363,11 +364,16 @@ SimCase make_pipeline_case(uint64_t seed) {
     Step step;
     step.client = static_cast<uint32_t>(random.below(sim.clients.size()));
     step.view = static_cast<uint32_t>(random.below(sim.views.size()));
-    switch (random.below(6)) {
+    switch (random.below(7)) {
       case 0:
       case 1: step.kind = StepKind::kChangeFile; break;
       case 2: step.kind = StepKind::kRetry; break;
       case 3: step.kind = random.one_in(2) ? StepKind::kDropLetters : StepKind::kRetry; break;
+      case 4:
+        step.kind = StepKind::kAttribute;
+        step.attribute = "plan";
+        step.value = random.one_in(2) ? "free" : "gold";
+        break;
       default: step.kind = StepKind::kSend;
     }
     sim.steps.insert(sim.steps.begin() + static_cast<ptrdiff_t>(random.below(sim.steps.size() + 1)), step);

@@ -114,10 +114,7 @@ class Runner {
         },
         .workers = workers};
     for (const ViewPlan& plan : plans_) options.stored.insert(plan.name);
-    options.limits.sweep_rows_max = 1 + batch_random_.below(4);
-    options.limits.resume_rows_max = 1 + batch_random_.below(6);
-    options.limits.parallel_rows_min = 2;
-    options.limits.join = {.fan_out_rows_max = batch_random_.below(4), .pass_changes_max = 1 + batch_random_.below(3)};
+    options.limits = small_graph_limits(batch_random_);
     auto graph = ViewGraph::make(std::move(options), engines_.expressions);
     CHECK(graph.ok(), "{}", graph.error().message);
     graph_ = std::move(graph).value();
@@ -343,6 +340,15 @@ class Runner {
 };
 
 }  // namespace
+
+GraphLimits small_graph_limits(Random& random) {
+  GraphLimits limits;
+  limits.sweep_rows_max = 1 + random.below(4);
+  limits.resume_rows_max = 1 + random.below(6);
+  limits.parallel_rows_min = 2;
+  limits.join = {.fan_out_rows_max = random.below(4), .pass_changes_max = 1 + random.below(3)};
+  return limits;
+}
 
 std::string with_checks_as_outcome(const std::function<std::string()>& run) {
   set_check_handler([](const char* file, int line, const char* expression, const std::string& message) {

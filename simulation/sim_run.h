@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 
+#include "process/view_graph.h"
 #include "sim_case.h"
 #include "sql/duckdb_engine.h"
 #include "verify/scratch_database.h"
@@ -22,6 +23,9 @@ struct Engines {
 
 // Empty: every comparison held. Else what did not, with its invariant's name first.
 std::string run_case(const SimCase& sim, Engines engines, Coverage* coverage);
+
+// So small that whatever is done piece by piece is.
+GraphLimits small_graph_limits(Random& random);
 
 // What `run` gives; where a CHECK fails in it, "NoCheckFails" and which.
 std::string with_checks_as_outcome(const std::function<std::string()>& run);

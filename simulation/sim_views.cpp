@@ -152,12 +152,14 @@ class ViewMaker {
       operators_.insert("attribute");
       return {"client.plan", text_type};
     }
+    if (fails && may_fail_ && random_.one_in(3)) {
+      for (const Typed& column : columns) {
+        if (column.type == int32_type) return fails_where_negative(column);
+      }
+    }
     const Typed& column = random_.pick(columns);
     if (exact_only && !column.exact) return {fmt::format("{} IS NULL", column.sql), bool_type};
-    if (fails && may_fail_ && column.type == int32_type && random_.one_in(2)) {
-      operators_.insert("a row that fails");
-      return {may_fail(column.sql), int16_type};
-    }
+    if (fails && may_fail_ && column.type == int32_type && random_.one_in(2)) return fails_where_negative(column);
     if (random_.one_in(2)) return column;
     operators_.insert("compute");
     switch (column.type.id) {
@@ -176,6 +178,11 @@ class ViewMaker {
       case TypeId::kBool: return {fmt::format("NOT {}", column.sql), bool_type};
       default: return column;
     }
+  }
+
+  Typed fails_where_negative(const Typed& column) {
+    operators_.insert("a row that fails");
+    return {may_fail(column.sql), int16_type};
   }
 
   std::string items(const std::vector<Typed>& list) {

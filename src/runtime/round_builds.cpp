@@ -80,7 +80,7 @@ Status RoundRunner::replan() {
                          .find_schema = [this](const ClientId& client, const std::string& table,
                                                uint32_t version) { return ports_.log.schema(client, table, version); },
                          .workers = limits_.workers,
-                         .limits = {}};
+                         .limits = limits_.graph};
     auto graph = ViewGraph::make(std::move(options), ports_.expressions);
     if (!graph.ok()) {
       builds_ = std::move(before);
@@ -138,6 +138,14 @@ bool RoundRunner::superseded(const Build& build) const {
   });
 }
 
+// Whether a graph of the generation merges the domain. What one merged that does not any more has missed facts since, and rows
+// that it has parked would wait for ever.
+bool RoundRunner::generation_reads(const std::string& suffix, const std::string& domain) const {
+  return std::any_of(generations_.begin(), generations_.end(), [&](const Generation& generation) {
+    return generation_suffix(generation.number) == suffix && generation.graph->reads(domain);
+  });
+}
+
 Status RoundRunner::drop_state_of_unused(Pass& pass) {
   std::set<std::string> tables;
   std::set<std::string> suffixes;
@@ -152,9 +160,9 @@ Status RoundRunner::drop_state_of_unused(Pass& pass) {
         std::string suffix(suffix_of(name));
         if (!suffixes.contains(suffix)) return true;
         size_t node = name.find('#');
-        if (node == std::string_view::npos) return false;  // of a domain: goes with the generation
-        std::string view(name.substr(0, node));
-        return !generation_has(suffix, view);
+        if (node == std::string_view::npos)
+          return !generation_reads(suffix, std::string(name.substr(0, name.find('@'))));
+        return !generation_has(suffix, std::string(name.substr(0, node)));
       },
       pass.write);
 }

@@ -55,6 +55,7 @@ struct RoundLimits {
   size_t refeed_bytes_max = 2 << 20;  // of raw, in one round
   size_t workers = 1;
   uint64_t dead_letters_max = DeadLetters::kept_max_default;  // of one client's view
+  GraphLimits graph = {};
 };
 
 struct RoundOutcome {
@@ -156,6 +157,7 @@ class RoundRunner {
   Status finish_replan();
   bool superseded(const Build& build) const;
   bool generation_has(const std::string& suffix, const std::string& view) const;
+  bool generation_reads(const std::string& suffix, const std::string& domain) const;
   Status take_switches();
   Status drop_state_of_unused(Pass& pass);
   Status define_tables();
