@@ -11,8 +11,8 @@
 namespace tributary::simulation {
 namespace {
 
-constexpr uint64_t cases = 3000;
-constexpr uint64_t pipeline_cases = 150;
+constexpr uint64_t cases = 2000;
+constexpr uint64_t pipeline_cases = 100;
 
 class Simulation : public testing::Test {
  protected:
