@@ -216,6 +216,18 @@ class PipelineRunner {
     if (!outcome.ok()) return "ARoundSucceeds " + outcome.error().to_string();
     sender_->note_added(outcome->outbox_bytes);
     busy_ = outcome->events > 0 || outcome->more;
+    return look_at_builds();
+  }
+
+  // Readers see no build that has never had all of raw.
+  std::string look_at_builds() {
+    auto builds = Builds::load(*storage_);
+    if (!builds.ok()) return "BuildsAreRead " + builds.error().to_string();
+    for (const Build& build : builds->all()) {
+      bool fed = build.generation == 1 || !builds->being_fed(build.generation);
+      if (fed) fed_once_.insert(build.generation);
+      if (build.shown && !fed_once_.contains(build.generation)) return "NothingIsShownBeforeItIsWhole " + build.table();
+    }
     return "";
   }
 
@@ -348,6 +360,7 @@ class PipelineRunner {
   uint64_t prepared_generation_ = 0;
   uint64_t dead_letters_max_ = 0;
   std::set<std::pair<ClientId, std::string>> dropped_;  // letters of client and view
+  std::set<uint32_t> fed_once_;  // generations
   uint32_t workers_ = 1;
   size_t now_ = 0;
   bool busy_ = false;
@@ -382,7 +395,7 @@ SimCase make_pipeline_case(uint64_t seed) {
 }
 
 std::string run_pipeline_case(const SimCase& sim, Engines engines) {
-  return with_checks_as_outcome([&] { return PipelineRunner(sim, engines).run(); });
+  return with_checks_as_outcome(sim.seed, [&] { return PipelineRunner(sim, engines).run(); });
 }
 
 }  // namespace tributary::simulation

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <deque>
 #include <stdexcept>
+#include <thread>
 
 #include "base/bytes.h"
 #include "base/check.h"
@@ -350,9 +351,15 @@ GraphLimits small_graph_limits(Random& random) {
   return limits;
 }
 
-std::string with_checks_as_outcome(const std::function<std::string()>& run) {
+std::string with_checks_as_outcome(uint64_t seed, const std::function<std::string()>& run) {
+  static uint64_t running = 0;
+  static std::thread::id runner;
+  running = seed;
+  runner = std::this_thread::get_id();
   set_check_handler([](const char* file, int line, const char* expression, const std::string& message) {
-    throw FailedCheck(fmt::format("{}:{}: {}: {}", file, line, expression, message));
+    std::string text = fmt::format("{}:{}: {}: {}", file, line, expression, message);
+    if (std::this_thread::get_id() == runner) throw FailedCheck(text);
+    fmt::print(stderr, "FAILED seed={} NoCheckFails {}\n", running, text);
   });
   std::string outcome;
   try {
@@ -365,7 +372,7 @@ std::string with_checks_as_outcome(const std::function<std::string()>& run) {
 }
 
 std::string run_case(const SimCase& sim, Engines engines, Coverage* coverage) {
-  return with_checks_as_outcome([&] { return Runner(sim, engines, coverage).run(); });
+  return with_checks_as_outcome(sim.seed, [&] { return Runner(sim, engines, coverage).run(); });
 }
 
 SimCase shrink(SimCase sim, const RunCase& run, size_t attempts_max) {

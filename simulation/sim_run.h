@@ -28,7 +28,8 @@ std::string run_case(const SimCase& sim, Engines engines, Coverage* coverage);
 GraphLimits small_graph_limits(Random& random);
 
 // What `run` gives; where a CHECK fails in it, "NoCheckFails" and which.
-std::string with_checks_as_outcome(const std::function<std::string()>& run);
+// In another thread than the caller's it ends the program, with the seed.
+std::string with_checks_as_outcome(uint64_t seed, const std::function<std::string()>& run);
 
 // A smaller case that fails as well.
 using RunCase = std::function<std::string(const SimCase&)>;
