@@ -124,7 +124,7 @@ install_libraries() {
 
 # The servers that `./dev test` starts. Larger ones are fetched by the tests and benchmarks that want them.
 install_servers() {
-  local jars=(kafka connect mongo) wheels=(mongo) missing
+  local jars=(kafka connect mongo) wheels=(nx-27017 pymongo) missing
   missing=$("$ROOT/tools/jars.py" --missing "${jars[@]}" && /usr/bin/python3 "$ROOT/tools/wheels.py" --missing "${wheels[@]}")
   [ -n "$missing" ] || return 0
   if [ "${TRIBUTARY_APT:-yes}" != no ]; then

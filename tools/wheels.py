@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Installs the Python packages of deps/pip/NAME.txt into build/python/NAME, and prints those folders, one a line.
 
-    tools/wheels.py mongo             installs what is missing or of another version
-    tools/wheels.py --missing mongo   installs nothing; prints the names of what is missing
+    tools/wheels.py pymongo             installs what is missing or of another version
+    tools/wheels.py --missing pymongo   installs nothing; prints the names of what is missing
 
 pip takes nothing but what the list names, with its sha256, from where the machine's own configuration says.
 """

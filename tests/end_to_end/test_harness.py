@@ -98,3 +98,21 @@ def test_the_proxy_forwards_cuts_and_half_opens(echo):
         wait_for(lambda: proxy.connections() == 0, 5, "the proxy to forget the connection")
     finally:
         proxy.stop()
+
+
+def test_the_proxy_loses_an_answer_that_the_server_gave(echo):
+    proxy = TcpProxy(echo).start()
+    try:
+        proxy.lose_answers(b"INSERT", forwarded=3)
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as connection:
+            connection.sendall(b"SELECT")
+            assert connection.recv(10) == b"SELECT"
+            connection.sendall(b"INSERT")
+            assert connection.recv(10) == b"INS"
+            assert connection.recv(10) == b""
+        assert proxy.answers_lost == 1
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as connection:
+            connection.sendall(b"INSERT")
+            assert connection.recv(10) == b"INSERT"
+    finally:
+        proxy.stop()

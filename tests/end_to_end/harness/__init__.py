@@ -13,6 +13,8 @@ The demo (tools/demo.py) and the benchmarks (tools/bench.py) are built from the 
 
 from .debezium import DebeziumConnector
 from .kafka import KafkaBroker
+from .mongo import MongoServer
+from .old_clickhouse import ClickHouseError, OldClickHouse
 from .pipeline import ExitCode, Pipeline
 from .postgres import Database, Postgres
 from .proxy import TcpProxy
@@ -21,6 +23,6 @@ from .trade import TRADE_DOMAINS, TRADE_VIEWS, Traders, add_trade
 from .waiting import NotReached, wait_for
 from .workload import Workload
 
-__all__ = ["Database", "DebeziumConnector", "ExitCode", "KafkaBroker", "NotReached", "Pipeline", "Postgres",
-           "SHOP_DOMAINS", "TRADE_DOMAINS", "TRADE_VIEWS", "TcpProxy", "Traders", "Workload", "add_trade", "create_shop",
-           "wait_for"]
+__all__ = ["ClickHouseError", "Database", "DebeziumConnector", "ExitCode", "KafkaBroker", "MongoServer", "NotReached",
+           "OldClickHouse", "Pipeline", "Postgres", "SHOP_DOMAINS", "TRADE_DOMAINS", "TRADE_VIEWS", "TcpProxy",
+           "Traders", "Workload", "add_trade", "create_shop", "wait_for"]

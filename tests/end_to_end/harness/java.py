@@ -67,6 +67,9 @@ class JavaServer:
         """The main class and its arguments."""
         raise NotImplementedError
 
+    def process_command(self):
+        return self.java_command(*self.command())
+
     def answers(self):
         """Whether the server does its work, asked by its own protocol."""
         raise NotImplementedError
@@ -84,7 +87,7 @@ class JavaServer:
     def launch(self):
         """Starts the process and returns at once."""
         with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(processes.guarded(self.java_command(*self.command())), cwd=self.folder,
+            self.process = subprocess.Popen(processes.guarded(self.process_command()), cwd=self.folder,
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
     def _answers(self):

@@ -15,6 +15,8 @@ class TcpProxy:
     delay      seconds that every piece waits before it goes on
     half_open  True: bytes are read and dropped on both ways, connections stay: a peer that vanished without a word
     refuse     True: new connections are closed at once
+
+    lose_answers(b"INSERT") arms it for the next answer to a request that holds those bytes: see there.
     """
 
     def __init__(self, target_port):
@@ -23,6 +25,8 @@ class TcpProxy:
         self.half_open = False
         self.refuse = False
         self.bytes_forwarded = 0
+        self.answers_lost = 0
+        self._losing = None
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._stopping = threading.Event()
@@ -52,6 +56,25 @@ class TcpProxy:
                     end.shutdown(socket.SHUT_RDWR)
                 except OSError:
                     pass  # the other side was faster
+
+    def lose_answers(self, marker=b"", forwarded=0, times=1):
+        """The target gets the request and answers, but the client never hears of it: its connection is cut instead.
+
+        marker      bytes that the request's newest piece must hold; other requests go on
+        forwarded   so many of the answer's first bytes still reach the client
+        times       so many answers, then all go through again; answers_lost counts them
+        """
+        with self._lock:
+            self._losing = [marker, forwarded, times]
+
+    def _is_lost(self, request):
+        """How many bytes of an answer to `request` go on before the cut; None for all and no cut."""
+        with self._lock:
+            if not self._losing or self._losing[2] == 0 or self._losing[0] not in request:
+                return None
+            self._losing[2] -= 1
+            self.answers_lost += 1
+            return self._losing[1]
 
     def connections(self):
         with self._lock:
@@ -86,14 +109,16 @@ class TcpProxy:
         with selectors.DefaultSelector() as selector:
             selector.register(near, selectors.EVENT_READ, far)
             selector.register(far, selectors.EVENT_READ, near)
-            while not self._stopping.is_set() and self._forward_ready(selector):
+            requests = {near: b"", far: None}
+            while not self._stopping.is_set() and self._forward_ready(selector, requests):
                 pass
         with self._lock:
             self._pairs = [pair for pair in self._pairs if pair[0] is not near]
         near.close()
         far.close()
 
-    def _forward_ready(self, selector):
+    def _forward_ready(self, selector, requests):
+        """`requests` has the newest piece that came from the client, by the client's end."""
         for key, _ in selector.select(POLL_INTERVAL):
             try:
                 data = key.fileobj.recv(CHUNK_BYTES)
@@ -103,6 +128,11 @@ class TcpProxy:
                     continue
                 if self.delay:
                     time.sleep(self.delay)
+                if key.fileobj in requests and requests[key.fileobj] is not None:
+                    requests[key.fileobj] = data
+                elif (kept := self._is_lost(requests[key.data])) is not None:
+                    key.data.sendall(data[:kept])
+                    return False
                 key.data.sendall(data)
                 self.bytes_forwarded += len(data)
             except OSError:
