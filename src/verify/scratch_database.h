@@ -25,6 +25,7 @@ class ScratchDatabase {
   ScratchDatabase(const ScratchDatabase&) = delete;
   ScratchDatabase& operator=(const ScratchDatabase&) = delete;
 
+  // A statement on which DuckDB's optimizer breaks (an "INTERNAL Error") is run again without it.
   Status run(const std::string& sql);
   // All rows, whose columns are VARCHAR. More than `rows_max` is an error.
   Result<std::vector<ScratchRow>> rows(const std::string& sql, size_t rows_max = 1'000'000);
