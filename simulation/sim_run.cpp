@@ -24,6 +24,7 @@ namespace tributary::simulation {
 namespace {
 
 constexpr size_t rounds_max = 5000;
+constexpr size_t rounds_in_small_pieces = 2000;
 
 Column attribute_cell(const Value& value) {
   Column column({TypeId::kText});
@@ -115,7 +116,7 @@ class Runner {
         },
         .workers = workers};
     for (const ViewPlan& plan : plans_) options.stored.insert(plan.name);
-    options.limits = small_graph_limits(batch_random_);
+    if (!in_large_pieces_) options.limits = small_graph_limits(batch_random_);
     auto graph = ViewGraph::make(std::move(options), engines_.expressions);
     CHECK(graph.ok(), "{}", graph.error().message);
     graph_ = std::move(graph).value();
@@ -260,6 +261,10 @@ class Runner {
     now_ = SIZE_MAX;
     std::string problem;
     for (size_t rounds = 0; problem.empty() && rounds < rounds_max; ++rounds) {
+      if (rounds == rounds_in_small_pieces) {  // joins of joins have many rows
+        in_large_pieces_ = true;
+        restart(workers_);
+      }
       problem = round(true);
       if (!problem.empty() || !arrived_.empty() || graph_->wants_round()) continue;
       read_parked_again();
@@ -333,6 +338,7 @@ class Runner {
   // By view: keys and positions of rows that fail.
   std::map<std::pair<std::string, ClientId>, std::map<std::string, Position>> dead_;
   uint32_t workers_ = 1;
+  bool in_large_pieces_ = false;
   uint64_t checkpoint_ = 0;
   size_t now_ = 0;
   std::vector<Delayed> delayed_;
