@@ -11,7 +11,7 @@
 The demo (tools/demo.py) and the benchmarks (tools/bench.py) are built from the same parts.
 """
 
-from .debezium import DebeziumConnector
+from .debezium import DebeziumConnector, UpsertSink
 from .kafka import KafkaBroker
 from .mongo import MongoServer
 from .old_clickhouse import ClickHouseError, OldClickHouse
@@ -25,4 +25,4 @@ from .workload import Workload
 
 __all__ = ["ClickHouseError", "Database", "DebeziumConnector", "ExitCode", "KafkaBroker", "MongoServer", "NotReached",
            "OldClickHouse", "Pipeline", "Postgres", "SHOP_DOMAINS", "TRADE_DOMAINS", "TRADE_VIEWS", "TcpProxy",
-           "Traders", "Workload", "add_trade", "create_shop", "wait_for"]
+           "Traders", "UpsertSink", "Workload", "add_trade", "create_shop", "wait_for"]
