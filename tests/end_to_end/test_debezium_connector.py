@@ -41,7 +41,8 @@ def test_it_captures_and_goes_on_after_a_kill(kafka, shop, connector):
 @pytest.mark.long
 def test_its_sink_makes_a_copy(kafka, shops, unique_name):
     shop, copy = shops("acme", "copy")
-    tables = {"users": "id, email, name, country, balance, biography", "orders": "id, user_id, status, total_cents, note",
+    tables = {"users": "id, email, name, country, balance, biography",
+              "orders": "id, user_id, status, total_cents, note",
               "products": "sku, title, price_cents, discontinued, tags"}
     for table in tables:
         shop.execute(f"ALTER TABLE {table} REPLICA IDENTITY FULL")

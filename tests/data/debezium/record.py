@@ -4,8 +4,8 @@
     ./record.py              all files; takes some minutes, and PostgreSQL, Kafka and the connector are started for it
     ./record.py changes      those whose name has it
 
-A line: topic, partition, offset, key and value (the record's exact text, or null), headers, timestamp. How each file
-came to be is in its first line's place in README.md beside this.
+A line: topic, partition, offset, key and value (the record's exact text, or null), headers, timestamp. What each file
+shows is in README.md beside this.
 """
 
 import json
@@ -35,7 +35,7 @@ def text(data):
 
 
 def is_repeated(name, record):
-    """With schemas, where a message of every_type has 20 kB: those that show nothing that its schema-less twin does not."""
+    """Whether it is left out: with schemas a message of every_type has 20 kB, and two of them show all that is new."""
     return name.startswith("types_") and name.endswith("_schemas") and record.topic.endswith("every_type") and \
         json.loads(record.key)["payload"]["id"] not in (0, 103)
 

@@ -12,6 +12,7 @@ The demo (tools/demo.py) and the benchmarks (tools/bench.py) are built from the 
 """
 
 from .debezium import DebeziumConnector, UpsertSink
+from .flink import FlinkSql
 from .kafka import KafkaBroker
 from .mongo import MongoServer
 from .old_clickhouse import ClickHouseError, OldClickHouse
@@ -23,6 +24,6 @@ from .trade import TRADE_DOMAINS, TRADE_VIEWS, Traders, add_trade
 from .waiting import NotReached, wait_for
 from .workload import Workload
 
-__all__ = ["ClickHouseError", "Database", "DebeziumConnector", "ExitCode", "KafkaBroker", "MongoServer", "NotReached",
-           "OldClickHouse", "Pipeline", "Postgres", "SHOP_DOMAINS", "TRADE_DOMAINS", "TRADE_VIEWS", "TcpProxy",
+__all__ = ["ClickHouseError", "Database", "DebeziumConnector", "ExitCode", "FlinkSql", "KafkaBroker", "MongoServer",
+           "NotReached", "OldClickHouse", "Pipeline", "Postgres", "SHOP_DOMAINS", "TRADE_DOMAINS", "TRADE_VIEWS", "TcpProxy",
            "Traders", "UpsertSink", "Workload", "add_trade", "create_shop", "wait_for"]

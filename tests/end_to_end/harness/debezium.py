@@ -22,7 +22,8 @@ WORKER = {
     
 }
 
-# What Debezium needs to keep up with a fast source: the settings it is measured with. More memory wants options=TUNED_OPTIONS.
+# What Debezium needs to keep up with a fast source: the settings it is measured with, beside worker=TUNED_WORKER and
+# options=TUNED_OPTIONS.
 TUNED = {
     "max.batch.size": 20480,
     "max.queue.size": 81920,
@@ -141,11 +142,12 @@ class DebeziumConnector(ConnectWorker):
 
 
 class UpsertSink(ConnectWorker):
-    """Debezium's JDBC sink: writes topics' newest rows into tables of a PostgreSQL, by their keys; deletes where it is told.
+    """Debezium's JDBC sink: writes topics' newest rows into tables of a PostgreSQL, by their keys; deletes where it
+    is told.
 
-    Starts in 7 s, 500 MB. A topic's records carry their schemas (JSON with schemas), or the sink refuses them. Tables are
-    made by the sink, in schema `public`, named by the records' `source.table`. Tombstones have no such name: it warns and
-    leaves them out, which loses nothing behind a delete. An array becomes an array, jsonb becomes json, a
+    Starts in 7 s, 500 MB. A topic's records carry their schemas (JSON with schemas), or the sink refuses them. Tables
+    are made by the sink, in schema `public`, named by the records' `source.table`. Tombstones have no such name: it
+    warns and leaves them out, which loses nothing behind a delete. An array becomes an array, jsonb becomes json, a
     numeric without a scale becomes double precision, rounded.
 
     topics     names, or with regular=True one regular expression

@@ -30,7 +30,8 @@ rootLogger.appenderRef.console.ref=console
 @functools.lru_cache(maxsize=None)
 def class_path(name):
     """The jars of deps/maven/NAME.sha256, fetched where they are missing and verified."""
-    done = subprocess.run([sys.executable, ROOT / "tools" / "jars.py", name], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, ROOT / "tools" / "jars.py", name], capture_output=True, text=True,
+                          check=False)
     if done.returncode != 0:
         raise RuntimeError(f"the jars of {name} are not to be had: {done.stderr}")
     return done.stdout.strip()

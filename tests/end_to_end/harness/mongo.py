@@ -43,18 +43,19 @@ class MongoServer(JavaServer):
     kind    "h2": mongo-java-server on an H2 file; starts in 2 s, 110 MB, 4,500 rows/s in batches. "nx": nx-27017 on
             SQLite; 0.6 s, 30 MB, 400 rows/s.
 
-    Both: insertMany, replace, update and delete in bulk, ordered or not; $setOnInsert, $min, $max; unique, sparse and TTL indexes;
-    duplicate keys are code 11000 with their index in the batch; w:majority with j is taken; retryable writes are taken;
-    acknowledged writes outlive kill(). What they get wrong, seen on both but where it says so:
+    Both: insertMany, replace, update and delete in bulk, ordered or not; $setOnInsert, $min, $max; unique, sparse and
+    TTL indexes; duplicate keys are code 11000 with their index in the batch; w:majority with j is taken; retryable
+    writes are taken; acknowledged writes outlive kill(). What they get wrong, seen on both but where it says so:
 
-    - no passwords, TLS, replica set, step-down; updates by a pipeline; w:2 closes the connection or garbles the answer
-    - errors have no keyPattern and keyValue; nx's text names a UNIQUE constraint, only the code is alike
-    - h2: says it is 5.0 on wire version 8; neither `hello` nor `explain`; no sessions, transactions, change streams; a unordered insert
-      reports all that was inserted, an ordered one goes on behind the duplicate; $merge does nothing; TTL is never enforced;
-      closes the connection on a document over 16 MB, without an error
-    - nx: says it is 7.0 on wire versions 17 to 25; **no Decimal128** (code 8, "not JSON serializable"); no query by an `_id` that
-      is a document; binary `_id`s do not sort by their bytes; a transaction's writes are seen outside before its commit; a
-      document over 16 MB is taken; index names are its own; expired documents vanish when read
+    - no passwords, TLS, replica set, step-down; no updates by a pipeline; w:2 closes the connection or garbles the
+      answer
+    - errors have no keyPattern and keyValue; nx's text names a UNIQUE constraint: only the code is alike
+    - h2: says it is 5.0 on wire version 8; has neither `hello` nor `explain`; no sessions, transactions, change
+      streams; $merge gives nothing back; TTL is never enforced; a document over 16 MB closes the connection without
+      an error; the counts of an insert that failed (nInserted) are of the whole batch
+    - nx: says it is 7.0 on wire versions 17 to 25; no Decimal128 (code 8, "not JSON serializable"); no query by an
+      `_id` that is a document; binary `_id`s do not sort by their bytes; a transaction's writes are seen outside
+      before its commit; a document over 16 MB is taken; index names are its own; expired documents vanish when read
     """
 
     title = "the MongoDB-wire server"
@@ -81,9 +82,9 @@ class MongoServer(JavaServer):
     def process_command(self):
         if self.kind == "h2":
             return self.java_command(*self.command())
-        return ["/usr/bin/env", f"PYTHONPATH={_packages('nx-27017')}", sys.executable, "-m", "nx_27017.nx_27017", "--data-dir",
-                str(self.data), "--port", str(self.port), "--log-file", str(self.folder / "nx.log"), "--pid-file",
-                str(self.folder / "nx.pid")]
+        return ["/usr/bin/env", f"PYTHONPATH={_packages('nx-27017')}", sys.executable, "-m", "nx_27017.nx_27017",
+                "--data-dir", str(self.data), "--port", str(self.port), "--log-file", str(self.folder / "nx.log"),
+                "--pid-file", str(self.folder / "nx.pid")]
 
     def answers(self):
         try:

@@ -74,15 +74,15 @@ class ClickHouseError(Exception):
 class OldClickHouse:
     """One server on loopback: HTTP on `port`, the native protocol on `native_port`. Starts in 0.2 s, 70 MB.
 
-    Users `default` and `reader` (readonly) have `password`. start() after stop() or kill() is a restart on the same ports
-    and data. Not thread-safe.
+    Users `default` and `reader` (readonly) have `password`. start() after stop() or kill() is a restart on the same
+    ports and data. Not thread-safe.
 
-    What 18.16 does not have, seen on it: DateTime64, Date32, Bool, Int128 and wider, Decimal beyond 38 digits, Map, JSON,
-    IPv6; LowCardinality without a setting; column codecs and TTL; is_deleted of ReplacingMergeTree and CLEANUP; FINAL as a
-    setting; CTEs with WITH name AS, window functions, EXPLAIN; ADD COLUMN IF NOT EXISTS, RENAME COLUMN, EXCHANGE TABLES,
-    CREATE OR REPLACE, DROP … SYNC, Atomic databases; CREATE USER; query parameters; SETTINGS in INSERT. A DateTime beyond
-    2106 is 0000-00-00 without an error. Errors are text with `Code: N` in the body: 401 for user and password, 404 for an
-    unknown table, type or setting, 400 for syntax, 500 for the rest.
+    What 18.16 does not have, seen on it: DateTime64, Date32, Bool, Int128 and wider, Decimal beyond 38 digits, Map,
+    JSON, IPv6; LowCardinality without a setting; column codecs and TTL; is_deleted of ReplacingMergeTree and CLEANUP;
+    FINAL as a setting; CTEs with WITH name AS, window functions, EXPLAIN; ADD COLUMN IF NOT EXISTS, RENAME COLUMN,
+    EXCHANGE TABLES, CREATE OR REPLACE, DROP … SYNC, Atomic databases; CREATE USER; query parameters; SETTINGS in
+    INSERT. A DateTime beyond 2106 is 0000-00-00 without an error. Errors are text with `Code: N` in the body: 401 for
+    user and password, 404 for an unknown table, type or setting, 400 for syntax, 500 for the rest.
     """
 
     def __init__(self):
