@@ -14,10 +14,7 @@ int client_reset_command(const std::string& file, const std::string& client) {
     std::fprintf(stderr, "tributary: %s has no client %s\n", file.c_str(), client.c_str());
     return exit_usage;
   }
-  if (!DataDirectory::inspect(pipeline.data).ok()) {
-    std::fprintf(stderr, "tributary: nothing to reset: %s does not exist yet\n", pipeline.data.c_str());
-    return exit_data;
-  }
+  if (Status known = check_data_directory(pipeline, "reset"); !known.ok()) return print_error(known.error());
   auto reached = reach_pipeline(pipeline, {});
   if (!reached.ok()) return print_error(reached.error());
   if (reached->running()) {

@@ -1,8 +1,10 @@
+#include <algorithm>
 #include <cstdio>
 
 #include "app/commands.h"
 #include "app/control.h"
 #include "app/dead_letter_list.h"
+#include "base/nearest_name.h"
 
 namespace tributary {
 namespace {
@@ -10,7 +12,9 @@ namespace {
 using nlohmann::json;
 
 Result<json> listed(const Pipeline& pipeline, const DeadLetterFilter& filter) {
-  if (!DataDirectory::inspect(pipeline.data).ok()) return json(json::array());
+  Status known = check_data_directory(pipeline, "list");
+  if (!known.ok() && known.error().code == ErrorCode::kNotFound) return json(json::array());
+  RETURN_IF_ERROR(known);
   ASSIGN_OR_RETURN(Reached reached, reach_pipeline(pipeline, {}));
   if (!reached.running()) {
     return list_dead_letters(pipeline, *reached.opened->storage, *reached.opened->log, *reached.opened->raw, filter);
@@ -68,6 +72,15 @@ int change(const Pipeline& pipeline, const DeadLetterOptions& options) {
   return exit_ok;
 }
 
+// Without any in the file each domain is its own view.
+std::vector<std::string> view_names(const Pipeline& pipeline) {
+  std::vector<std::string> names;
+  for (const ViewConfig& view : pipeline.views) names.push_back(view.name);
+  if (!names.empty()) return names;
+  for (const auto& [name, domain] : pipeline.domains) names.push_back(name);
+  return names;
+}
+
 }  // namespace
 
 int dead_letters_command(const DeadLetterOptions& options) {
@@ -77,6 +90,15 @@ int dead_letters_command(const DeadLetterOptions& options) {
   if (!options.filter.client.empty() && !pipeline.clients.contains(options.filter.client)) {
     std::fprintf(stderr, "tributary: %s has no client %s\n", options.file.c_str(), options.filter.client.c_str());
     return exit_usage;
+  }
+  if (!options.filter.view.empty()) {
+    std::vector<std::string> views = view_names(pipeline);
+    if (std::find(views.begin(), views.end(), options.filter.view) == views.end()) {
+      auto meant = nearest_name(options.filter.view, views);
+      std::fprintf(stderr, "tributary: %s has no view %s%s\n", options.file.c_str(), options.filter.view.c_str(),
+                   meant ? fmt::format("; did you mean {}?", *meant).c_str() : "");
+      return exit_usage;
+    }
   }
   if (options.action == "retry" || options.action == "drop") return change(pipeline, options);
   DeadLetterFilter filter = options.filter;

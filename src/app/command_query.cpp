@@ -12,11 +12,7 @@ namespace {
 void write_out(std::string_view part) { std::fwrite(part.data(), 1, part.size(), stdout); }
 
 Status ask(const Pipeline& pipeline, const ClientQuery& query) {
-  if (!DataDirectory::inspect(pipeline.data).ok()) {
-    return Error{ErrorCode::kNotFound,
-                 fmt::format("there is nothing to query: {} does not exist yet; `tributary run {}` makes it",
-                             pipeline.data, pipeline.file)};
-  }
+  RETURN_IF_ERROR(check_data_directory(pipeline, "query"));
   // A stopped pipeline's engine is started for the one query.
   ASSIGN_OR_RETURN(Reached reached, reach_pipeline(pipeline, {.engine = true}));
   if (reached.running()) return control_query(pipeline, query, false, write_out);

@@ -140,14 +140,6 @@ Status enforce_retention(Assembly& assembly) {
   });
 }
 
-// Whether a source that needs a person kept --until-caught-up from its end.
-bool any_stopped(const json& status) {
-  for (const json& client : status["clients"]) {
-    if (client["state"] == "stopped") return true;
-  }
-  return false;
-}
-
 int drive(Assembly& assembly, StopSignals& signals, const RunOptions& options) {
   Reporter reporter;
   CaughtUp caught_up(assembly);
@@ -168,17 +160,17 @@ int drive(Assembly& assembly, StopSignals& signals, const RunOptions& options) {
       if (Status kept = enforce_retention(assembly); !kept.ok()) say(kept.error().message);
     }
     if (done && told_to_stop) say("stopping: the round in flight is committed");
-    if (done && !told_to_stop && any_stopped(status)) {
-      assembly.stop();
-      std::fprintf(stderr, "tributary: a client is stopped and not caught up; `tributary status` says why\n");
-      return exit_unavailable;
-    }
   }
+  // Sources that need a person are no reason to wait for ever, nor are they caught up.
+  std::vector<std::string> stopped;
+  if (options.until_caught_up) stopped = stopped_clients(*assembly.source);
   assembly.stop();
   json last = running_status(assembly, now_micros());
   for (json& client : last["clients"]) client["state"] = client["state"] == "stopped" ? "stopped" : "not_running";
   if (Status written = write_status(assembly.pipeline.data, last); !written.ok()) say(written.error().message);
-  return exit_ok;
+  if (stopped.empty()) return exit_ok;
+  std::fprintf(stderr, "tributary: %s\n", stopped_message(options.file, stopped).c_str());
+  return exit_unavailable;
 }
 
 int refuse_later(const std::vector<FileError>& later) {

@@ -12,6 +12,9 @@ int status_command(const std::string& file, bool as_json) {
   if (int* code = std::get_if<int>(&loaded)) return *code;
   const auto& pipeline = std::get<Pipeline>(loaded);
   nlohmann::json status;
+  // Before its first run a pipeline has a status; on what this program does not know it says nothing.
+  Status known = check_data_directory(pipeline, "show");
+  if (!known.ok() && known.error().code != ErrorCode::kNotFound) return print_error(known.error());
   auto running = control_status(pipeline);
   if (running.ok()) status = nlohmann::json::parse(*running, nullptr, false);
   if (!status.is_object()) {
@@ -34,7 +37,10 @@ int wait_command(const std::string& file, double seconds) {
   const auto& pipeline = std::get<Pipeline>(loaded);
   auto reached = control_wait(pipeline, {}, std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000)));
   if (!reached.ok()) return print_error(reached.error());
-  if (*reached) return exit_ok;
+  if (!reached->stopped.empty()) {
+    std::fprintf(stderr, "tributary: %s\n", stopped_message(file, reached->stopped).c_str());
+  }
+  if (reached->queryable) return reached->stopped.empty() ? exit_ok : exit_unavailable;
   std::fprintf(stderr, "tributary: not all of it was queryable within %g s; `tributary status` says what waits\n",
                seconds);
   return exit_try_again;

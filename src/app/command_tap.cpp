@@ -39,11 +39,7 @@ int tap_command(TapCommandOptions options) {
       return exit_usage;
     }
   }
-  if (!DataDirectory::inspect(pipeline.data).ok()) {
-    std::fprintf(stderr, "tributary: there are no events: %s does not exist yet; `tributary run %s` makes it\n",
-                 pipeline.data.c_str(), options.file.c_str());
-    return exit_data;
-  }
+  if (Status known = check_data_directory(pipeline, "tap"); !known.ok()) return print_error(known.error());
   auto reached = reach_pipeline(pipeline, {});
   if (!reached.ok()) return print_error(reached.error());
   options.tap.follow = reached->running() && !options.until_caught_up;

@@ -10,7 +10,7 @@
 #include "app/control.h"
 #include "app/source_schemas.h"
 #include "model/row_key.h"
-#include "runtime/state_cleanup.h"
+#include "runtime/dead_letters.h"
 #include "verify/verify.h"
 
 namespace tributary {
@@ -20,11 +20,7 @@ namespace {
 class Pipe {
  public:
   static Result<std::unique_ptr<Pipe>> open(const Pipeline& pipeline) {
-    if (!DataDirectory::inspect(pipeline.data).ok()) {
-      return Error{ErrorCode::kNotFound,
-                   fmt::format("there is nothing to verify: {} does not exist yet; `tributary run {}` makes it",
-                               pipeline.data, pipeline.file)};
-    }
+    RETURN_IF_ERROR(check_data_directory(pipeline, "verify"));
     ASSIGN_OR_RETURN(Reached reached, reach_pipeline(pipeline, {.engine = true}));
     return std::make_unique<Pipe>(pipeline, std::move(reached.opened));
   }
@@ -37,7 +33,8 @@ class Pipe {
     return running() ? control_query(pipeline_, query, true, out) : assembly_->validator_queries->query(query, out);
   }
   Result<bool> wait(const ClientId& client, std::chrono::milliseconds limit) {
-    return control_wait(pipeline_, client, limit);
+    ASSIGN_OR_RETURN(Waited waited, control_wait(pipeline_, client, limit));
+    return waited.queryable;
   }
   Result<std::vector<std::string>> dead_letters(const ClientId& client, const std::string& view) {
     return running() ? control_dead_letters(pipeline_, client, view)
@@ -201,7 +198,6 @@ int verify_command(const VerifyOptions& options) {
           },
       .wait_until_queryable = [&](const ClientId& client, uint64_t,
                                   std::chrono::milliseconds limit) { return (*pipe)->wait(client, limit); },
-      .dead_letters = {},
       .dead_rows = [&](const ClientId& client, const std::string& view) -> Result<std::vector<VerifyDeadLetter>> {
         ASSIGN_OR_RETURN(auto keys, (*pipe)->dead_letters(client, view));
         std::vector<VerifyDeadLetter> letters;

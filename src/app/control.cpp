@@ -1,5 +1,6 @@
 #include "app/control.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -49,7 +50,7 @@ Status wait_queryable(const Assembly& assembly, const std::string& client, std::
       [&] { return client.empty() ? assembly.source->caught_up() : assembly.source->caught_up(ClientId{client}); });
   auto ends = assembly.log->ends();
   reached = reached && until([&] { return assembly.runtime->queryable(ends); });
-  out.send(reached ? "1" : "0");
+  out.send(json_line(json{{"queryable", reached}, {"stopped", stopped_clients(*assembly.source)}}));
   return {};
 }
 
@@ -97,6 +98,13 @@ Status handle(const Assembly& assembly, std::string_view request, ControlStream&
     if (std::string id = parsed.value("id", ""); !id.empty()) {
       auto key = bytes_of_hex(id);
       if (!key) return Error{ErrorCode::kInvalidInput, "an id is hexadecimal, as `dead-letters list` shows it"};
+      ASSIGN_OR_RETURN(auto known, assembly.runtime->dead_letter_keys(order.client, order.view));
+      if (std::find(known.begin(), known.end(), *key) == known.end()) {
+        return Error{ErrorCode::kNotFound,
+                     fmt::format("there is no dead letter {} of client {} in view {}; `dead-letters FILE list` shows "
+                                 "those there are",
+                                 id, order.client, order.view)};
+      }
       order.keys.push_back(*key);
     }
     assembly.runtime->order(std::move(order));
@@ -106,6 +114,19 @@ Status handle(const Assembly& assembly, std::string_view request, ControlStream&
 }
 
 }  // namespace
+
+std::vector<std::string> stopped_clients(ChangeSource& source) {
+  std::vector<std::string> clients;
+  for (const SourceStatus& client : source.status()) {
+    if (client.mode == SourceMode::kStopped) clients.push_back(client.client.value);
+  }
+  return clients;
+}
+
+std::string stopped_message(const std::string& file, const std::vector<std::string>& clients) {
+  return fmt::format("{} {} stopped and not caught up; `tributary status {}` says why and what to do",
+                     fmt::join(clients, ", "), clients.size() == 1 ? "is" : "are", file);
+}
 
 ControlHandler control_handler(const Assembly& assembly) {
   return [&assembly](std::string_view request, ControlStream& out) { return handle(assembly, request, out); };
@@ -130,6 +151,15 @@ Result<Reached> reach_pipeline(const Pipeline& pipeline, AssemblyParts parts) {
     }
     std::this_thread::sleep_for(reach_poll);
   }
+}
+
+Status check_data_directory(const Pipeline& pipeline, std::string_view what) {
+  auto identity = DataDirectory::inspect(pipeline.data);
+  if (identity.ok()) return {};
+  if (identity.error().code != ErrorCode::kNotFound) return identity.error();
+  return Error{ErrorCode::kNotFound,
+               fmt::format("there is nothing to {}: {} does not exist yet; `tributary run {}` makes it", what,
+                           pipeline.data, pipeline.file)};
 }
 
 Status wait_for_commands(const Pipeline& pipeline) {
@@ -170,14 +200,16 @@ Result<std::string> control_status(const Pipeline& pipeline) {
   return answer;
 }
 
-Result<bool> control_wait(const Pipeline& pipeline, const ClientId& client, std::chrono::milliseconds limit) {
+Result<Waited> control_wait(const Pipeline& pipeline, const ClientId& client, std::chrono::milliseconds limit) {
   std::string answer;
   json request{{"command", "wait"}, {"client", client.value}, {"milliseconds", limit.count()}};
   RETURN_IF_ERROR(control_call(control_socket_path(pipeline.data), json_line(request), [&](std::string_view part) {
     answer.append(part);
     return true;
   }));
-  return answer == "1";
+  json parsed = json::parse(answer, nullptr, false);
+  if (!parsed.is_object()) return Error{ErrorCode::kUnavailable, "the running pipeline was stopped while it waited"};
+  return Waited{parsed.value("queryable", false), parsed.value("stopped", std::vector<std::string>())};
 }
 
 Result<std::vector<std::string>> control_dead_letters(const Pipeline& pipeline, const ClientId& client,

@@ -9,6 +9,10 @@
 
 namespace tributary {
 
+// Clients that wait for a person, and how that is told where somebody waited for them.
+std::vector<std::string> stopped_clients(ChangeSource& source);
+std::string stopped_message(const std::string& file, const std::vector<std::string>& clients);
+
 // Handles requests for `assembly`, which outlives the server.
 ControlHandler control_handler(const Assembly& assembly);
 
@@ -22,6 +26,9 @@ struct Reached {
 // kAlreadyExists: that took longer than a minute.
 Result<Reached> reach_pipeline(const Pipeline& pipeline, AssemblyParts parts);
 
+// Whether there is a data directory that this program knows. kNotFound: none yet, so that there is nothing to `what`.
+Status check_data_directory(const Pipeline& pipeline, std::string_view what);
+
 // For `run`: waits in the same way until no other command holds the data directory. kAlreadyExists: a `run` does.
 Status wait_for_commands(const Pipeline& pipeline);
 
@@ -31,7 +38,11 @@ Status wait_for_commands(const Pipeline& pipeline);
 Status control_query(const Pipeline& pipeline, const ClientQuery& query, bool whole_tables,
                      const std::function<void(std::string_view)>& out);
 Result<std::string> control_status(const Pipeline& pipeline);
-Result<bool> control_wait(const Pipeline& pipeline, const ClientId& client, std::chrono::milliseconds limit);
+struct Waited {
+  bool queryable = false;
+  std::vector<std::string> stopped;  // clients that wait for a person: of them nothing new is queryable
+};
+Result<Waited> control_wait(const Pipeline& pipeline, const ClientId& client, std::chrono::milliseconds limit);
 Result<std::vector<std::string>> control_dead_letters(const Pipeline& pipeline, const ClientId& client,
                                                       const std::string& view);
 

@@ -4,7 +4,6 @@
 #include "model/row_key.h"
 #include "runtime/builds.h"
 #include "runtime/dead_letters.h"
-#include "runtime/state_cleanup.h"
 
 namespace tributary {
 namespace {

@@ -149,6 +149,7 @@ json running_status(const Assembly& assembly, int64_t now_micros) {
   json problems = json::array();
   if (!runtime.process_problem.empty()) problems.push_back("processing: " + runtime.process_problem);
   if (!runtime.store_problem.empty()) problems.push_back("analytics: " + runtime.store_problem);
+  if (!runtime.order_problem.empty()) problems.push_back(runtime.order_problem);
   for (const PlanProblem& problem : runtime.set_aside) {
     if (problem.client.value.empty()) problems.push_back(problem.reason);
   }
@@ -230,6 +231,10 @@ std::string status_text(const json& status) {
                       status["checkpoint"].dump());
   }
   for (const json& problem : status["problems"]) out += fmt::format("  ! {}\n", problem.get<std::string>());
+  for (const json& rebuild : status.value("rebuilds", json::array())) {
+    out += fmt::format("  view {} is computed again: {:.0f} %; until then readers see the build before\n",
+                       rebuild["view"].get<std::string>(), rebuild["fraction"].get<double>() * 100);
+  }
   out += fmt::format("\n{:<20} {:<12} {:>10} {:>10} {:>8} {:>12} {:>10} {:>6}\n", "client", "state", "lag events",
                      "lag bytes", "lag s", "retained WAL", "captured", "dead");
   for (const json& client : status["clients"]) {

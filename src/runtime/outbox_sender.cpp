@@ -5,7 +5,7 @@
 
 #include "base/bytes.h"
 #include "runtime/builds.h"
-#include "runtime/state_cleanup.h"
+#include "runtime/stored_facts.h"
 
 namespace tributary {
 namespace {
@@ -172,9 +172,11 @@ Status OutboxSender::forget_table(const std::string& table) {
   {
     std::lock_guard lock(mutex_);
     set_aside_.erase(table);
+    incomplete_.erase(table);
   }
   StorageBatch write;
   remove_unused(write, table);
+  write.remove(Family::kMeta, std::string(incomplete_prefix) + table);
   return storage_.write(write);
 }
 

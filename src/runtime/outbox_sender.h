@@ -58,9 +58,9 @@ class OutboxSender {
   std::map<ClientId, ClientProgress> progress() const;
   std::map<TopicPartition, Offset> acknowledged() const;  // consumed and queryable
   std::map<std::string, std::string> set_aside() const;  // table → reason, the incomplete ones among them
-  // Whether readers are to be brought over to new builds since the last call: noted in the storage (state_cleanup.h).
+  // Whether readers are to be brought over to new builds since the last call: noted in the storage (stored_facts.h).
   bool took_switches() { return std::exchange(switched_, false); }
-  // The table is dropped: what still waits for it goes.
+  // The table is dropped, since readers have another build: what still waits for it goes, and that it was incomplete.
   Status forget_table(const std::string& table);
   // Offers the tables set aside again, after they may have been mended.
   void offer_again();

@@ -4,6 +4,7 @@
 
 #include "runtime/round_runner.h"
 #include "runtime/state_cleanup.h"
+#include "runtime/stored_facts.h"
 
 namespace tributary {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/bytes.h"
-#include "runtime/state_cleanup.h"
+#include "runtime/stored_facts.h"
 
 namespace tributary {
 namespace {
@@ -25,6 +25,12 @@ Result<uint64_t> stored_number(const Storage& storage, std::string_view key) {
   uint64_t number = reader.u64();
   if (!reader.ok()) return Error{ErrorCode::kCorrupt, fmt::format("the stored value of {} is cut short", key)};
   return number;
+}
+
+// What may go away by itself.
+bool passes(ErrorCode code) {
+  return code == ErrorCode::kResourceExhausted || code == ErrorCode::kUnavailable || code == ErrorCode::kTimeout ||
+         code == ErrorCode::kCancelled;
 }
 
 std::string number_bytes(uint64_t number) {
@@ -265,6 +271,27 @@ Result<RoundOutcome> RoundRunner::order_round() {
     std::lock_guard lock(mutex_);
     order = orders_.front();
   }
+  Builds before = builds_;
+  auto outcome = carry_out(order);
+  if (!outcome.ok()) {
+    // Whatever part of it failed, nothing of it is left.
+    builds_ = std::move(before);
+    for (Generation& generation : generations_) generation.graph->forget_pending();
+    dead_.roll_back();
+    if (passes(outcome.error().code)) return std::move(outcome).error();
+  }
+  std::lock_guard lock(mutex_);
+  orders_.pop_front();
+  order_problem_ = outcome.ok()
+                       ? ""
+                       : fmt::format(
+                             "dead-letters {} of client {} in view {} failed: {}; order it again when "
+                             "that is mended",
+                             order.drop ? "drop" : "retry", order.client, order.view, outcome.error().to_string());
+  return outcome.ok() ? std::move(outcome) : Result<RoundOutcome>(RoundOutcome{.more = true, .parked = {}});
+}
+
+Result<RoundOutcome> RoundRunner::carry_out(const DeadLetterOrder& order) {
   Pass pass(ports_.storage, limits_.workers, checkpoint_ + 1);
   for (Generation& generation : generations_) {
     if (!generation.graph->options().stored.contains(order.view)) continue;
@@ -278,8 +305,6 @@ Result<RoundOutcome> RoundRunner::order_round() {
   builds_.save(pass.write);
   RETURN_IF_ERROR(commit(pass));
   pass.outcome.more = true;
-  std::lock_guard lock(mutex_);
-  orders_.pop_front();
   return std::move(pass.outcome);
 }
 
@@ -480,6 +505,11 @@ RoundRunner::Tables RoundRunner::tables() const {
 std::vector<RoundRunner::Rebuild> RoundRunner::rebuilds() const {
   std::lock_guard lock(mutex_);
   return rebuilds_;
+}
+
+std::string RoundRunner::order_problem() const {
+  std::lock_guard lock(mutex_);
+  return order_problem_;
 }
 
 std::map<TopicPartition, Offset> RoundRunner::offsets() const {

@@ -116,7 +116,9 @@ class RoundRunner {
     std::vector<std::string> keys;
     bool drop = false;
   };
+  // One that fails for good is not tried again: order_problem() says why, until the next order is done.
   void order(DeadLetterOrder order);
+  std::string order_problem() const;
   // The sender has brought readers over to new builds, or dropped tables: look.
   void look_at_builds() { builds_changed_ = true; }
 
@@ -165,6 +167,7 @@ class RoundRunner {
   Result<RoundOutcome> live_round();
   Result<RoundOutcome> refeed_round();
   Result<RoundOutcome> order_round();
+  Result<RoundOutcome> carry_out(const DeadLetterOrder& order);
   Status retry(const DeadLetterOrder& order, Generation& generation, Pass& pass);
   Status retry_all(const DeadLetterOrder& order, Generation& generation, Pass& pass);
   Status run_graph(Generation& generation, GraphInput input, Pass& pass);
@@ -201,6 +204,7 @@ class RoundRunner {
   std::vector<Rebuild> rebuilds_;
   std::map<TopicPartition, Offset> offsets_;
   std::deque<DeadLetterOrder> orders_;
+  std::string order_problem_;
 };
 
 }  // namespace tributary

@@ -170,6 +170,7 @@ RuntimeStatus Runtime::status() const {
   status.tables_set_aside = sender_->set_aside();
   status.set_aside = runner_->tables().set_aside;
   status.rebuilds = runner_->rebuilds();
+  status.order_problem = runner_->order_problem();
   std::lock_guard lock(mutex_);
   status.events_processed = events_processed_;
   status.process_problem = process_problem_;

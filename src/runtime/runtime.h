@@ -38,6 +38,7 @@ struct RuntimeStatus {
   uint64_t outbox_bytes = 0;
   std::string process_problem;  // why rounds fail now; empty: they do not
   std::string store_problem;  // likewise for the analytics store
+  std::string order_problem;  // why the newest order for dead letters failed
   std::vector<PlanProblem> set_aside;
   std::map<std::string, std::string> tables_set_aside;
   std::map<ClientId, ClientProgress> queryable;

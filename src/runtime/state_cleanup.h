@@ -1,44 +1,17 @@
-// Small facts of the runtime that outlive a process, by name; and the removal of a build's keyed state.
-// docs/formats/state.md lists the keys.
+// The removal of keyed state that no build has any more (docs/formats/state.md).
 #pragma once
 
 #include <functional>
-#include <optional>
-#include <set>
-#include <string>
-#include <vector>
+#include <string_view>
 
-#include "base/strong.h"
-#include "process/attributes.h"
 #include "process/state_operators.h"
 #include "storage/storage.h"
 
 namespace tributary {
 
-// (client, domain) pairs whose events are kept in raw only, since the client's table does not fit.
-Result<std::set<std::pair<ClientId, std::string>>> stored_set_aside(const Storage& storage);
-void put_set_aside(StorageBatch& write, const std::set<std::pair<ClientId, std::string>>& before,
-                   const std::set<std::pair<ClientId, std::string>>& now);
-
-Result<std::optional<ClientAttributes>> stored_attributes(const Storage& storage, const ClientId& client);
-void put_attributes(StorageBatch& write, const ClientId& client, const ClientAttributes& attributes);
-
-// Tables whose new build the store has whole: the sender notes them, the rounds take them.
-void put_switched(StorageBatch& write, const std::string& table);
-Result<std::vector<std::string>> stored_switched(const Storage& storage);
-void remove_switched(StorageBatch& write, const std::string& table);
-
-// Tables that no build has any more, to be dropped from the store.
-void put_unused(StorageBatch& write, const std::string& table);
-Result<std::vector<std::string>> stored_unused(const Storage& storage);
-void remove_unused(StorageBatch& write, const std::string& table);
-
 // Removes all entries of keyed state of which `is_unused` says so.
 Status remove_state(const Storage& storage,
                     const std::function<bool(StateOperator kind, std::string_view name)>& is_unused,
                     StorageBatch& write);
-
-// The row key of a domain in a dead letter's key.
-std::string domain_key(const std::string& dead_letter_key);
 
 }  // namespace tributary

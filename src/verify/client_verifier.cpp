@@ -240,9 +240,6 @@ Status ClientVerifier::fetch_dead_letters(OpenView& view) {
     for (VerifyDeadLetter& letter : view.dead_letters) {  // a view by row has its domain's row key
       if (view.prepared.by_row && letter.relation == view.view->name) letter.relation = view.reads.at(0)->name;
     }
-  } else if (ports_.dead_letters && view.prepared.by_row) {
-    ASSIGN_OR_RETURN(auto keys, ports_.dead_letters(client_.client, view.view->name));
-    for (VerifyKey& key : keys) view.dead_letters.push_back({view.reads.at(0)->name, {key.begin(), key.end()}});
   }
   return {};
 }

@@ -121,10 +121,7 @@ struct VerifyPorts {
   // Called only with `live`.
   std::function<Result<bool>(const ClientId& client, uint64_t lsn, std::chrono::milliseconds limit)>
       wait_until_queryable;
-  // Rows that are withdrawn from a view of one domain's rows since they could not be processed: by the key of the domain's
-  // row. May be empty.
-  std::function<Result<std::vector<VerifyKey>>(const ClientId& client, const std::string& view)> dead_letters;
-  // The same for views of any kind; asked instead of dead_letters where it is set.
+  // Rows that are withdrawn from a view since they could not be processed. May be empty.
   std::function<Result<std::vector<VerifyDeadLetter>>(const ClientId& client, const std::string& view)> dead_rows;
   std::function<void(const VerifyProgress&)> progress;  // may be empty
 };

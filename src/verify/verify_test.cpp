@@ -187,8 +187,8 @@ TEST_F(Verify, ExactlyTheDeadLettersAreExcepted) {
       {.name = "numbers",
        .sql = "SELECT id, CAST(status AS INTEGER) AS number, total * 2 AS twice FROM orders",
        .columns = {{"id", {TypeId::kInt64}}, {"number", {TypeId::kInt32}}, {"twice", {TypeId::kDecimal, 38, 18}}}}};
-  ports_.dead_letters = [](const ClientId&, const std::string&) -> Result<std::vector<VerifyKey>> {
-    return std::vector<VerifyKey>{{"2"}, {"3"}, {"7"}};
+  ports_.dead_rows = [](const ClientId&, const std::string&) -> Result<std::vector<VerifyDeadLetter>> {
+    return std::vector<VerifyDeadLetter>{{"orders", {"2"}}, {"orders", {"3"}}, {"orders", {"7"}}};
   };
   ViewReport view = verified().clients[0].views[0];
   ASSERT_EQ(view.error, "");

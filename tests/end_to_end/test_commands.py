@@ -79,7 +79,7 @@ def test_until_caught_up_says_so_when_a_client_could_not_be_read(shops, pipeline
                           "globex": globex})
     done = pipeline.run_until_caught_up()
     assert done.exit_code != ExitCode.OK
-    assert "acme" in done.errors and "no_such_database" in done.errors
+    assert "acme is stopped and not caught up" in done.errors and "no_such_database" in done.errors
     assert pipeline.count("globex", "users") == 1
 
 
@@ -279,3 +279,38 @@ def test_a_source_that_libpq_would_refuse_is_told_offline(pipelines, shop):
         pipeline = pipelines({"acme": {"database": shop, "source": shop.url(parameters=parameters)}})
         done = pipeline.command("check").expect(ExitCode.CONFIG)
         assert parameters[1:].split("=")[0] in done.errors
+
+
+def test_wait_names_the_client_that_is_stopped(shops, pipelines):
+    acme, globex = shops("acme", "globex")
+    pipeline = pipelines({"acme": {"database": acme, "source": acme.url().replace(acme.name, "no_such_database")},
+                          "globex": globex}).start()
+    pipeline.wait_state("stopped", client="acme")
+    pipeline.wait_state(client="globex")
+    done = pipeline.command("wait", "--seconds", "60")
+    assert done.exit_code == ExitCode.UNAVAILABLE
+    assert "acme is stopped and not caught up" in done.errors and "globex" not in done.errors
+
+
+def test_a_newer_data_directory_is_refused_by_every_command(shops, pipelines):
+    (acme,) = shops("acme")
+    pipeline = pipelines({"acme": acme})
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    identity = pipeline.data / "TRIBUTARY"
+    newer = identity.read_text().replace("format: 1\n", "format: 2\n")
+    identity.write_text(newer)
+    for words in (["status"], ["query", "--client", "acme", "SELECT 1"], ["verify"], ["tap", "*"], ["dead-letters"],
+                  ["client", "reset", "acme"], ["run"]):
+        done = pipeline.command(*words)
+        assert done.exit_code == ExitCode.UNAVAILABLE, (words, done)
+        assert "newer" in done.errors and "does not exist" not in done.errors, (words, done.errors)
+    assert identity.read_text() == newer
+
+
+def test_dead_letters_of_an_unknown_view_or_id_are_refused(shops, pipelines):
+    (acme,) = shops("acme")
+    pipeline = pipelines({"acme": acme}).start_and_wait()
+    done = pipeline.command("dead-letters", "retry", "--client", "acme", "--view", "oders")
+    assert done.exit_code == ExitCode.USAGE and "did you mean orders?" in done.errors
+    done = pipeline.command("dead-letters", "retry", "00ff", "--client", "acme", "--view", "orders")
+    assert done.exit_code == ExitCode.DATA and "no dead letter 00ff" in done.errors

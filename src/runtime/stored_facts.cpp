@@ -1,0 +1,82 @@
+#include "runtime/stored_facts.h"
+
+#include "base/bytes.h"
+
+namespace tributary {
+namespace {
+
+constexpr std::string_view aside_prefix = "runtime/aside/";
+constexpr std::string_view attributes_prefix = "runtime/attributes/";
+constexpr std::string_view switched_prefix = "runtime/switched/";
+constexpr std::string_view unused_prefix = "runtime/unused/";
+
+std::string aside_key(const std::pair<ClientId, std::string>& of) {
+  std::string key(aside_prefix);
+  put_string(key, of.first.value);
+  put_string(key, of.second);
+  return key;
+}
+
+Result<std::vector<std::string>> names_under(const Storage& storage, std::string_view prefix) {
+  std::vector<std::string> names;
+  StorageIterator it = storage.iterate(Family::kMeta, prefix);
+  for (; it.valid(); it.next()) names.emplace_back(it.key().substr(prefix.size()));
+  RETURN_IF_ERROR(it.status());
+  return names;
+}
+
+}  // namespace
+
+Result<std::set<std::pair<ClientId, std::string>>> stored_set_aside(const Storage& storage) {
+  std::set<std::pair<ClientId, std::string>> out;
+  ASSIGN_OR_RETURN(auto names, names_under(storage, aside_prefix));
+  for (const std::string& name : names) {
+    ByteReader reader(name);
+    std::string client(reader.string());
+    std::string domain(reader.string());
+    if (!reader.ok()) return Error{ErrorCode::kCorrupt, "a stored client that is set aside does not decode"};
+    out.emplace(ClientId{std::move(client)}, std::move(domain));
+  }
+  return out;
+}
+
+void put_set_aside(StorageBatch& write, const std::set<std::pair<ClientId, std::string>>& before,
+                   const std::set<std::pair<ClientId, std::string>>& now) {
+  for (const auto& of : before) {
+    if (!now.contains(of)) write.remove(Family::kMeta, aside_key(of));
+  }
+  for (const auto& of : now) {
+    if (!before.contains(of)) write.put(Family::kMeta, aside_key(of), "");
+  }
+}
+
+Result<std::optional<ClientAttributes>> stored_attributes(const Storage& storage, const ClientId& client) {
+  ASSIGN_OR_RETURN(auto stored, storage.get(Family::kMeta, std::string(attributes_prefix) + client.value));
+  if (!stored) return std::optional<ClientAttributes>();
+  ASSIGN_OR_RETURN(ClientAttributes attributes, ClientAttributes::decode(*stored));
+  return std::optional(std::move(attributes));
+}
+
+void put_attributes(StorageBatch& write, const ClientId& client, const ClientAttributes& attributes) {
+  write.put(Family::kMeta, std::string(attributes_prefix) + client.value, attributes.encode());
+}
+
+void put_switched(StorageBatch& write, const std::string& table) {
+  write.put(Family::kMeta, std::string(switched_prefix) + table, "");
+}
+Result<std::vector<std::string>> stored_switched(const Storage& storage) {
+  return names_under(storage, switched_prefix);
+}
+void remove_switched(StorageBatch& write, const std::string& table) {
+  write.remove(Family::kMeta, std::string(switched_prefix) + table);
+}
+
+void put_unused(StorageBatch& write, const std::string& table) {
+  write.put(Family::kMeta, std::string(unused_prefix) + table, "");
+}
+Result<std::vector<std::string>> stored_unused(const Storage& storage) { return names_under(storage, unused_prefix); }
+void remove_unused(StorageBatch& write, const std::string& table) {
+  write.remove(Family::kMeta, std::string(unused_prefix) + table);
+}
+
+}  // namespace tributary
