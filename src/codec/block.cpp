@@ -20,7 +20,7 @@ constexpr size_t header_at = 20;
 constexpr int zstd_level = 3;
 constexpr uint64_t lz4_ratio_max = 255;  // no LZ4 block expands to more, by its format
 
-Error corrupt(std::string what) { return {ErrorCode::kCorrupt, "block: " + what}; }
+Error corrupt(const std::string& what) { return {ErrorCode::kCorrupt, "block: " + what}; }
 
 // Seeded with the bytes between magic and checksum, so that those are covered too.
 uint64_t checksum_of(std::string_view bytes) {

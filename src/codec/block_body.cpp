@@ -14,7 +14,7 @@ constexpr uint8_t states_each = 0xFF;  // else the state that all cells have; ne
 constexpr size_t varint_bytes_max = 10;
 constexpr uint16_t shown_scale_max = 16383;  // PostgreSQL's largest display scale
 
-Error corrupt(std::string what) { return {ErrorCode::kCorrupt, "block: " + what}; }
+Error corrupt(const std::string& what) { return {ErrorCode::kCorrupt, "block: " + what}; }
 
 uint64_t zigzag(uint64_t difference) {
   return (difference << 1) ^ static_cast<uint64_t>(static_cast<int64_t>(difference) >> 63);

@@ -303,6 +303,7 @@ Status ClientVerifier::compare_once(OpenView& view, const std::vector<VerifyKey>
   RETURN_IF_ERROR(read_analytics(view, keys));
   if (keys != nullptr) {
     std::vector<std::string> texts;
+    texts.reserve(view.open.size());
     for (const auto& [id, difference] : view.open) texts.push_back(difference.key);
     RETURN_IF_ERROR(keep_keys(*database_, *view.view, view.key, texts));
   }

@@ -163,7 +163,7 @@ void PgConnection::attach_socket() {
   if (fd >= 0 && socket_.is_open() && socket_.native_handle() == fd) return;
   if (socket_.is_open()) socket_.release();
   boost::system::error_code ignored;
-  if (fd >= 0) socket_.assign(fd, ignored);
+  if (fd >= 0) (void)socket_.assign(fd, ignored);
 }
 
 asio::awaitable<Status> PgConnection::wait(Wait what, Clock::time_point deadline) {

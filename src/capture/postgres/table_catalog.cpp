@@ -84,6 +84,7 @@ std::vector<std::string> in_key_order(std::vector<std::string> names, const Cata
   if (now != nullptr && same_names(now->key)) return now->key;
   if (before != nullptr) {
     std::vector<std::string> older;
+    older.reserve(before->key_columns.size());
     for (uint32_t index : before->key_columns) older.push_back(before->columns[index].name);
     if (same_names(older)) return older;
   }
