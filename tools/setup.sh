@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs what the project needs, and only what is missing: Debian packages (deps/apt.txt), two shared libraries from
-# npm (deps/npm.sha512) into build/lib, and the servers that tests start (deps/maven, deps/pip) into build/jars and
-# build/python. When nothing is missing it takes some tenths of a second.
+# Installs what the project needs, and only what is missing: Debian packages (deps/apt.txt) and two shared libraries from
+# npm (deps/npm.sha512) into build/lib; for the tests also the servers that they start (deps/apt-test.txt, and deps/maven
+# and deps/pip into build/jars and build/python). When nothing is missing it takes some tenths of a second.
 #
 #   tools/setup.sh                     what every command needs
+#   tools/setup.sh --tests             that, and what only `./dev test` needs
 #   tools/setup.sh deps/apt-lint.txt   only the Debian packages of another list
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/shell.sh"
@@ -135,10 +136,16 @@ install_servers() {
     die 69 "the servers that tests start are not installed, see above"
 }
 
+tests=no
+if [ "${1:-}" = --tests ]; then
+  tests=yes
+  shift
+fi
 lists=("$@")
 libraries=no
 if [ ${#lists[@]} -eq 0 ]; then
   lists=("$ROOT/deps/apt.txt")
+  [ $tests = no ] || lists+=("$ROOT/deps/apt-test.txt")
   libraries=yes
 fi
 lock setup
@@ -146,14 +153,13 @@ if [ "${TRIBUTARY_APT:-yes}" != no ]; then
   mapfile -t wanted < <(for list in "${lists[@]}"; do packages_of "$list"; done)
   install_packages "${wanted[@]}"
 fi
-if [ $libraries = yes ]; then
-  install_libraries
-  install_servers
-fi
+if [ $libraries = yes ]; then install_libraries; fi
+if [ $tests = yes ]; then install_servers; fi
 
 # After `sudo ./dev setup` the person must still be able to build here.
 if [ "$(id -u)" = 0 ] && [ -n "${SUDO_UID:-}" ]; then
-  chown -R "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" "$ROOT/build/lib" "$ROOT/build/jars" "$ROOT/build/python" \
-    "$ROOT/build/.setup.lock"
+  for made in lib jars python .setup.lock; do
+    if [ -e "$ROOT/build/$made" ]; then chown -R "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" "$ROOT/build/$made"; fi
+  done
   chown "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" "$ROOT/build"
 fi
