@@ -117,10 +117,14 @@ Status SourceReader::set_up() {
   if (name == "SQL_ASCII") {  // bytes of any encoding, which the server cannot convert
     ASSIGN_OR_RETURN([[maybe_unused]] auto any, query("SET client_encoding = 'SQL_ASCII'"));
   }
-  characters_ = SourceCharacters::find(name, [&](const std::string& hex) {
+  auto convert = [&](const std::string& hex) -> Result<std::optional<std::string>> {
     auto answer = query(fmt::format("SELECT convert('\\x{}'::bytea, {}, 'UTF8')", hex, literal(name)));
-    return answer.ok() ? answer->at(0).at(0) : std::string();
-  });
+    if (answer.ok()) return std::optional(answer->at(0).at(0));
+    // untranslatable_character, character_not_in_repertoire
+    if (sqlstate_ == "22P05" || sqlstate_ == "22021") return std::optional<std::string>();
+    return answer.error();
+  };
+  ASSIGN_OR_RETURN(characters_, SourceCharacters::find(name, convert));
   return {};
 }
 
@@ -135,7 +139,11 @@ Error SourceReader::connection_error(std::string_view what) const {
 Result<std::vector<std::vector<std::string>>> SourceReader::query(const std::string& sql) {
   ResultOwner answer(PQexec(connection_, sql.c_str()));
   ExecStatusType status = PQresultStatus(answer.result);
-  if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) return connection_error("the source refused a query");
+  if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
+    const char* state = PQresultErrorField(answer.result, PG_DIAG_SQLSTATE);
+    sqlstate_ = state == nullptr ? "" : state;
+    return connection_error("the source refused a query");
+  }
   std::vector<std::vector<std::string>> rows(static_cast<size_t>(PQntuples(answer.result)));
   for (size_t row = 0; row < rows.size(); ++row) {
     for (int column = 0; column < PQnfields(answer.result); ++column) {

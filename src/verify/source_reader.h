@@ -53,6 +53,7 @@ class SourceReader {
   Status set_up();
 
   pg_conn* connection_;
+  std::string sqlstate_;  // of the newest query that was refused
   SourceCharacters characters_;
 };
 
