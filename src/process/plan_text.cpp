@@ -11,7 +11,7 @@
 namespace tributary {
 namespace {
 
-constexpr uint8_t format_version = 1;
+constexpr uint8_t format_version = 2;
 // Rises when operators compute otherwise or lay out their state otherwise than before.
 constexpr int operators_version = 1;
 
@@ -164,21 +164,27 @@ std::string PlanFingerprint::encode() const {
 Result<PlanFingerprint> PlanFingerprint::decode(std::string_view bytes) {
   ByteReader reader(bytes);
   Error corrupt{ErrorCode::kCorrupt, "a stored plan fingerprint does not decode"};
-  if (reader.u8() != format_version) return corrupt;
+  uint8_t version = reader.u8();
+  if (version == 0 || version > format_version) return corrupt;
   PlanFingerprint fingerprint;
   fingerprint.exact = reader.string();
   fingerprint.core = reader.string();
+  // Version 1 was written without the outputs' types and, later, with them. Without, only a plan that is just the same is.
+  auto unreadable = [&]() -> Result<PlanFingerprint> {
+    if (version > 1 || fingerprint.exact.empty()) return corrupt;
+    return PlanFingerprint{.exact = fingerprint.exact, .core = {}, .outputs = {}, .relation_columns = {}};
+  };
   uint64_t count = reader.varint();
   for (uint64_t i = 0; i < count && reader.ok(); ++i) {
     Output& output = fingerprint.outputs[std::string(reader.string())];
     output.from = reader.string();
     auto type = LogicalType::parse(reader.string());
-    if (!type) return corrupt;
+    if (!type) return unreadable();
     output.type = *type;
   }
   count = reader.varint();
   for (uint64_t i = 0; i < count && reader.ok(); ++i) fingerprint.relation_columns.emplace_back(reader.string());
-  if (!reader.ok() || !reader.at_end()) return corrupt;
+  if (!reader.ok() || !reader.at_end()) return unreadable();
   return fingerprint;
 }
 

@@ -166,7 +166,7 @@ TEST(StateFormat, StoredAttributesDecode) {
 
 TEST(StateFormat, StoredFingerprintDecodes) {
   std::string stored = from_hex(
-      "01"
+      "02"
       "026162"
       "0166"
       "01"
@@ -186,6 +186,26 @@ TEST(StateFormat, StoredFingerprintDecodes) {
   EXPECT_EQ(fingerprint->outputs.at("id").type, LogicalType{TypeId::kInt64});
   EXPECT_EQ(fingerprint->relation_columns, std::vector<std::string>{"id"});
   EXPECT_EQ(fingerprint->encode(), stored);
+}
+
+// As it was stored once: the same layout under 1, and before that without the outputs' types.
+TEST(StateFormat, FingerprintsOfVersion1Decode) {
+  auto typed =
+      PlanFingerprint::decode(from_hex("010261620166010269640169"
+                                       "05696e743634"
+                                       "01026964"));
+  ASSERT_TRUE(typed.ok());
+  EXPECT_EQ(typed->outputs.at("id").type, LogicalType{TypeId::kInt64});
+  auto untyped =
+      PlanFingerprint::decode(from_hex("010261620166010269640169"
+                                       "01026964"));
+  ASSERT_TRUE(untyped.ok()) << untyped.error().to_string();
+  EXPECT_EQ(untyped->exact, "ab");
+  EXPECT_EQ(untyped->core, "");
+  EXPECT_FALSE(PlanFingerprint::decode(from_hex("020261620166010269640169"
+                                                "01026964"))
+                   .ok());
+  EXPECT_FALSE(PlanFingerprint::decode(from_hex("03026162")).ok());
 }
 
 // What a group remembers of each kind of call.

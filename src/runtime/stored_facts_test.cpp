@@ -97,7 +97,7 @@ TEST_F(StoredFacts, BuildsAndWhatIsFedToThemAreRead) {
   ASSERT_TRUE(storage->write(write).ok());
   EXPECT_EQ(get(Family::kMeta, build_key), from_hex("01"
                                                     "03"
-                                                    "01"
+                                                    "02"
                                                     "026162"
                                                     "00"
                                                     "00"
