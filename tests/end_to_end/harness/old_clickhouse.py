@@ -1,20 +1,14 @@
 """ClickHouse 18.16, the only server among Debian 12's packages: too old for us, and a real server all the same."""
 
-import pathlib
 import shutil
-import signal
 import subprocess
-import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
 
-from . import java, processes
+from . import java
 from .postgres import free_port
-from .waiting import wait_for
-
-START_LIMIT = 60
-STOP_LIMIT = 30
+from .server_process import ServerProcess
 
 CONFIGURATION = """<?xml version="1.0"?>
 <yandex>
@@ -71,11 +65,10 @@ class ClickHouseError(Exception):
         self.code = code
 
 
-class OldClickHouse:
+class OldClickHouse(ServerProcess):
     """One server on loopback: HTTP on `port`, the native protocol on `native_port`. Starts in 0.2 s, 70 MB.
 
-    Users `default` and `reader` (readonly) have `password`. start() after stop() or kill() is a restart on the same
-    ports and data. Not thread-safe.
+    Users `default` and `reader` (readonly) have `password`.
 
     What 18.16 does not have, seen on it: DateTime64, Date32, Bool, Int128 and wider, Decimal beyond 38 digits, Map,
     JSON, IPv6; LowCardinality without a setting; column codecs and TTL; is_deleted of ReplacingMergeTree and CLEANUP;
@@ -85,14 +78,15 @@ class OldClickHouse:
     user and password, 404 for an unknown table, type or setting, 400 for syntax, 500 for the rest.
     """
 
+    title = "ClickHouse"
+    start_limit = 60
+
     def __init__(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tributary-clickhouse-"))
-        self.log_file = self.folder / "server.log"
+        super().__init__("clickhouse")
         self.port = free_port()
         self.native_port = free_port()
         self.interserver_port = free_port()
         self.password = "canary-clickhouse-password"  # never to be seen in any output
-        self.process = None
         for name in ("data", "tmp"):
             (self.folder / name).mkdir()
 
@@ -105,16 +99,12 @@ class OldClickHouse:
         (self.folder / "config.xml").write_text(CONFIGURATION.format(
             http=self.port, native=self.native_port, interserver=self.interserver_port, folder=self.folder))
         (self.folder / "users.xml").write_text(USERS.format(password=self.password))
-        with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                processes.guarded([program(), f"--config-file={self.folder}/config.xml"]), cwd=self.folder,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-        wait_for(self._answers, START_LIMIT, "ClickHouse to answer", seen=self.log_tail)
-        return self
+        return super().start()
 
-    def _answers(self):
-        if self.process.poll() is not None:
-            raise RuntimeError(f"ClickHouse ended with {self.process.returncode}: {self.log_tail()}")
+    def process_command(self):
+        return [program(), f"--config-file={self.folder}/config.xml"]
+
+    def answers(self):
         try:
             return self.query("SELECT 1") == "1\n"
         except OSError:
@@ -131,28 +121,3 @@ class OldClickHouse:
                 return reply.read().decode()
         except urllib.error.HTTPError as error:
             raise ClickHouseError(error.code, error.read().decode(errors="replace")) from None
-
-    def stop(self):
-        if self.process:
-            processes.stop(self.process, signal.SIGTERM, STOP_LIMIT)
-            self.process = None
-
-    def kill(self):
-        if self.process:
-            processes.stop(self.process, signal.SIGKILL, STOP_LIMIT)
-            self.process = None
-
-    def restart(self):
-        self.stop()
-        return self.start()
-
-    def remove(self):
-        self.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def log_tail(self, lines=20):
-        text = self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
-        return "\n".join(text.splitlines()[-lines:])
-
-    def resident_bytes(self):
-        return processes.resident_bytes(self.process.pid)
