@@ -26,6 +26,13 @@ void put_little(std::string& out, T value) {
   out.append(bytes, sizeof(T));
 }
 
+// The first key behind all that begin with `prefix`; empty: there is none.
+inline std::string first_behind(std::string prefix) {
+  while (!prefix.empty() && prefix.back() == '\xFF') prefix.pop_back();
+  if (!prefix.empty()) prefix.back() = static_cast<char>(prefix.back() + 1);
+  return prefix;
+}
+
 inline void put_u8(std::string& out, uint8_t value) { out.push_back(static_cast<char>(value)); }
 inline void put_u16(std::string& out, uint16_t value) { put_little(out, value); }
 inline void put_u32(std::string& out, uint32_t value) { put_little(out, value); }

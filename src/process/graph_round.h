@@ -1,4 +1,4 @@
-// What a ViewGraph consists of, and one round of it. Internal to view_graph.cpp and graph_round.cpp.
+// What a ViewGraph consists of, and one round of it. Internal to view_graph.cpp and the round's files (round.h).
 #pragma once
 
 #include <memory>

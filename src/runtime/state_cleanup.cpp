@@ -3,17 +3,6 @@
 #include "base/bytes.h"
 
 namespace tributary {
-namespace {
-
-// The first key behind all that begin with `prefix`.
-std::string behind(std::string prefix) {
-  while (!prefix.empty() && static_cast<unsigned char>(prefix.back()) == 0xFF) prefix.pop_back();
-  if (!prefix.empty()) prefix.back() = static_cast<char>(prefix.back() + 1);
-  return prefix;
-}
-
-}  // namespace
-
 Status remove_state(const Storage& storage,
                     const std::function<bool(StateOperator kind, std::string_view name)>& is_unused,
                     StorageBatch& write) {
@@ -25,7 +14,7 @@ Status remove_state(const Storage& storage,
     std::string name(reader.bytes(reader.u8()));
     if (!reader.ok()) return Error{ErrorCode::kCorrupt, "a key of keyed state does not decode"};
     std::string low(it.key().substr(0, reader.position()));
-    std::string high = behind(low);
+    std::string high = first_behind(low);
     if (is_unused(kind, name)) write.remove_range(Family::kState, low, high);
     it.seek(high);
   }

@@ -1,0 +1,80 @@
+#include "process/round.h"
+
+namespace tributary {
+namespace {
+
+constexpr size_t pending_keys_at_once = 64;
+
+}  // namespace
+
+Result<std::vector<std::vector<Operator::PendingKey>>> Round::pending_of(GraphNode& node) {
+  std::vector<std::vector<Operator::PendingKey>> keys(states_.size());
+  if (!node.may_be_pending) return keys;
+  node.may_be_pending = false;
+  for (const auto& [client, attributes] : *input_.attributes) {
+    ASSIGN_OR_RETURN(auto of_client, node.op->pending_keys(*states_[0], client, pending_keys_at_once));
+    for (auto& key : of_client) {
+      node.may_be_pending = true;
+      size_t worker = worker_of(exchange_hash_of(key.client.value, key.key));
+      keys[worker].push_back(std::move(key));
+    }
+  }
+  return keys;
+}
+
+Status Round::seed(GraphNode& node, Rows& out) {
+  if (node.seeds == nullptr || node.seeded) return {};
+  for (const auto& [client, attributes] : *input_.attributes) {
+    KeyedState& state = *states_[worker_of(exchange_hash_of(client.value, ""))];
+    ASSIGN_OR_RETURN(OperatorOutput seeded, node.seeds->seed(state, client));
+    out.append_all(seeded.rows);
+  }
+  node.seeded = true;
+  return {};
+}
+
+Status Round::run_operator(GraphNode& node, Flow& flow) {
+  flow.changes = Rows(node.plan->columns);
+  ASSIGN_OR_RETURN(auto pending, pending_of(node));
+  RETURN_IF_ERROR(seed(node, flow.changes));
+  std::vector<std::vector<Rows>> inputs(states_.size());  // by worker, by input
+  bool any = false;
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    Rows rows = changes_of(node.inputs[i]);
+    any = any || !rows.empty();
+    std::vector<uint32_t> part(rows.rows(), 0);
+    for (size_t row = 0; row < rows.rows() && states_.size() > 1; ++row) {
+      part[row] = static_cast<uint32_t>(worker_of(node.op->exchange_hash(i, rows, row)));
+    }
+    std::vector<Rows> parts = split(std::move(rows), part, states_.size());
+    for (size_t worker = 0; worker < parts.size(); ++worker) inputs[worker].push_back(std::move(parts[worker]));
+  }
+  if (!any && !node.may_be_pending && flow.changes.empty()) return {};
+  std::vector<OperatorOutput> resumed(states_.size());
+  std::vector<OperatorOutput> done(states_.size());
+  RETURN_IF_ERROR(in_parallel([&](size_t worker) -> Status {
+    if (!pending[worker].empty()) {
+      ASSIGN_OR_RETURN(resumed[worker],
+                       node.op->resume(*states_[worker], pending[worker], graph_.options.limits.resume_rows_max));
+    }
+    ASSIGN_OR_RETURN(done[worker], node.op->run(*states_[worker], inputs[worker]));
+    return {};
+  }));
+  std::unordered_set<std::string> failed;
+  for (auto* outputs : {&resumed, &done}) {
+    for (OperatorOutput& output : *outputs) {
+      flow.changes.append_all(output.rows);
+      node.may_be_pending = node.may_be_pending || output.pending;
+      for (const FailedRow& row : output.failed) {
+        failed.insert(row.client.value + '\0' + row.key);
+        note_failed(node, row.client, row.key, {}, row.reason);
+      }
+    }
+  }
+  output_.pending = output_.pending || node.may_be_pending;
+  consolidate(flow.changes);
+  note_fine(node, flow.changes, failed);
+  return {};
+}
+
+}  // namespace tributary
