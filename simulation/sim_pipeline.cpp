@@ -47,11 +47,6 @@ class PipelineRunner {
   }
 
  private:
-  struct Delayed {
-    size_t due = 0;
-    Fact fact;
-  };
-
   std::string step(const Step& step) {
     switch (step.kind) {
       case StepKind::kRound: return round();

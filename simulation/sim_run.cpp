@@ -69,11 +69,6 @@ class Runner {
   }
 
  private:
-  struct Delayed {
-    size_t due = 0;
-    Fact fact;
-  };
-
   std::string plan() {
     std::vector<Relation> relations;
     for (const DomainShape& shape : sim_.domains) {

@@ -193,46 +193,40 @@ std::vector<Fact> World::snapshot_of_unseen() {
   return facts;
 }
 
+// A fact of what the table holds now, still without a row.
+Fact World::read_now(uint32_t client, uint32_t domain) {
+  return {.client = client,
+          .domain = domain,
+          .version = version(client, domain),
+          .op = Op::kSnapshot,
+          .position = Position::end_of_commit(1, commit_++),
+          .key = 0,
+          .values = {},
+          .left_out = {},
+          .moved = {},
+          .range = {}};
+}
+
 Fact World::read_again(uint32_t client, uint32_t domain, std::string_view key) {
-  Position now = Position::end_of_commit(1, commit_++);
-  Fact fact{.client = client,
-            .domain = domain,
-            .version = version(client, domain),
-            .op = Op::kSnapshot,
-            .position = now,
-            .key = 0,
-            .values = {},
-            .left_out = {},
-            .moved = {},
-            .range = {}};
+  Fact fact = read_now(client, domain);
   for (const auto& [id, row] : tables_.at({client, domain})) {
     if (row_key(domain, id) != key) continue;
     fact.key = id;
     fact.values = row;
     return fact;
   }
-  fact.range = RangeFact{RangeKind::kAbsence, now, std::string(key), std::string(key) + '\0', 0, 0};
+  fact.range = RangeFact{RangeKind::kAbsence, fact.position, std::string(key), std::string(key) + '\0', 0, 0};
   return fact;
 }
 
 // What is read is what the table holds now; keys of the range that it does not hold are absent.
 std::vector<Fact> World::snapshot(const Step& step) {
-  Position now = Position::end_of_commit(1, commit_++);
+  Fact like = read_now(step.client, step.domain);
   std::string low = step.key == 0 ? "" : row_key(step.domain, step.key);
   std::string high = step.other_key == 0 ? "" : row_key(step.domain, step.other_key);
   if (!high.empty() && high <= low) high.clear();
-  Fact like{.client = step.client,
-            .domain = step.domain,
-            .version = version(step.client, step.domain),
-            .op = Op::kSnapshot,
-            .position = now,
-            .key = 0,
-            .values = {},
-            .left_out = {},
-            .moved = {},
-            .range = RangeFact{RangeKind::kAbsence, now, low, high, 0, 0}};
   std::vector<Fact> facts{like};
-  like.range.reset();
+  facts[0].range = RangeFact{RangeKind::kAbsence, like.position, low, high, 0, 0};
   for (const auto& [id, row] : tables_.at({step.client, step.domain})) {
     if (!facts[0].range->covers(row_key(step.domain, id))) continue;
     like.key = id;

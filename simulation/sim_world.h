@@ -21,6 +21,12 @@ struct Fact {
   std::optional<RangeFact> range;    // then nothing else
 };
 
+// One that is on its way, until step `due`.
+struct Delayed {
+  size_t due = 0;
+  Fact fact;
+};
+
 class World {
  public:
   explicit World(const SimCase& sim);
@@ -45,6 +51,7 @@ class World {
   std::vector<Value> cells(uint32_t domain, int64_t key, const std::vector<Value>& values) const;
 
  private:
+  Fact read_now(uint32_t client, uint32_t domain);
   using Row = std::vector<Value>;
 
   const SimCase& sim_;

@@ -9,10 +9,6 @@
 
 namespace tributary {
 
-// Clients that wait for a person, and how that is told where somebody waited for them.
-std::vector<std::string> stopped_clients(ChangeSource& source);
-std::string stopped_message(const std::string& file, const std::vector<std::string>& clients);
-
 // Handles requests for `assembly`, which outlives the server.
 ControlHandler control_handler(const Assembly& assembly);
 

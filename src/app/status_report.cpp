@@ -259,4 +259,17 @@ std::string status_text(const json& status) {
   return out;
 }
 
+std::vector<std::string> stopped_clients(ChangeSource& source) {
+  std::vector<std::string> clients;
+  for (const SourceStatus& client : source.status()) {
+    if (client.mode == SourceMode::kStopped) clients.push_back(client.client.value);
+  }
+  return clients;
+}
+
+std::string stopped_message(const std::string& file, const std::vector<std::string>& clients) {
+  return fmt::format("{} {} stopped and not caught up; `tributary status {}` says why and what to do",
+                     fmt::join(clients, ", "), clients.size() == 1 ? "is" : "are", file);
+}
+
 }  // namespace tributary

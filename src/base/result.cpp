@@ -19,6 +19,11 @@ std::string_view error_code_name(ErrorCode code) {
   return "unknown error";
 }
 
+bool retryable(ErrorCode code) {
+  return code == ErrorCode::kUnavailable || code == ErrorCode::kTimeout || code == ErrorCode::kResourceExhausted ||
+         code == ErrorCode::kCancelled;
+}
+
 std::string Error::to_string() const { return fmt::format("{}: {}", error_code_name(code), message); }
 
 Error with_context(Error error, std::string_view context) {

@@ -36,6 +36,9 @@ enum class ErrorCode {
 
 std::string_view error_code_name(ErrorCode code);
 
+// Whether it may go away by itself: the same may be tried again later.
+bool retryable(ErrorCode code);
+
 struct Error {
   ErrorCode code = ErrorCode::kInternal;
   std::string message;

@@ -55,7 +55,6 @@ class DebeziumWriter {
   std::string source_middle_;  // from db to the beginning of the sequence
   std::string source_end_;  // from schema to the value of txId
   std::string* exact_ = nullptr;
-  size_t image_ = 0;
   bool rest_absent_ = false;
 };
 

@@ -47,21 +47,6 @@ bool put_float(std::string& out, Number value) {
   return true;
 }
 
-constexpr std::string_view hex_digits = "0123456789abcdef";
-
-bool dash_before(size_t byte) { return byte == 4 || byte == 6 || byte == 8 || byte == 10; }
-
-void put_uuid(std::string& out, std::string_view bytes) {
-  out.push_back('"');
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    if (dash_before(i)) out.push_back('-');
-    auto byte = static_cast<uint8_t>(bytes[i]);
-    out.push_back(hex_digits[byte >> 4]);
-    out.push_back(hex_digits[byte & 15]);
-  }
-  out.push_back('"');
-}
-
 // Java's ISO_OFFSET_DATE_TIME: "2024-02-29T23:59:59.5Z", as few digits of the fraction as are needed, a sign before years
 // of more than four digits.
 void put_zoned_timestamp(std::string& out, int64_t micros) {
@@ -168,26 +153,6 @@ std::optional<int64_t> parse_zoned_timestamp(std::string_view text) {
   return ((days * 24 + hour) * 60 + minute - offset_minutes) * 60'000'000 + second * 1'000'000 + fraction;
 }
 
-bool append_uuid(Column& column, std::string_view text) {
-  if (text.size() != 36) return false;
-  char bytes[16];
-  auto nibble = [](char c) -> int {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-  };
-  size_t at = 0;
-  for (size_t i = 0; i < 16; ++i) {
-    if (dash_before(i) && text[at++] != '-') return false;
-    int high = nibble(text[at++]);
-    int low = nibble(text[at++]);
-    if (high < 0 || low < 0) return false;
-    bytes[i] = static_cast<char>(high << 4 | low);
-  }
-  column.append_bytes({bytes, 16});
-  return true;
-}
-
 // Numeric text; the digits behind its point are what the source shows.
 bool append_decimal_text(Column& column, std::string_view text) {
   constexpr uint8_t digits_max = 38;
@@ -196,11 +161,7 @@ bool append_decimal_text(Column& column, std::string_view text) {
   size_t point = text.find('.');
   size_t shown = point == std::string_view::npos ? 0 : text.size() - point - 1;
   if (shown > UINT16_MAX) return false;
-  if (shown == column.type().scale) {
-    column.append_fixed<Int128>(*value);
-  } else {
-    column.append_decimal(*value, static_cast<uint16_t>(shown));
-  }
+  column.append_decimal(*value, static_cast<uint16_t>(shown));
   return true;
 }
 
@@ -216,7 +177,10 @@ bool append_string(Column& column, std::string_view text, std::string& spare) {
       column.append_bytes(spare);
       return true;
     case TypeId::kUuid:
-      if (append_uuid(column, text)) return true;
+      if (auto bytes = parse_uuid(text)) {
+        column.append_bytes({bytes->data(), bytes->size()});
+        return true;
+      }
       break;
     case TypeId::kDecimal:
       if (append_decimal_text(column, text)) return true;
@@ -359,7 +323,11 @@ bool put_debezium_value(std::string& out, const ColumnSchema& schema, const Colu
     case TypeId::kDate: put_number(out, column.fixed<int32_t>(row)); return true;
     case TypeId::kTimestamp: return put_timestamp(out, schema, column.fixed<int64_t>(row));
     case TypeId::kTimestampTz: put_zoned_timestamp(out, column.fixed<int64_t>(row)); return true;
-    case TypeId::kUuid: put_uuid(out, column.bytes(row)); return true;
+    case TypeId::kUuid:
+      out.push_back('"');
+      append_uuid_text(out, column.bytes(row));
+      out.push_back('"');
+      return true;
     case TypeId::kBytes: {
       size_t at = out.size() + 1;
       out.push_back('"');

@@ -41,6 +41,15 @@ void truncate(EventBatch& batch, size_t rows) {
   }
 }
 
+// Before images of a batch that has had none: absent of the rows that there are.
+void begin_before(EventBatch& batch, size_t rows) {
+  if (!batch.before.empty()) return;
+  for (const ColumnSchema& column : batch.schema->columns) {
+    Column& cells = batch.before.emplace_back(column.type);
+    for (size_t i = 0; i < rows; ++i) cells.append_absent();
+  }
+}
+
 bool is(simdjson::ondemand::field& field, std::string_view name_and_quote) {
   return std::string_view(field.key().raw(), name_and_quote.size()) == name_and_quote;
 }
@@ -274,12 +283,7 @@ Status EventRecordReader::read_envelope(EventBatch& batch, Op op, std::string_vi
       simdjson::ondemand::json_type type{};
       if (field.value().type().get(type) != simdjson::SUCCESS) return bad("its before is no JSON");
       if (type != simdjson::ondemand::json_type::object) continue;
-      if (batch.before.empty()) {
-        for (const ColumnSchema& column : batch.schema->columns) {
-          Column& cells = batch.before.emplace_back(column.type);
-          for (size_t i = 0; i < rows; ++i) cells.append_absent();
-        }
-      }
+      begin_before(batch, rows);
       RETURN_IF_ERROR(read_image(*batch.schema, batch.before, kImageBefore, field.value()));
       before_read = true;
     } else if (is(field, "after\"") && op != Op::kDelete) {
@@ -293,12 +297,7 @@ Status EventRecordReader::read_envelope(EventBatch& batch, Op op, std::string_vi
   if (!source_read) return bad("its value has no source");
   if (batch.columns.empty() || batch.columns[0].rows() != rows + 1) return bad("its value has no row");
   if (before_read || (batch.before.empty() && !has_before_cells_)) return {};
-  if (batch.before.empty()) {
-    for (const ColumnSchema& column : batch.schema->columns) {
-      Column& cells = batch.before.emplace_back(column.type);
-      for (size_t i = 0; i < rows; ++i) cells.append_absent();
-    }
-  }
+  begin_before(batch, rows);
   for (size_t i = 0; i < batch.before.size(); ++i) {
     bool told = has_before_cells_ && !exact_cells_[kImageBefore][i].empty();
     if (!told) {

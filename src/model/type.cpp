@@ -150,6 +150,42 @@ std::string decimal_to_string(Int128 value, uint8_t scale, uint16_t shown_scale)
   return text;
 }
 
+namespace {
+
+bool dash_before(size_t byte) { return byte == 4 || byte == 6 || byte == 8 || byte == 10; }
+
+int hex_value(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+}  // namespace
+
+void append_uuid_text(std::string& out, std::string_view bytes) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    if (dash_before(i)) out.push_back('-');
+    auto byte = static_cast<uint8_t>(bytes[i]);
+    out.push_back(digits[byte >> 4]);
+    out.push_back(digits[byte & 15]);
+  }
+}
+
+std::optional<std::array<char, 16>> parse_uuid(std::string_view text) {
+  std::array<char, 16> bytes;
+  if (text.size() != 2 * bytes.size() + 4) return std::nullopt;
+  size_t at = 0;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    if (dash_before(i) && text[at++] != '-') return std::nullopt;
+    int high = hex_value(text[at++]);
+    int low = hex_value(text[at++]);
+    if (high < 0 || low < 0) return std::nullopt;
+    bytes[i] = static_cast<char>(high << 4 | low);
+  }
+  return bytes;
+}
+
 std::optional<Int128> parse_decimal(std::string_view text, uint8_t precision, uint8_t scale) {
   size_t i = 0;
   bool negative = false;

@@ -2,6 +2,7 @@
 // exactly travels as kText in the source's own text form (docs/types.md lists every type).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -56,6 +57,10 @@ std::string decimal_to_string(Int128 value, uint8_t scale, uint16_t shown_scale)
 // Exact parse of "[-]digits[.digits]" into value * 10^-scale. nullopt where it has other characters, non-zero digits
 // beyond `scale`, or more than `precision` digits: never rounds.
 std::optional<Int128> parse_decimal(std::string_view text, uint8_t precision, uint8_t scale);
+
+// A uuid's 16 bytes as text, "0189d2c4-…", appended; and back, from digits of either case.
+void append_uuid_text(std::string& out, std::string_view bytes);
+std::optional<std::array<char, 16>> parse_uuid(std::string_view text);
 
 // The narrowest type that holds every value of both, when there is one without loss (docs/types.md, "widening").
 std::optional<LogicalType> widen(const LogicalType& a, const LogicalType& b);

@@ -27,10 +27,7 @@ std::string float_text(double value) {
 
 std::string uuid_text(std::string_view bytes) {
   std::string out;
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) out.push_back('-');
-    out += fmt::format("{:02x}", static_cast<unsigned char>(bytes[i]));
-  }
+  append_uuid_text(out, bytes);
   return out;
 }
 

@@ -65,6 +65,7 @@ Result<MappedRows> Round::map_rows(const MapStage& stage, const Rows& rows) {
     std::vector<uint32_t> selection(end - begin);
     std::iota(selection.begin(), selection.end(), static_cast<uint32_t>(begin));
     std::vector<Column> columns;
+    columns.reserve(rows.columns.size());
     for (const Column& column : rows.columns) columns.push_back(gather(column, selection));
     ASSIGN_OR_RETURN(parts[worker], stage.run(columns, selection.size(),
                                               std::span(rows.client_of_row).subspan(begin, end - begin), worker));

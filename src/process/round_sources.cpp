@@ -115,6 +115,7 @@ void Round::add_rows(const GraphNode& node, const MergedRows& from, const std::m
   if (from.rows() == 0) return;
   AttributesOfRows attributes(*input_.attributes, sweeps);
   std::vector<uint32_t> number;
+  number.reserve(from.clients.size());
   for (const ClientId& client : from.clients) number.push_back(to.rows.client(client));
   bool first = to.rows.empty();
   for (size_t row = 0; row < from.rows(); ++row) {

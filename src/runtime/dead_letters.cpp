@@ -210,7 +210,7 @@ void DeadLetters::commit() {
   std::lock_guard lock(mutex_);
   undo_.clear();
   counts_before_.clear();
-  std::erase_if(counts_, [&](const auto& entry) { return entry.second.kept == 0 && entry.second.not_kept == 0; });
+  std::erase_if(counts_, [](const auto& entry) { return entry.second.kept == 0 && entry.second.not_kept == 0; });
 }
 
 void DeadLetters::roll_back() {

@@ -78,13 +78,13 @@ class DeadLetters {
     std::optional<Known> before;  // nullopt: it was not there
   };
 
-  uint64_t kept_max_;
-  mutable std::mutex mutex_;
   // Takes a letter out; whether there was one.
   bool erase(StorageBatch& write, const std::string& id, const ClientId& client, const std::string& table);
   void note_before(const std::string& id);
   DeadLetterCount& count_of(const ClientId& client, const std::string& table);
 
+  uint64_t kept_max_;
+  mutable std::mutex mutex_;
   std::unordered_map<std::string, Known> keys_;  // by state key
   std::map<Owner, DeadLetterCount> counts_;
   std::map<Owner, DeadLetterCount> counts_before_;

@@ -28,11 +28,6 @@ const std::string* table_of(const OutboxEntry& entry) {
 
 }  // namespace
 
-bool retryable(ErrorCode code) {
-  return code == ErrorCode::kUnavailable || code == ErrorCode::kTimeout || code == ErrorCode::kResourceExhausted ||
-         code == ErrorCode::kCancelled;
-}
-
 Status OutboxSender::open() {
   StorageIterator it = storage_.iterate(Family::kMeta, acknowledged_prefix);
   for (; it.valid(); it.next()) {

@@ -38,9 +38,6 @@ struct ClientProgress {
   Position position;
 };
 
-// Whether the store may take later what it did not take now.
-bool retryable(ErrorCode code);
-
 class OutboxSender {
  public:
   OutboxSender(Storage& storage, AnalyticsStore& store, SenderLimits limits)

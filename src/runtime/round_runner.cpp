@@ -27,12 +27,6 @@ Result<uint64_t> stored_number(const Storage& storage, std::string_view key) {
   return number;
 }
 
-// What may go away by itself.
-bool passes(ErrorCode code) {
-  return code == ErrorCode::kResourceExhausted || code == ErrorCode::kUnavailable || code == ErrorCode::kTimeout ||
-         code == ErrorCode::kCancelled;
-}
-
 std::string number_bytes(uint64_t number) {
   std::string bytes;
   put_u64(bytes, number);
@@ -278,7 +272,7 @@ Result<RoundOutcome> RoundRunner::order_round() {
     builds_ = std::move(before);
     for (Generation& generation : generations_) generation.graph->forget_pending();
     dead_.roll_back();
-    if (passes(outcome.error().code)) return std::move(outcome).error();
+    if (retryable(outcome.error().code)) return std::move(outcome).error();
   }
   std::lock_guard lock(mutex_);
   orders_.pop_front();

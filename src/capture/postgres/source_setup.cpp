@@ -111,7 +111,7 @@ asio::awaitable<Trouble> ensure_publication(ClientContext& context, bool known) 
       if (trouble.kind == Kind::kStop) {
         std::string tables;
         for (const auto& [table, domain] : context.domains)
-          tables += (tables.empty() ? "" : ", ") + split_table_name(table).quoted();
+          tables += (tables.empty() ? "ONLY " : ", ONLY ") + split_table_name(table).quoted();
         trouble.remedy = fmt::format(
             "Let a user who may do so run: CREATE PUBLICATION {} FOR TABLE {} WITH "
             "(publish_via_partition_root = true);",

@@ -201,18 +201,9 @@ int hex_byte(char high, char low) {
 }
 
 bool append_uuid(Column& column, std::string_view text) {
-  if (text.size() != 36) return false;
-  char bytes[16];
-  size_t at = 0;
-  for (char& byte : bytes) {
-    if ((at == 8 || at == 13 || at == 18 || at == 23) && text[at++] != '-') return false;
-    int value = hex_byte(text[at], text[at + 1]);
-    if (value < 0) return false;
-    byte = static_cast<char>(value);
-    at += 2;
-  }
-  column.append_bytes({bytes, sizeof bytes});
-  return true;
+  auto bytes = parse_uuid(text);
+  if (bytes) column.append_bytes({bytes->data(), bytes->size()});
+  return bytes.has_value();
 }
 
 bool append_hex_bytes(Column& column, std::string_view text) {

@@ -164,15 +164,12 @@ void EmbeddedRaw::State::put(StorageBatch& batch, const std::string& place, cons
 
 Status EmbeddedRaw::State::add_block(StorageBatch& batch, const RawAddition& addition, Pending& pending) {
   const LogBlock& block = *addition.block;
+  const EventBatch* events = addition.events != nullptr ? addition.events : block.decoded.get();
   std::string made;  // where the log had no block of its own
-  if (block.bytes.empty()) {
-    const EventBatch* batch = addition.events != nullptr ? addition.events : block.decoded.get();
-    made = encode_block(*batch, BlockCompression::kLz4);
-  }
+  if (block.bytes.empty()) made = encode_block(*events, BlockCompression::kLz4);
   std::string_view block_bytes = block.bytes.empty() ? std::string_view(made) : std::string_view(block.bytes);
   ASSIGN_OR_RETURN(BlockHeader header, read_block_header(block_bytes));
   EventBatch decoded;
-  const EventBatch* events = addition.events;
   if (events == nullptr) {
     Result<EventBatch> result = decode(block_bytes, header);
     if (!result.ok()) return with_place(result.error(), header, block.at.partition);
