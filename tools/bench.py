@@ -6,6 +6,7 @@
     pipeline  the backlog until queryable, CPU seconds by thread
     latency   commit to queryable at a steady rate: p50, p95, p99
     memory    at 1, 10 and 100 clients
+    process   events per CPU second and bytes of state a row, by operator; Flink SQL beside it
     all       all of them, one after the other
 
     ./dev bench capture --json capture.json
@@ -22,12 +23,12 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "end_to_end"))
 
-from benchmarks import capture, latency, load, measuring, memory  # noqa: E402
+from benchmarks import capture, latency, load, measuring, memory, process  # noqa: E402
 from harness import ExitCode, NotReached  # noqa: E402
 from harness.pipeline import CommandFailed, program  # noqa: E402
 
 BENCHMARKS = {"capture": capture.run, "load": load.run, "pipeline": capture.run, "latency": latency.run,
-              "memory": memory.run}
+              "memory": memory.run, "process": process.run}
 MIB = 1 << 20
 
 
@@ -38,6 +39,8 @@ def report(name, result):
              f"PostgreSQL {machine['postgresql']}, commit {machine['commit']}"]
     if "runs" in result:
         lines += table_of_runs(result["runs"])
+    if "cases" in result:
+        lines += process.report(result)
     for key in ("start_to_one_event_seconds", "bytes_per_idle_client", "rows_per_second", "p50_ms", "p95_ms", "p99_ms",
                 "max_ms", "query_p50_ms"):
         if key in result:
@@ -82,6 +85,9 @@ def parse_arguments():
     parser.add_argument("--runs", type=int, default=3, help="rounds (default 3)")
     parser.add_argument("--rate", type=int, default=5000, help="latency: rows a second (default 5,000)")
     parser.add_argument("--seconds", type=float, default=60, help="latency: how long, after a warm-up (default 60)")
+    parser.add_argument("--case", help="process: only cases with this in their name")
+    parser.add_argument("--no-peers", dest="peers", action="store_false", help="process: without Flink")
+    parser.add_argument("--no-cold", dest="cold", action="store_false", help="process: only with state in the cache")
     options = parser.parse_args()
     options.say = lambda text: print(f"bench: {text}", file=sys.stderr, flush=True)
     return options

@@ -132,4 +132,4 @@ def machine(server):
                             check=False).stdout.strip()
     return {"cpu": cpu, "cores": os.cpu_count(), "memory_bytes": memory, "kernel": platform.release(),
             "load_before": os.getloadavg()[0], "commit": commit,
-            "postgresql": server.database("postgres").value("SHOW server_version")}
+            "postgresql": server.database("postgres").value("SHOW server_version") if server else "not used"}
