@@ -7,9 +7,9 @@
 #include <unordered_set>
 #include <utility>
 
-#include "process/convert.h"
 #include "process/range_floors.h"
-#include "process/row_state.h"
+#include "process/row_entry.h"
+#include "process/row_writer.h"
 
 namespace tributary {
 namespace {
@@ -29,100 +29,6 @@ bool may_lack_values(const TableSchema& schema) {
          std::any_of(schema.columns.begin(), schema.columns.end(),
                      [](const ColumnSchema& column) { return column.may_be_absent; });
 }
-
-// Appends rows in a relation's layout.
-class RowWriter {
- public:
-  RowWriter(MergedRows& rows, const Relation& relation) : rows_(rows), relation_(relation) {
-    if (!rows.columns.empty()) return;
-    for (const OutputColumn& column : relation.columns) rows.columns.emplace_back(column.type);
-  }
-
-  void begin(const ClientId& client, std::string key, const Position& position, uint32_t fill) {
-    if (rows_.clients.empty() || rows_.clients[client_] != client) client_ = client_index(client);
-    rows_.client_of_row.push_back(client_);
-    rows_.keys.push_back(std::move(key));
-    rows_.positions.push_back(position);
-    rows_.fills.push_back(fill);
-  }
-
-  // The columns that a schema gives, by relation column: nullopt where it has none of that name.
-  const std::vector<std::optional<uint32_t>>& layout(const SchemaPtr& schema) {
-    auto [at, added] = layouts_.try_emplace(schema.get());
-    if (added) {
-      at->second.resize(relation_.columns.size());
-      for (uint32_t i = 0; i < schema->columns.size(); ++i) {
-        for (size_t j = 0; j < relation_.columns.size(); ++j) {
-          if (relation_.columns[j].name == schema->columns[i].name) at->second[j] = i;
-        }
-      }
-    }
-    return at->second;
-  }
-
-  void cells_of(const EventBatch& batch, size_t row) {
-    const auto& from = layout(batch.schema);
-    for (size_t i = 0; i < from.size(); ++i) {
-      if (from[i]) {
-        append_converted(rows_.columns[i], batch.columns[*from[i]], row);
-      } else {
-        rows_.columns[i].append_null();
-      }
-    }
-  }
-
-  void key_cells_of(const EventBatch& batch, size_t row) {
-    const auto& from = layout(batch.schema);
-    for (size_t i = 0; i < from.size(); ++i) {
-      if (from[i] && batch.schema->columns[*from[i]].key) {
-        append_converted(rows_.columns[i], batch.columns[*from[i]], row);
-      } else {
-        rows_.columns[i].append_null();
-      }
-    }
-  }
-
-  void cells_of(const RowState& state) {
-    const auto& from = layout(state.schema);
-    for (size_t i = 0; i < from.size(); ++i) {
-      if (from[i]) {
-        append_cell(rows_.columns[i], state.schema->columns[*from[i]].type, state.cells[*from[i]]);
-      } else {
-        rows_.columns[i].append_null();
-      }
-    }
-  }
-
- private:
-  static void append_cell(Column& to, const LogicalType& type, const CellValue& cell) {
-    if (cell.state == CellState::kNull) {
-      to.append_null();
-    } else if (cell.state == CellState::kValue && to.type() == type) {
-      to.append_bytes(cell.bytes);
-    } else {
-      Column single(type);
-      if (cell.state == CellState::kValue) {
-        single.append_bytes(cell.bytes);
-      } else {
-        single.append_text(cell.bytes);
-      }
-      append_converted(to, single, 0);
-    }
-  }
-
-  uint32_t client_index(const ClientId& client) {
-    for (uint32_t i = 0; i < rows_.clients.size(); ++i) {
-      if (rows_.clients[i] == client) return i;
-    }
-    rows_.clients.push_back(client);
-    return static_cast<uint32_t>(rows_.clients.size() - 1);
-  }
-
-  MergedRows& rows_;
-  const Relation& relation_;
-  uint32_t client_ = 0;
-  std::unordered_map<const TableSchema*, std::vector<std::optional<uint32_t>>> layouts_;
-};
 
 // One round of one domain.
 class Round {
@@ -150,7 +56,7 @@ class Round {
       if (!clients_.at(batch->client).stateful) pass_through(*batch);
     }
     for (const ParkedRow& row : touched) {
-      Touched again = touch(row.client, row.key, nullptr, 0);
+      Touched again = touch(row.client, row.key);
       RETURN_IF_ERROR(again.error_or_ok());
       again.entry->again = true;
     }
@@ -166,24 +72,35 @@ class Round {
     RangeFloors floors;
     Sweeps sweeps;
     std::string sweeps_stored;
+    RowEntry::Schemas schemas;
   };
   struct Entry {  // one row key in this round
-    RowState state;
-    std::string before;                  // encoded, as loaded
-    std::optional<RowState> given_out;   // keep_rows: the row that the rounds before gave out
+    std::string_view id;                 // its key in the state
+    std::string_view key;                // the end of that
+    const ClientId* client = nullptr;
+    RowEntry::Schemas* schemas = nullptr;  // of the client's table
+    RowEntry row;
     bool again = false;                  // is given out whether or not it changed
     const EventBatch* batch = nullptr;   // a fact about the key, for its key columns
-    size_t row = 0;
-    ClientId client;
-    std::string key;
+    size_t batch_row = 0;
   };
+
+  // The schemas of a client's table, of which the last one asked for is at hand.
+  RowEntry::Schemas schemas_of(const ClientId& client, const std::string& table) {
+    return [this, &client, &table, last = SchemaPtr()](uint32_t version) mutable -> Result<SchemaPtr> {
+      if (last == nullptr || last->version != version) {
+        ASSIGN_OR_RETURN(last, find_schema_(client, table, version));
+      }
+      return last;
+    };
+  }
 
   // Two reads for all clients of the round.
   Status load_clients() {
     std::vector<std::string> keys;
     std::vector<ClientId> clients;
     for (const auto& [id, table] : tables_) {
-      clients_.try_emplace(id);
+      clients_.try_emplace(id).first->second.schemas = schemas_of(id, table);
       clients.push_back(id);
       keys.push_back(operator_key(StateOperator::kStateful, id, domain_, {}));
       keys.push_back(operator_key(StateOperator::kFloor, id, domain_, {}));
@@ -246,7 +163,7 @@ class Round {
         return keys.size() < left;
       }));
       for (const std::string& key : keys) {
-        Touched touched = touch(id, key, nullptr, 0);
+        Touched touched = touch(id, key);
         RETURN_IF_ERROR(touched.error_or_ok());
         touched.entry->again = touched.entry->again || sweep.attributes;
       }
@@ -283,7 +200,7 @@ class Round {
       covered.emplace_back(row_key);
       return true;
     }));
-    for (const std::string& key : covered) RETURN_IF_ERROR(touch(client, key, nullptr, 0).error_or_ok());
+    for (const std::string& key : covered) RETURN_IF_ERROR(touch(client, key).error_or_ok());
     return {};
   }
 
@@ -309,118 +226,150 @@ class Round {
     Status error_or_ok() const { return failed ? Status(error) : Status(); }
   };
 
-  Touched touch(const ClientId& client, const std::string& key, const EventBatch* batch, size_t row) {
+  // The entry of a key that no fact of the round needs to be about.
+  Touched touch(const ClientId& client, const std::string& key) {
     std::string id = operator_key(StateOperator::kMergedRow, client, domain_, key);
     auto at = index_.find(id);
-    if (at == index_.end()) {
-      std::vector<std::string> one{id};
-      auto values = state_.get(one);
-      if (!values.ok()) return {values.error(), true};
-      Status loaded = load(client, key, id, std::move((*values)[0]));
-      if (!loaded.ok()) return {loaded.error(), true};
-      at = index_.find(id);
-    }
-    Entry& entry = entries_[at->second];
-    if (batch != nullptr) {
-      entry.batch = batch;
-      entry.row = row;
-    }
-    return {{}, false, &entry};
+    if (at != index_.end()) return {{}, false, &entries_[at->second]};
+    std::vector<std::string> one{std::move(id)};
+    auto values = state_.get(one);
+    if (!values.ok()) return {values.error(), true};
+    Status loaded = load(clients_.find(client)->first, other_ids_.emplace_back(std::move(one[0])), key.size(),
+                         std::move((*values)[0]));
+    if (!loaded.ok()) return {loaded.error(), true};
+    return {{}, false, &entries_.back()};
   }
 
-  Status load(const ClientId& client, const std::string& key, const std::string& id,
-              std::optional<std::string> stored) {
-    Entry entry;
-    entry.client = client;
-    entry.key = key;
-    if (stored) {
-      ASSIGN_OR_RETURN(entry.state, RowState::decode(*stored, [&](uint32_t version) {
-                         return find_schema_(client, tables_.at(client), version);
-                       }));
-      entry.before = std::move(*stored);
-      if (options_.keep_rows && entry.state.live() && entry.state.complete()) entry.given_out = entry.state;
-    }
-    const RangeFloors& floors = clients_.at(client).floors;
-    if (!floors.empty()) raise_floor(entry.state, floors.floor_of(key));
-    index_.emplace(id, entries_.size());
-    entries_.push_back(std::move(entry));
+  // `id` lives as long as the round; the last `key_bytes` of it are the row key.
+  Status load(const ClientId& client, std::string_view id, size_t key_bytes, std::optional<std::string> stored) {
+    Entry& entry = entries_.emplace_back();
+    entry.id = id;
+    entry.key = id.substr(id.size() - key_bytes);
+    entry.client = &client;
+    Client& of = clients_.at(client);
+    entry.schemas = &of.schemas;
+    ASSIGN_OR_RETURN(entry.row,
+                     RowEntry::load(std::move(stored), of.floors.empty() ? Position{} : of.floors.floor_of(entry.key)));
+    index_.emplace(id, static_cast<uint32_t>(entries_.size() - 1));
     return {};
   }
 
-  Status load_all() {
-    std::vector<std::string> ids;
-    std::vector<std::pair<const EventBatch*, std::string>> of;
+  // The entries of all facts, in their order: one read for all of them.
+  Result<std::vector<uint32_t>> load_all() {
+    size_t facts = 0;
+    for (const EventBatch* batch : batches_) facts += clients_.at(batch->client).stateful ? batch->rows() : 0;
+    std::vector<uint32_t> entry_of_fact;
+    entry_of_fact.reserve(facts);
+    ids_.reserve(facts);  // so that none moves: the index refers to them
+    index_.reserve(index_.size() + facts);
+    std::vector<std::pair<const ClientId*, size_t>> of;
+    auto next = static_cast<uint32_t>(entries_.size());
     for (const EventBatch* batch : batches_) {
-      if (!clients_.at(batch->client).stateful) continue;
+      auto client = clients_.find(batch->client);
+      if (!client->second.stateful) continue;
+      std::string id = operator_key(StateOperator::kMergedRow, batch->client, domain_, {});
+      size_t prefix = id.size();
       for (size_t row = 0; row < batch->rows(); ++row) {
-        std::string key = batch->row_key(row);
-        std::string id = operator_key(StateOperator::kMergedRow, batch->client, domain_, key);
-        if (!wanted_.insert(id).second || index_.contains(id)) continue;
-        ids.push_back(std::move(id));
-        of.emplace_back(batch, std::move(key));
+        id.resize(prefix);
+        batch->append_row_key(id, row);
+        auto at = index_.find(id);
+        if (at == index_.end()) {
+          at = index_.emplace(ids_.emplace_back(id), next++).first;
+          of.emplace_back(&client->first, id.size() - prefix);
+        }
+        entry_of_fact.push_back(at->second);
       }
     }
-    if (ids.empty()) return {};
-    ASSIGN_OR_RETURN(auto values, state_.get(ids));
-    for (size_t i = 0; i < ids.size(); ++i) {
-      RETURN_IF_ERROR(load(of[i].first->client, of[i].second, ids[i], std::move(values[i])));
+    if (ids_.empty()) return entry_of_fact;
+    ASSIGN_OR_RETURN(auto values, state_.get(ids_));
+    for (size_t i = 0; i < ids_.size(); ++i) {
+      RETURN_IF_ERROR(load(*of[i].first, ids_[i], of[i].second, std::move(values[i])));
     }
-    return {};
+    return entry_of_fact;
   }
 
   Status merge_rows() {
-    RETURN_IF_ERROR(load_all());
+    ASSIGN_OR_RETURN(std::vector<uint32_t> entry_of_fact, load_all());
+    auto next = entry_of_fact.begin();
+    std::vector<MovedValues> moved;
     for (const EventBatch* batch : batches_) {
       if (!clients_.at(batch->client).stateful) continue;
       for (size_t row = 0; row < batch->rows(); ++row) {
-        Touched touched = touch(batch->client, batch->row_key(row), batch, row);
-        RETURN_IF_ERROR(touched.error_or_ok());
-        std::vector<MovedValues> moved;
-        merge_fact(touched.entry->state, *batch, row, moved);
-        RETURN_IF_ERROR(follow(batch->client, std::move(moved)));
+        Entry& entry = entries_[*next++];
+        entry.batch = batch;
+        entry.batch_row = row;
+        RETURN_IF_ERROR(entry.row.merge(*batch, row, *entry.schemas, moved));
+        if (!moved.empty()) RETURN_IF_ERROR(follow(batch->client, moved));
       }
     }
-    for (Entry& entry : entries_) emit(entry);
+    for (Entry& entry : entries_) RETURN_IF_ERROR(emit(entry));
     return {};
   }
 
   // Brings values that moved with a key change to their new keys; a row may have moved on.
-  Status follow(const ClientId& client, std::vector<MovedValues> moved) {
+  Status follow(const ClientId& client, std::vector<MovedValues>& moved) {
     while (!moved.empty()) {
       MovedValues values = std::move(moved.back());
       moved.pop_back();
-      Touched touched = touch(client, values.to_key, nullptr, 0);
+      Touched touched = touch(client, values.to_key);
       RETURN_IF_ERROR(touched.error_or_ok());
-      merge_moved(touched.entry->state, values, moved);
+      RETURN_IF_ERROR(touched.entry->row.merge(values, *touched.entry->schemas, moved));
     }
     return {};
   }
 
-  void emit(Entry& entry) {
-    std::string after = entry.state.encode();
-    if (after == entry.before && !entry.again) return;
-    if (after != entry.before)
-      state_.put(operator_key(StateOperator::kMergedRow, entry.client, domain_, entry.key), after);
-    if (entry.given_out) {
-      before_->begin(entry.client, entry.key, entry.given_out->position, entry.given_out->fill);
-      before_->cells_of(*entry.given_out);
+  Status emit(Entry& entry) {
+    RowEntry& row = entry.row;
+    RETURN_IF_ERROR(row.settle(*entry.schemas));
+    auto changed = row.changed();
+    if (!changed && !entry.again) return {};
+    if (changed) state_.put(entry.id, *changed);
+    const StoredRow& was = row.was();
+    bool was_live = was.position != Position{};
+    if (options_.keep_rows && was_live && was.whole) {
+      before_->begin(*entry.client, std::string(entry.key), was.position, was.fill);
+      RETURN_IF_ERROR(stored_cells(entry, *before_));
     }
-    std::string parked = operator_key(StateOperator::kParked, entry.client, domain_, entry.key);
-    if (!entry.state.live()) {
-      state_.erase(parked);
-      // Without a fact about the key in this round the range fact withdraws the row.
-      if (entry.batch == nullptr) return;
-      gone_->begin(entry.client, entry.key, entry.state.floor, 0);
-      gone_->key_cells_of(*entry.batch, entry.row);
-    } else if (!entry.state.complete()) {
-      const std::string& table = tables_.at(entry.client);
-      state_.put(parked, table);
-      output_.parked.push_back({entry.client, table, entry.key});
-    } else {
-      state_.erase(parked);
-      live_->begin(entry.client, entry.key, entry.state.position, entry.state.fill);
-      live_->cells_of(entry.state);
+    if (row.live() && !row.complete()) {
+      park(entry);
+      return {};
     }
+    if (was_live && !was.whole) state_.erase(parked_key(entry));
+    if (row.live()) {
+      live_->begin(*entry.client, std::string(entry.key), row.position(), row.fill());
+      return live_cells(entry);
+    }
+    // Without a fact about the key in this round the range fact withdraws the row.
+    if (entry.batch == nullptr) return {};
+    gone_->begin(*entry.client, std::string(entry.key), row.floor(), 0);
+    gone_->key_cells_of(*entry.batch, entry.batch_row);
+    return {};
+  }
+
+  // A row is parked as long as what is stored of it is live and not whole.
+  void park(const Entry& entry) {
+    const std::string& table = tables_.at(*entry.client);
+    state_.put(parked_key(entry), table);
+    output_.parked.push_back({*entry.client, table, std::string(entry.key)});
+  }
+
+  std::string parked_key(const Entry& entry) const {
+    return operator_key(StateOperator::kParked, *entry.client, domain_, entry.key);
+  }
+
+  Status live_cells(const Entry& entry) {
+    switch (entry.row.form()) {
+      case RowEntry::Form::kStored: return stored_cells(entry, *live_);
+      case RowEntry::Form::kFact: live_->cells_of(entry.row.fact_batch(), entry.row.fact_row()); return {};
+      default: live_->cells_of(entry.row.state()); return {};
+    }
+  }
+
+  Status stored_cells(const Entry& entry, RowWriter& to) {
+    ASSIGN_OR_RETURN(SchemaPtr schema, (*entry.schemas)(entry.row.was().schema_version));
+    RETURN_IF_ERROR(read_stored_cells(entry.row.stored(), *schema, cells_));
+    to.cells_of(cells_, schema);
+    return {};
   }
 
   const MergeOptions& options_;
@@ -437,8 +386,10 @@ class Round {
   std::map<ClientId, std::string> tables_;  // a client has one table for the domain
   std::map<ClientId, Client> clients_;
   std::deque<Entry> entries_;
-  std::unordered_map<std::string, size_t> index_;
-  std::unordered_set<std::string> wanted_;
+  std::unordered_map<std::string_view, uint32_t> index_;  // by id
+  std::vector<std::string> ids_;       // of facts' keys
+  std::deque<std::string> other_ids_;  // of keys that are touched alone
+  std::vector<StoredCell> cells_;      // of one row, while it is read
 };
 
 }  // namespace

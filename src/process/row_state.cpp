@@ -232,6 +232,112 @@ void merge_moved(RowState& state, const MovedValues& values, std::vector<MovedVa
   merge_cells(state, values.position, values.schema, values.cells, false);
 }
 
+namespace {
+
+const Error corrupt_state{ErrorCode::kCorrupt, "a stored row state does not decode"};
+const Error unfit_state{ErrorCode::kCorrupt, "a stored row state does not fit its schema"};
+
+// Walks over stored bytes: begins with what is before the cells, then gives each of them.
+class StoredReader {
+ public:
+  explicit StoredReader(std::string_view bytes) : reader_(bytes) {}
+
+  // False where the format is not known. `move` gets each move.
+  template <typename Move>
+  bool begin(StoredRow& row, Move&& move) {
+    if (reader_.u8() != format_version) return false;
+    row.floor = read_position(reader_);
+    uint64_t moves = reader_.varint();
+    row.plain = moves == 0;
+    for (uint64_t i = 0; i < moves && reader_.ok(); ++i) {
+      Position position = read_position(reader_);
+      move(position, reader_.string());
+    }
+    row.schema_version = static_cast<uint32_t>(reader_.varint());
+    if (row.schema_version == 0) return reader_.ok();
+    row.position = read_position(reader_);
+    row.fill = static_cast<uint32_t>(reader_.varint());
+    cells_ = reader_.varint();
+    return reader_.ok() && cells_ <= reader_.remaining();
+  }
+  size_t cells() const { return cells_; }
+
+  struct Cell {
+    CellState state;
+    std::optional<Position> position;
+    Position origin;
+    std::string_view bytes;
+    bool plain;
+  };
+  Cell next() {
+    uint8_t flags = reader_.u8();
+    Cell cell{static_cast<CellState>(flags & kStateMask), {}, {}, {}, (flags & (kOwnPosition | kHasOrigin)) == 0};
+    if ((flags & kOwnPosition) != 0) cell.position = read_position(reader_);
+    if ((flags & kHasOrigin) != 0) cell.origin = read_position(reader_);
+    if (cell.state == CellState::kValue || cell.state == CellState::kText) cell.bytes = reader_.string();
+    return cell;
+  }
+  bool good() const { return reader_.ok() && reader_.at_end(); }
+
+ private:
+  ByteReader reader_;
+  uint64_t cells_ = 0;
+};
+
+bool fits(const StoredCell& cell, const LogicalType& type) {
+  size_t width = type.fixed_width();
+  return cell.state != CellState::kValue || width == 0 || cell.bytes.size() == width;
+}
+
+}  // namespace
+
+Result<StoredRow> StoredRow::read(std::string_view bytes) {
+  StoredRow row;
+  StoredReader reader(bytes);
+  if (!reader.begin(row, [](const Position&, std::string_view) {})) return corrupt_state;
+  for (size_t i = 0; i < reader.cells(); ++i) {
+    auto cell = reader.next();
+    row.plain = row.plain && cell.plain;
+    row.whole = row.whole && cell.state != CellState::kAbsent;
+  }
+  // Without the row itself, values are there by positions of their own.
+  row.plain = row.plain && (row.schema_version == 0 || row.position != Position{});
+  if (!reader.good()) return corrupt_state;
+  return row;
+}
+
+Status read_stored_cells(std::string_view bytes, const TableSchema& schema, std::vector<StoredCell>& cells) {
+  StoredRow row;
+  StoredReader reader(bytes);
+  if (!reader.begin(row, [](const Position&, std::string_view) {})) return corrupt_state;
+  if (reader.cells() != schema.columns.size()) return unfit_state;
+  cells.clear();
+  for (size_t i = 0; i < reader.cells(); ++i) {
+    auto cell = reader.next();
+    cells.push_back({cell.state, cell.bytes});
+    if (!fits(cells.back(), schema.columns[i].type)) return unfit_state;
+  }
+  return reader.good() ? Status() : Status(corrupt_state);
+}
+
+std::string encode_whole_row(const Position& floor, const EventBatch& batch, size_t row) {
+  std::string out;
+  put_u8(out, format_version);
+  floor.append_to(out);
+  put_varint(out, 0);  // moves
+  put_varint(out, batch.schema->version);
+  batch.positions[row].append_to(out);
+  put_varint(out, 0);  // fill
+  put_varint(out, batch.columns.size());
+  for (const Column& column : batch.columns) {
+    CellState state = column.state(row);
+    put_u8(out, static_cast<uint8_t>(state));
+    if (state == CellState::kValue) put_string(out, column.bytes(row));
+    if (state == CellState::kText) put_string(out, column.text(row));
+  }
+  return out;
+}
+
 std::string RowState::encode() const {
   std::string out;
   put_u8(out, format_version);
@@ -261,45 +367,32 @@ std::string RowState::encode() const {
 namespace internal {
 
 Result<RowState> decode_row_state(std::string_view bytes, uint32_t& schema_version) {
-  ByteReader reader(bytes);
-  Error corrupt{ErrorCode::kCorrupt, "a stored row state does not decode"};
-  if (reader.u8() != format_version) return corrupt;
   RowState state;
-  state.floor = read_position(reader);
-  uint64_t moves = reader.varint();
-  for (uint64_t i = 0; i < moves && reader.ok(); ++i) {
-    Position position = read_position(reader);
-    state.moves.push_back({position, std::string(reader.string())});
+  StoredRow row;
+  StoredReader reader(bytes);
+  auto add_move = [&](const Position& at, std::string_view key) { state.moves.push_back({at, std::string(key)}); };
+  if (!reader.begin(row, add_move)) return corrupt_state;
+  schema_version = row.schema_version;
+  state.floor = row.floor;
+  state.position = row.position;
+  state.fill = row.fill;
+  state.cells.resize(reader.cells());
+  for (CellValue& cell : state.cells) {
+    auto stored = reader.next();
+    cell.state = stored.state;
+    if (cell.state != CellState::kAbsent) cell.position = state.position;
+    if (stored.position) cell.position = *stored.position;
+    cell.origin = stored.origin;
+    cell.bytes = stored.bytes;
   }
-  schema_version = static_cast<uint32_t>(reader.varint());
-  if (schema_version != 0) {
-    state.position = read_position(reader);
-    state.fill = static_cast<uint32_t>(reader.varint());
-    uint64_t cells = reader.varint();
-    if (cells > reader.remaining()) return corrupt;
-    state.cells.resize(cells);
-    for (CellValue& cell : state.cells) {
-      uint8_t flags = reader.u8();
-      cell.state = static_cast<CellState>(flags & kStateMask);
-      if (cell.state != CellState::kAbsent) cell.position = state.position;
-      if ((flags & kOwnPosition) != 0) cell.position = read_position(reader);
-      if ((flags & kHasOrigin) != 0) cell.origin = read_position(reader);
-      if (cell.state == CellState::kValue || cell.state == CellState::kText) cell.bytes = reader.string();
-    }
-  }
-  if (!reader.ok() || !reader.at_end()) return corrupt;
+  if (!reader.good()) return corrupt_state;
   return state;
 }
 
 Status finish_row_state(RowState& state, SchemaPtr schema) {
-  if (schema == nullptr || schema->columns.size() != state.cells.size()) {
-    return Error{ErrorCode::kCorrupt, "a stored row state does not fit its schema"};
-  }
+  if (schema == nullptr || schema->columns.size() != state.cells.size()) return unfit_state;
   for (size_t i = 0; i < state.cells.size(); ++i) {
-    size_t width = schema->columns[i].type.fixed_width();
-    if (state.cells[i].state == CellState::kValue && width != 0 && state.cells[i].bytes.size() != width) {
-      return Error{ErrorCode::kCorrupt, "a stored row state has a value of another width than its column"};
-    }
+    if (!fits({state.cells[i].state, state.cells[i].bytes}, schema->columns[i].type)) return unfit_state;
   }
   state.schema = std::move(schema);
   return {};

@@ -60,6 +60,29 @@ struct RowState {
   static Result<RowState> decode(std::string_view bytes, FindSchema&& find_schema);
 };
 
+// What stored bytes say of a row without being decoded.
+struct StoredRow {
+  Position floor;
+  Position position;  // zero: not live
+  uint32_t fill = 0;
+  uint32_t schema_version = 0;  // of the cells; 0: there are none
+  bool plain =
+      true;  // no moves, and no cell with a position or origin of its own: all that is known is older than `position`
+  bool whole = true;  // no cell is absent
+
+  static Result<StoredRow> read(std::string_view bytes);  // all of them, or kCorrupt
+};
+
+// The cells of stored bytes, of a state with `schema`: views into `bytes`.
+struct StoredCell {
+  CellState state = CellState::kAbsent;
+  std::string_view bytes;
+};
+Status read_stored_cells(std::string_view bytes, const TableSchema& schema, std::vector<StoredCell>& cells);
+
+// RowState::encode() of a state that one fact without absent values makes, with its floor.
+std::string encode_whole_row(const Position& floor, const EventBatch& batch, size_t row);
+
 // Values that a key change carried to another key: a fact about that key.
 struct MovedValues {
   std::string to_key;
