@@ -38,6 +38,7 @@ struct Options {
   uint64_t changes = 1'000'000;
   size_t cache_bytes = size_t{256} << 20;
   size_t write_buffer_bytes = size_t{64} << 20;
+  size_t round_bytes = RoundLimits{}.bytes_max;
 };
 
 struct Cost {
@@ -106,6 +107,8 @@ class Pipeline {
                                          });
     expressions_ = value_of(DuckDbEngine::open());
     read_views(options.views_file);
+    limits_.bytes_max = options.round_bytes;
+    limits_.partition_bytes_max = std::min(limits_.partition_bytes_max, options.round_bytes);
     for (const auto& [domain, share] : mix) tables_.push_back({client_, domain, "public." + domain});
   }
 
@@ -131,7 +134,7 @@ class Pipeline {
     for (const char* name : {"plan", "currency"}) {
       attributes[client_].try_emplace(name, LogicalType{TypeId::kText}).first->second.append_bytes("gold");
     }
-    runner_ = value_of(RoundRunner::open(std::move(ports), {}, tables_, std::move(attributes)));
+    runner_ = value_of(RoundRunner::open(std::move(ports), limits_, tables_, std::move(attributes)));
     sender_ = std::make_unique<OutboxSender>(*storage_, store_, SenderLimits{});
     succeed(sender_->open());
   }
@@ -193,6 +196,7 @@ class Pipeline {
   }
 
   ClientId client_{"acme"};
+  RoundLimits limits_;
   std::vector<std::pair<std::string, std::string>> views_;
   std::vector<RoundRunner::Table> tables_;
   DiscardingStore store_;
@@ -296,6 +300,7 @@ int main(int argc, char** argv) {
   app.add_option("--changes", options.changes);
   app.add_option("--cache-bytes", options.cache_bytes);
   app.add_option("--write-buffer-bytes", options.write_buffer_bytes);
+  app.add_option("--round-bytes", options.round_bytes, "of blocks read in one round");
   app.add_option("--folder", options.folder, "where the database is made");
   app.add_option("--debezium", options.debezium_folder, "write the changes there as Debezium's JSON instead");
   CLI11_PARSE(app, argc, argv);

@@ -9,23 +9,21 @@
 namespace tributary {
 namespace {
 
+constexpr uint32_t no_row = UINT32_MAX;
+
 bool same_row(const Rows& rows, size_t a, size_t b) {
   return std::all_of(rows.columns.begin(), rows.columns.end(),
                      [&](const Column& column) { return column.same_cell(a, column, b); });
 }
 
-// Takes one row that went and one that came with the same content out of `members`, until there is no such pair.
-void cancel_pairs(const Rows& rows, std::vector<uint32_t>& members) {
-  for (size_t i = 0; i < members.size();) {
-    auto twin = std::find_if(members.begin() + static_cast<ptrdiff_t>(i) + 1, members.end(), [&](uint32_t other) {
-      return rows.weights[other] == -rows.weights[members[i]] && same_row(rows, other, members[i]);
-    });
-    if (twin == members.end()) {
-      ++i;
-      continue;
+// Takes one row that went and one that came with the same content out of the chain from `first`, until there is no such pair.
+// `next`: of each row the one behind it in its chain.
+void cancel_pairs(const Rows& rows, uint32_t first, const std::vector<uint32_t>& next, std::vector<uint8_t>& left_out) {
+  for (uint32_t row = first; row != no_row; row = next[row]) {
+    for (uint32_t other = next[row]; other != no_row && left_out[row] == 0; other = next[other]) {
+      if (left_out[other] != 0 || rows.weights[other] != -rows.weights[row] || !same_row(rows, other, row)) continue;
+      left_out[row] = left_out[other] = 1;
     }
-    members.erase(twin);
-    members.erase(members.begin() + static_cast<ptrdiff_t>(i));
   }
 }
 
@@ -70,29 +68,33 @@ void consolidate(Rows& rows) {
   struct Hash {
     size_t operator()(const Id& id) const { return std::hash<std::string_view>{}(id.key) * 31 + id.client; }
   };
-  std::unordered_map<Id, std::vector<uint32_t>, Hash> by_key;
-  by_key.reserve(rows.rows());
-  bool pairs = false;
+  bool went = false;
+  bool came = false;
+  for (int8_t weight : rows.weights) (weight < 0 ? went : came) = true;
+  if (!went || !came) return;  // a relation has at most one row under a key
+  std::unordered_map<Id, uint32_t, Hash> newest;  // the row that was seen last under each key
+  newest.reserve(rows.rows());
+  std::vector<uint32_t> next(rows.rows(), no_row);
+  std::vector<uint32_t> chained;  // rows that are not alone under their key: the last one of each chain, and others
   for (uint32_t row = 0; row < rows.rows(); ++row) {
-    auto& members = by_key[{rows.client_of_row[row], rows.keys[row]}];
-    pairs = pairs || !members.empty();
-    members.push_back(row);
+    auto [at, added] = newest.try_emplace({rows.client_of_row[row], rows.keys[row]}, row);
+    if (added) continue;
+    next[row] = at->second;
+    at->second = row;
+    chained.push_back(row);
   }
-  std::vector<uint32_t> went;
-  std::vector<uint32_t> came;
-  if (pairs) {
-    for (auto& [id, members] : by_key) {
-      if (members.size() > 1) cancel_pairs(rows, members);
-      for (uint32_t row : members) (rows.weights[row] < 0 ? went : came).push_back(row);
+  std::vector<uint8_t> left_out(rows.rows(), 0);
+  for (uint32_t row : chained) {
+    if (newest.at({rows.client_of_row[row], rows.keys[row]}) == row) cancel_pairs(rows, row, next, left_out);
+  }
+  std::vector<uint32_t> selection;
+  selection.reserve(rows.rows());
+  for (bool going : {true, false}) {
+    for (uint32_t row = 0; row < rows.rows(); ++row) {
+      if (left_out[row] == 0 && (rows.weights[row] < 0) == going) selection.push_back(row);
     }
-    std::sort(went.begin(), went.end());
-    std::sort(came.begin(), came.end());
-  } else {
-    for (uint32_t row = 0; row < rows.rows(); ++row) (rows.weights[row] < 0 ? went : came).push_back(row);
-    if (went.empty() || came.empty()) return;
   }
-  went.insert(went.end(), came.begin(), came.end());
-  rows = gather(rows, went);
+  rows = gather(rows, selection);
 }
 
 std::vector<Rows> split(Rows rows, std::span<const uint32_t> part_of_row, size_t parts) {
