@@ -7,6 +7,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "base/arena.h"
 #include "process/range_floors.h"
 #include "process/row_entry.h"
 #include "process/row_writer.h"
@@ -386,7 +387,8 @@ class Round {
   std::map<ClientId, std::string> tables_;  // a client has one table for the domain
   std::map<ClientId, Client> clients_;
   std::deque<Entry> entries_;
-  std::unordered_map<std::string_view, uint32_t> index_;  // by id
+  Arena arena_;
+  std::pmr::unordered_map<std::string_view, uint32_t> index_{&arena_};  // by id
   std::vector<std::string> ids_;       // of facts' keys
   std::deque<std::string> other_ids_;  // of keys that are touched alone
   std::vector<StoredCell> cells_;      // of one row, while it is read

@@ -28,8 +28,9 @@ struct Flow {
   VersionedRows live;   // as they are now
   VersionedRows gone;   // not there (any more): only columns passed through from the domain's key have their values
   Rows before;          // as the round before left them, −1; only where something above takes back
-  // Of the others:
+  // Of the others; of nodes by row once somebody asked (Round::changes_of):
   Rows changes;
+  bool changes_known = false;
 };
 
 }  // namespace tributary

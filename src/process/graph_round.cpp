@@ -32,12 +32,15 @@ Status Round::run_node(size_t number) {
   }
 }
 
-Rows Round::changes_of(size_t number) {
-  if (!graph_.nodes[number].by_row) return flows_[number].changes;
-  Rows rows = flows_[number].before;
-  rows.append_all(flows_[number].live.rows);
-  consolidate(rows);
-  return rows;
+const Rows& Round::changes_of(size_t number) {
+  Flow& flow = flows_[number];
+  if (graph_.nodes[number].by_row && !flow.changes_known) {
+    flow.changes = flow.before;
+    flow.changes.append_all(flow.live.rows);
+    consolidate(flow.changes);
+    flow.changes_known = true;
+  }
+  return flow.changes;
 }
 
 void Round::run_union(const GraphNode& node, Flow& flow) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "base/arena.h"
 #include "base/bytes.h"
 #include "model/cells.h"
 #include "model/row_key.h"
@@ -61,8 +62,10 @@ uint64_t JoinOperator::exchange_hash(size_t input, const Rows& rows, size_t row)
 
 std::vector<JoinOperator::Group> JoinOperator::gather_groups(std::span<const Rows> inputs, Rows& out) const {
   std::vector<Group> groups;
-  std::unordered_map<std::string, size_t> index;                    // by client and join key
-  std::unordered_map<std::string, size_t> change_index;             // by group, side and row key
+  Arena arena;
+  std::pmr::unordered_map<std::string_view, size_t> index(&arena);         // by client and join key
+  std::pmr::unordered_map<std::string_view, size_t> change_index(&arena);  // by group, side and row key
+  std::string id;
   for (int side : {left_side, right_side}) {
     const Rows& rows = inputs[static_cast<size_t>(side)];
     for (size_t row = 0; row < rows.rows(); ++row) {
@@ -76,18 +79,25 @@ std::vector<JoinOperator::Group> JoinOperator::gather_groups(std::span<const Row
         CHECK(append_pair(alone, {rows.keys[row], std::move(cells)}, nullptr, rows.weights[row], out).ok());
         continue;
       }
-      auto [at, added] = index.try_emplace(rows.client_at(row).value + '\0' + *key, groups.size());
-      if (added) {
+      id = rows.client_at(row).value;
+      id += '\0';
+      id += *key;
+      auto at = index.find(id);
+      if (at == index.end()) {
+        at = index.emplace(arena.keep(id), groups.size()).first;
         Group& group = groups.emplace_back();
         group.client = rows.client_at(row);
         group.key = std::move(*key);
       }
       auto& changes = groups[at->second].changes[side];
-      std::string id;
+      id.clear();
       put_varint(id, at->second * 2 + static_cast<size_t>(side));
       id += rows.keys[row];
-      auto [of, first] = change_index.try_emplace(std::move(id), changes.size());
-      if (first) changes.push_back({rows.keys[row], std::nullopt, std::nullopt});
+      auto of = change_index.find(id);
+      if (of == change_index.end()) {
+        of = change_index.emplace(arena.keep(id), changes.size()).first;
+        changes.push_back({rows.keys[row], std::nullopt, std::nullopt});
+      }
       (rows.weights[row] < 0 ? changes[of->second].before : changes[of->second].after) = std::move(cells);
     }
   }

@@ -30,8 +30,8 @@ class Round {
   Status in_parallel(const std::function<Status(size_t)>& work);
 
   Status run_node(size_t number);
-  // What came and went, of any node.
-  Rows changes_of(size_t number);
+  // What came and went, of any node that has run.
+  const Rows& changes_of(size_t number);
   void run_union(const GraphNode& node, Flow& flow);
   void put_view(size_t number);
   GraphOutput::View& output_of(size_t view);

@@ -100,7 +100,7 @@ Status Round::run_map(size_t number, Flow& flow) {
   };
   void_dead_rows(number);
   if (!node.by_row) {
-    Rows rows = changes_of(node.inputs[0]);
+    const Rows& rows = changes_of(node.inputs[0]);
     ASSIGN_OR_RETURN(MappedRows mapped, map_rows(*node.map, rows));
     note(mapped, rows, nullptr);
     note_fine(node, rows, failed);

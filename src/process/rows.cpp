@@ -4,6 +4,7 @@
 #include <numeric>
 #include <unordered_map>
 
+#include "base/arena.h"
 #include "model/gather.h"
 
 namespace tributary {
@@ -72,7 +73,8 @@ void consolidate(Rows& rows) {
   bool came = false;
   for (int8_t weight : rows.weights) (weight < 0 ? went : came) = true;
   if (!went || !came) return;  // a relation has at most one row under a key
-  std::unordered_map<Id, uint32_t, Hash> newest;  // the row that was seen last under each key
+  Arena arena;
+  std::pmr::unordered_map<Id, uint32_t, Hash> newest(&arena);  // the row that was seen last under each key
   newest.reserve(rows.rows());
   std::vector<uint32_t> next(rows.rows(), no_row);
   std::vector<uint32_t> chained;  // rows that are not alone under their key: the last one of each chain, and others

@@ -1,6 +1,12 @@
 #include "runtime/round_state.h"
 
+#include <cstring>
+#include <new>
+
 namespace tributary {
+
+RoundState::RoundState(Storage& storage)
+    : storage_(storage), changes_(*new(arena_.allocate(sizeof(Changes), alignof(Changes))) Changes(&arena_)) {}
 
 Result<std::vector<std::optional<std::string>>> RoundState::get(std::span<const std::string> keys) {
   if (changes_.empty()) return storage_.multi_get(Family::kState, keys);
@@ -10,7 +16,7 @@ Result<std::vector<std::optional<std::string>>> RoundState::get(std::span<const 
   for (size_t i = 0; i < keys.size(); ++i) {
     auto at = changes_.find(keys[i]);
     if (at != changes_.end()) {
-      values[i] = at->second;
+      if (!at->second.erased) values[i].emplace(at->second.value);
     } else {
       missing.push_back(keys[i]);
       missing_at.push_back(i);
@@ -22,11 +28,25 @@ Result<std::vector<std::optional<std::string>>> RoundState::get(std::span<const 
   return values;
 }
 
-void RoundState::put(std::string_view key, std::string_view value) {
-  changes_.insert_or_assign(std::string(key), std::string(value));
+RoundState::Change& RoundState::change_of(std::string_view key) {
+  auto at = changes_.lower_bound(key);
+  if (at != changes_.end() && at->first == key) return at->second;
+  return changes_.emplace_hint(at, arena_.keep(key), Change{})->second;
 }
 
-void RoundState::erase(std::string_view key) { changes_.insert_or_assign(std::string(key), std::nullopt); }
+void RoundState::put(std::string_view key, std::string_view value) {
+  Change& change = change_of(key);
+  change.erased = false;
+  if (value.size() > change.room) {
+    change.value = arena_.keep(value);
+    change.room = value.size();
+    return;
+  }
+  std::memcpy(const_cast<char*>(change.value.data()), value.data(), value.size());  // ours, in the arena
+  change.value = {change.value.data(), value.size()};
+}
+
+void RoundState::erase(std::string_view key) { change_of(key).erased = true; }
 
 Status RoundState::scan(std::string_view prefix, std::string_view from,
                         const std::function<bool(std::string_view, std::string_view)>& visit) {
@@ -42,18 +62,18 @@ Status RoundState::scan(std::string_view prefix, std::string_view from,
       continue;
     }
     if (stored.valid() && stored.key() == changed->first) stored.next();
-    if (changed->second && !visit(changed->first, *changed->second)) break;
+    if (!changed->second.erased && !visit(changed->first, changed->second.value)) break;
     ++changed;
   }
   return stored.status();
 }
 
 void RoundState::add_to(StorageBatch& batch) const {
-  for (const auto& [key, value] : changes_) {
-    if (value) {
-      batch.put(Family::kState, key, *value);
-    } else {
+  for (const auto& [key, change] : changes_) {
+    if (change.erased) {
       batch.remove(Family::kState, key);
+    } else {
+      batch.put(Family::kState, key, change.value);
     }
   }
 }
