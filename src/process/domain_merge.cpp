@@ -45,9 +45,9 @@ class Round {
 
   Result<MergeOutput> run(const std::vector<std::pair<ClientId, std::string>>& sweeping,
                           const std::vector<ParkedRow>& touched) {
-    live_.emplace(output_.live, relation_);
-    gone_.emplace(output_.gone, relation_);
-    before_.emplace(output_.before, relation_);
+    live_.emplace(output_.live, relation_, options_.used_columns);
+    gone_.emplace(output_.gone, relation_, options_.used_columns);
+    before_.emplace(output_.before, relation_, options_.used_columns);
     for (const EventBatch* batch : batches_) tables_.emplace(batch->client, batch->schema->table);
     for (const auto& [client, table] : sweeping) tables_.emplace(client, table);
     for (const ParkedRow& row : touched) tables_.emplace(row.client, row.table);

@@ -73,6 +73,7 @@ struct MergeOptions {
   std::string state_name;  // of its entries in the keyed state; empty: the domain's
   bool keep_rows = false;
   size_t sweep_rows_max = 5000;
+  std::vector<uint8_t> used_columns;  // by relation column, 1: given out; others stay without rows. Empty: all are
 };
 
 class DomainMerge {

@@ -38,6 +38,7 @@ struct GraphView {
 
 struct GraphDomain {
   const Relation* relation = nullptr;
+  std::vector<uint8_t> used_columns;  // as MergeOptions'
   std::string state_name;
   bool keep_rows = false;
   bool uses_attributes = false;

@@ -62,7 +62,8 @@ Status Round::merge() {
     MergeOptions options{.domain = name,
                          .state_name = domain.state_name,
                          .keep_rows = domain.keep_rows,
-                         .sweep_rows_max = graph_.options.limits.sweep_rows_max};
+                         .sweep_rows_max = graph_.options.limits.sweep_rows_max,
+                         .used_columns = domain.used_columns};
     size_t worker = worker_of(exchange_hash_of(client.value, name));
     return merges[worker].try_emplace(name, std::move(options), graph_.options.find_schema).first->second;
   };

@@ -23,7 +23,8 @@ void append_cell(Column& to, const LogicalType& type, CellState state, std::stri
 
 }  // namespace
 
-RowWriter::RowWriter(MergedRows& rows, const Relation& relation) : rows_(rows), relation_(relation) {
+RowWriter::RowWriter(MergedRows& rows, const Relation& relation, const std::vector<uint8_t>& used)
+    : rows_(rows), relation_(relation), used_(used) {
   if (!rows.columns.empty()) return;
   for (const OutputColumn& column : relation.columns) rows.columns.emplace_back(column.type);
 }
@@ -38,11 +39,9 @@ void RowWriter::begin(const ClientId& client, std::string key, const Position& p
 
 const RowWriter::Layout& RowWriter::layout(const SchemaPtr& schema) {
   if (schema == last_schema_) return *last_layout_;
-  auto [at, added] = layouts_.try_emplace(schema.get(), schema, Layout(relation_.columns.size()));
-  for (uint32_t i = 0; added && i < schema->columns.size(); ++i) {
-    for (size_t j = 0; j < relation_.columns.size(); ++j) {
-      if (relation_.columns[j].name == schema->columns[i].name) at->second.second[j] = i;
-    }
+  auto [at, added] = layouts_.try_emplace(schema.get(), schema, Layout());
+  for (uint32_t i = 0; added && i < relation_.columns.size(); ++i) {
+    if (used_.empty() || used_[i] != 0) at->second.second.push_back({i, schema->find(relation_.columns[i].name)});
   }
   last_schema_ = schema;
   last_layout_ = &at->second.second;
@@ -50,46 +49,42 @@ const RowWriter::Layout& RowWriter::layout(const SchemaPtr& schema) {
 }
 
 void RowWriter::cells_of(const EventBatch& batch, size_t row) {
-  const Layout& from = layout(batch.schema);
-  for (size_t i = 0; i < from.size(); ++i) {
-    if (from[i]) {
-      append_converted(rows_.columns[i], batch.columns[*from[i]], row);
+  for (const auto& [to, from] : layout(batch.schema)) {
+    if (from) {
+      append_converted(rows_.columns[to], batch.columns[*from], row);
     } else {
-      rows_.columns[i].append_null();
+      rows_.columns[to].append_null();
     }
   }
 }
 
 void RowWriter::key_cells_of(const EventBatch& batch, size_t row) {
-  const Layout& from = layout(batch.schema);
-  for (size_t i = 0; i < from.size(); ++i) {
-    if (from[i] && batch.schema->columns[*from[i]].key) {
-      append_converted(rows_.columns[i], batch.columns[*from[i]], row);
+  for (const auto& [to, from] : layout(batch.schema)) {
+    if (from && batch.schema->columns[*from].key) {
+      append_converted(rows_.columns[to], batch.columns[*from], row);
     } else {
-      rows_.columns[i].append_null();
+      rows_.columns[to].append_null();
     }
   }
 }
 
 void RowWriter::cells_of(const RowState& state) {
-  const Layout& from = layout(state.schema);
-  for (size_t i = 0; i < from.size(); ++i) {
-    if (from[i]) {
-      const CellValue& cell = state.cells[*from[i]];
-      append_cell(rows_.columns[i], state.schema->columns[*from[i]].type, cell.state, cell.bytes);
+  for (const auto& [to, from] : layout(state.schema)) {
+    if (from) {
+      const CellValue& cell = state.cells[*from];
+      append_cell(rows_.columns[to], state.schema->columns[*from].type, cell.state, cell.bytes);
     } else {
-      rows_.columns[i].append_null();
+      rows_.columns[to].append_null();
     }
   }
 }
 
 void RowWriter::cells_of(const std::vector<StoredCell>& cells, const SchemaPtr& schema) {
-  const Layout& from = layout(schema);
-  for (size_t i = 0; i < from.size(); ++i) {
-    if (from[i]) {
-      append_cell(rows_.columns[i], schema->columns[*from[i]].type, cells[*from[i]].state, cells[*from[i]].bytes);
+  for (const auto& [to, from] : layout(schema)) {
+    if (from) {
+      append_cell(rows_.columns[to], schema->columns[*from].type, cells[*from].state, cells[*from].bytes);
     } else {
-      rows_.columns[i].append_null();
+      rows_.columns[to].append_null();
     }
   }
 }

@@ -14,7 +14,8 @@ namespace tributary {
 
 class RowWriter {
  public:
-  RowWriter(MergedRows& rows, const Relation& relation);
+  // `used`: as MergeOptions::used_columns; lives as long as the writer.
+  RowWriter(MergedRows& rows, const Relation& relation, const std::vector<uint8_t>& used);
 
   // Opens a row, whose cells one of the others appends.
   void begin(const ClientId& client, std::string key, const Position& position, uint32_t fill);
@@ -25,12 +26,17 @@ class RowWriter {
   void key_cells_of(const EventBatch& batch, size_t row);  // the others are NULL
 
  private:
-  using Layout = std::vector<std::optional<uint32_t>>;  // by relation column: the schema's
+  struct Place {
+    uint32_t to;  // relation column
+    std::optional<uint32_t> from;  // the schema's; nullopt where it has none of that name
+  };
+  using Layout = std::vector<Place>;  // of the columns that are used
   const Layout& layout(const SchemaPtr& schema);
   uint32_t client_index(const ClientId& client);
 
   MergedRows& rows_;
   const Relation& relation_;
+  const std::vector<uint8_t>& used_;
   uint32_t client_ = 0;
   SchemaPtr last_schema_;  // of last_layout_
   const Layout* last_layout_ = nullptr;

@@ -54,8 +54,13 @@ struct ViewGraph::Impl : Graph {
 void ViewGraph::Impl::add_domain(GraphNode& node) {
   auto relation = options.relations.find(node.plan->relation);
   CHECK(relation != options.relations.end(), "{} is no domain", node.plan->relation);
-  domains.try_emplace(node.plan->relation).first->second.relation = &relation->second;
+  GraphDomain& domain = domains.try_emplace(node.plan->relation).first->second;
+  domain.relation = &relation->second;
   find_source(node, relation->second.columns);
+  domain.used_columns.resize(relation->second.columns.size(), 0);
+  for (const std::optional<uint32_t>& column : node.source) {
+    if (column) domain.used_columns[*column] = 1;
+  }
   node.by_row = true;
   node.domain = node.plan->relation;
 }
