@@ -7,6 +7,7 @@
     latency   commit to queryable at a steady rate: p50, p95, p99
     memory    at 1, 10 and 100 clients
     process   events per CPU second and bytes of state a row, by operator; Flink SQL beside it
+    idle      the share of a core that 100 clients with one row a second each cost, through ten views
     all       all of them, one after the other
 
     ./dev bench capture --json capture.json
@@ -23,12 +24,13 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "end_to_end"))
 
-from benchmarks import capture, latency, load, measuring, memory, process  # noqa: E402
+from benchmarks import capture, idle, latency, load, measuring, memory, process  # noqa: E402
 from harness import ExitCode, NotReached  # noqa: E402
 from harness.pipeline import CommandFailed, program  # noqa: E402
 
 BENCHMARKS = {"capture": capture.run, "load": load.run, "pipeline": capture.run, "latency": latency.run,
-              "memory": memory.run, "process": process.run}
+              "memory": memory.run, "process": process.run,
+              "idle": idle.run}
 MIB = 1 << 20
 
 
@@ -42,9 +44,11 @@ def report(name, result):
     if "cases" in result:
         lines += process.report(result)
     for key in ("start_to_one_event_seconds", "bytes_per_idle_client", "rows_per_second", "p50_ms", "p95_ms", "p99_ms",
-                "max_ms", "query_p50_ms"):
+                "max_ms", "query_p50_ms", "core_share", "engine_core_share"):
         if key in result:
             lines.append(f"  {key.replace('_', ' ')}: {result[key]:,.2f}")
+    if "core_share_by_thread" in result:
+        lines.append(f"  core share by thread: {result['core_share_by_thread']}")
     for figure in result.get("figures", []):
         lines.append(f"  {figure['clients']} clients: idle {figure['idle_bytes'] / MIB:.1f} MiB, working "
                      f"{figure['working_bytes'] / MIB:.1f} MiB, engine {(figure['engine_bytes'] or 0) / MIB:.0f} MiB")
@@ -84,7 +88,7 @@ def parse_arguments():
     parser.add_argument("--updates", type=int, default=200_000, help="one-row transactions (default 200,000)")
     parser.add_argument("--runs", type=int, default=3, help="rounds (default 3)")
     parser.add_argument("--rate", type=int, default=5000, help="latency: rows a second (default 5,000)")
-    parser.add_argument("--seconds", type=float, default=60, help="latency: how long, after a warm-up (default 60)")
+    parser.add_argument("--seconds", type=float, default=60, help="latency, idle: how long, after a warm-up (default 60)")
     parser.add_argument("--case", help="process: only cases with this in their name")
     parser.add_argument("--no-peers", dest="peers", action="store_false", help="process: without Flink")
     parser.add_argument("--no-cold", dest="cold", action="store_false", help="process: only with state in the cache")
