@@ -249,8 +249,8 @@ class Round {
     entry.client = &client;
     Client& of = clients_.at(client);
     entry.schemas = &of.schemas;
-    ASSIGN_OR_RETURN(entry.row,
-                     RowEntry::load(std::move(stored), of.floors.empty() ? Position{} : of.floors.floor_of(entry.key)));
+    Position floor = of.floors.floor_of(entry.key);
+    ASSIGN_OR_RETURN(entry.row, RowEntry::load(std::move(stored), floor));
     index_.emplace(id, static_cast<uint32_t>(entries_.size() - 1));
     return {};
   }

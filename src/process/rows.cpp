@@ -73,13 +73,14 @@ void consolidate(Rows& rows) {
   bool came = false;
   for (int8_t weight : rows.weights) (weight < 0 ? went : came) = true;
   if (!went || !came) return;  // a relation has at most one row under a key
+  auto id_of = [&](uint32_t row) { return Id{rows.client_of_row[row], rows.keys[row]}; };
   Arena arena;
   std::pmr::unordered_map<Id, uint32_t, Hash> newest(&arena);  // the row that was seen last under each key
   newest.reserve(rows.rows());
   std::vector<uint32_t> next(rows.rows(), no_row);
   std::vector<uint32_t> chained;  // rows that are not alone under their key: the last one of each chain, and others
   for (uint32_t row = 0; row < rows.rows(); ++row) {
-    auto [at, added] = newest.try_emplace({rows.client_of_row[row], rows.keys[row]}, row);
+    auto [at, added] = newest.try_emplace(id_of(row), row);
     if (added) continue;
     next[row] = at->second;
     at->second = row;
@@ -87,7 +88,7 @@ void consolidate(Rows& rows) {
   }
   std::vector<uint8_t> left_out(rows.rows(), 0);
   for (uint32_t row : chained) {
-    if (newest.at({rows.client_of_row[row], rows.keys[row]}) == row) cancel_pairs(rows, row, next, left_out);
+    if (newest.at(id_of(row)) == row) cancel_pairs(rows, row, next, left_out);
   }
   std::vector<uint32_t> selection;
   selection.reserve(rows.rows());
