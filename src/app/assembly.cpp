@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <thread>
 
+#include "app/log_choice.h"
+
 namespace tributary {
 namespace {
 
@@ -39,9 +41,8 @@ Result<std::unique_ptr<Assembly>> Assembly::open(const Pipeline& pipeline, LockF
                                                                 parts.capture ? DataUse::kRun : DataUse::kCommand));
   all->directory = std::make_unique<DataDirectory>(std::move(directory));
   ASSIGN_OR_RETURN(all->storage, Storage::open(all->directory->db(), {}));
-  Partitioning partitioning{pipeline.log.partitions, pipeline.log.partitions_per_client};
-  ASSIGN_OR_RETURN(all->log, EmbeddedLog::open(*all->storage, {.partitioning = partitioning}));
-  EmbeddedLog* log = all->log.get();
+  RETURN_IF_ERROR(all->open_log());
+  EventLog* log = all->log.get();
   all->raw = std::make_unique<EmbeddedRaw>(*all->storage,
                                            [log](const ClientId& client, const std::string& table, uint32_t version) {
                                              return log->schema(client, table, version);
@@ -64,6 +65,21 @@ Result<std::unique_ptr<Assembly>> Assembly::open(const Pipeline& pipeline, LockF
   if (parts.process) RETURN_IF_ERROR(all->open_process(std::move(lock)));
   if (parts.capture) all->open_capture(parts.bulk);
   return all;
+}
+
+Status Assembly::open_log() {
+  RETURN_IF_ERROR(keep_log_kind(*storage, pipeline.log.target.at));
+  if (!is_kafka(pipeline.log)) {
+    Partitioning partitioning{pipeline.log.partitions, pipeline.log.partitions_per_client};
+    ASSIGN_OR_RETURN(auto opened, EmbeddedLog::open(*storage, {.partitioning = partitioning}));
+    embedded_log = opened.get();
+    log = std::move(opened);
+    return {};
+  }
+  ASSIGN_OR_RETURN(auto opened, KafkaLog::open(kafka_options(pipeline)));
+  kafka_log = opened.get();
+  log = std::move(opened);
+  return {};
 }
 
 Status Assembly::open_process(LockFile lock) {

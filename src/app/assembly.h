@@ -12,6 +12,7 @@
 #include "contracts/change_source.h"
 #include "engine/engine_process.h"
 #include "log/embedded/embedded_log.h"
+#include "log/kafka/kafka_log.h"
 #include "runtime/runtime.h"
 #include "storage/data_directory.h"
 #include "storage/storage.h"
@@ -36,7 +37,9 @@ struct Assembly {
   const Pipeline& pipeline;
   std::unique_ptr<DataDirectory> directory;
   std::unique_ptr<Storage> storage;
-  std::unique_ptr<EmbeddedLog> log;
+  std::unique_ptr<EventLog> log;
+  EmbeddedLog* embedded_log = nullptr;  // `log`, where it is that
+  KafkaLog* kafka_log = nullptr;        // likewise
   std::unique_ptr<EmbeddedRaw> raw;
   std::unique_ptr<EngineProcess> engine;
   std::unique_ptr<ClickHouseStore> store;
@@ -58,6 +61,7 @@ struct Assembly {
   void stop();
 
  private:
+  Status open_log();
   Status open_process(LockFile lock);
   void open_capture(bool bulk);
 };

@@ -115,7 +115,8 @@ Status EventReader::read_log(const TapOptions& options, const std::function<bool
         from = block.next;
         ASSIGN_OR_RETURN(std::shared_ptr<const EventBatch> batch, log_.events_of(block));
         if (!options.client.empty() && batch->client.value != options.client) continue;
-        lines_of(options, *batch, place, block.first, lines);
+        bool without_gaps = block.first.value + block.events == block.next.value;
+        lines_of(options, *batch, place, without_gaps ? std::optional(block.first) : std::nullopt, lines);
       }
       more = more || from < end;
     }

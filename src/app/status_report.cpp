@@ -150,6 +150,9 @@ json running_status(const Assembly& assembly, int64_t now_micros) {
   if (!runtime.process_problem.empty()) problems.push_back("processing: " + runtime.process_problem);
   if (!runtime.store_problem.empty()) problems.push_back("analytics: " + runtime.store_problem);
   if (!runtime.order_problem.empty()) problems.push_back(runtime.order_problem);
+  if (assembly.kafka_log != nullptr) {
+    for (const std::string& problem : assembly.kafka_log->problems()) problems.push_back(problem);
+  }
   for (const PlanProblem& problem : runtime.set_aside) {
     if (problem.client.value.empty()) problems.push_back(problem.reason);
   }

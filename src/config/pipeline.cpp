@@ -78,7 +78,14 @@ std::vector<FileError> not_built_yet(const Pipeline& pipeline) {
     std::string_view kind = std::string_view(target.at).substr(0, target.at.find("://"));
     refuse(target.place, fmt::format("{}: {} is not built yet; write {}: {}", key, kind, key, built));
   };
-  stage(pipeline.log.target, "embedded", "log");
+  if (pipeline.log.target.at.starts_with("kafka://")) {
+    if (pipeline.log.retention_bytes_max != 0) {
+      refuse(pipeline.log.target.place,
+             "log: Kafka keeps bytes by partition; take retention_bytes out, and set retention.bytes on the topics");
+    }
+  } else {
+    stage(pipeline.log.target, "embedded", "log");
+  }
   stage(pipeline.process.target, "native", "process");
   stage(pipeline.raw.target, "embedded", "raw");
   stage(pipeline.analytics.target, "embedded", "analytics");

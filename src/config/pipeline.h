@@ -95,9 +95,10 @@ struct StageTarget {
 
 struct LogConfig {
   StageTarget target;
-  std::string topics = "{domain}.{event}";
+  std::string topics = "{pipeline}.{event}";  // of names of topics, on Kafka
   uint32_t partitions = 12;
   uint32_t partitions_per_client = 3;
+  uint32_t replication = 0;  // 0: the brokers' default
   std::chrono::milliseconds retention{std::chrono::hours(24 * 7)};
   uint64_t retention_bytes_max = 0;  // 0: unlimited
 };

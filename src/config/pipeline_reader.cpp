@@ -273,12 +273,13 @@ void PipelineReader::read_stages(const Members& top) {
     auto found = top.find(key);
     return found == top.end() ? nullptr : found->second;
   };
-  Members log =
-      read_stage(find("log"), "log", pipeline.log.target, {"embedded", "kafka://"},
-                 {"at", "password", "topics", "partitions", "partitions_per_client", "retention", "retention_bytes"});
+  Members log = read_stage(find("log"), "log", pipeline.log.target, {"embedded", "kafka://"},
+                           {"at", "password", "topics", "partitions", "partitions_per_client", "replication",
+                            "retention", "retention_bytes"});
   auto parse_topics = [](std::string_view text) -> std::optional<std::string> {
-    if (text.find("{domain}") == std::string_view::npos) return std::nullopt;
     std::string rest(text);
+    bool by_domain = text.find("{domain}") != std::string_view::npos;
+    if (by_domain == (text.find("{event}") != std::string_view::npos)) return std::nullopt;
     for (std::string_view known : {"{domain}", "{event}", "{pipeline}"}) {
       if (size_t at = rest.find(known); at != std::string::npos) rest.erase(at, known.size());
     }
@@ -287,9 +288,11 @@ void PipelineReader::read_stages(const Members& top) {
     return std::string(text);
   };
   value(log, "topics", pipeline.log.topics, parse_topics,
-        "a template of a-z, 0-9, \".\", \"_\", \"-\" and {domain}, like {domain}.{event}");
+        "a template of a-z, 0-9, \".\", \"_\", \"-\", {pipeline} and either {event} or {domain}, like "
+        "{pipeline}.{event}");
   count(log, "partitions", pipeline.log.partitions, 4096);
   count(log, "partitions_per_client", pipeline.log.partitions_per_client, 4096);
+  count(log, "replication", pipeline.log.replication, 100);
   if (log.contains("partitions_per_client") && pipeline.log.partitions_per_client > pipeline.log.partitions) {
     fail(*log["partitions_per_client"], "a client cannot have more partitions than there are; see partitions");
   }

@@ -106,7 +106,7 @@ def test_what_is_not_yaml_or_not_a_file_is_refused(refused, tmp_path):
     assert done.exit_code != ExitCode.OK and absent.file.name in done.errors
 
 
-@pytest.mark.parametrize(("key", "value"), [("log", "kafka://broker:9092"), ("raw", "mongodb://host/raw"),
+@pytest.mark.parametrize(("key", "value"), [("raw", "mongodb://host/raw"),
                                             ("process", "flink"), ("analytics", "clickhouse://host:8123/a")])
 def test_what_is_not_built_yet_is_refused_by_name(built_program, tmp_path, key, value):
     pipeline = Pipeline(tmp_path / "later", "shop", {})

@@ -1,0 +1,56 @@
+#include "app/log_choice.h"
+
+#include <fmt/format.h>
+
+namespace tributary {
+namespace {
+
+constexpr std::string_view scheme = "kafka://";
+constexpr std::string_view log_kind_key = "runtime/log";
+constexpr std::string_view log_ends = "log/end/";  // of an embedded log
+
+}  // namespace
+
+bool is_kafka(const LogConfig& log) { return log.target.at.starts_with(scheme); }
+
+KafkaLogOptions kafka_options(const Pipeline& pipeline) {
+  KafkaLogOptions options;
+  options.brokers = {{"bootstrap.servers", pipeline.log.target.at.substr(scheme.size())},
+                     {"client.id", "tributary-" + pipeline.name},
+                     {"reconnect.backoff.ms", "50"},
+                     {"reconnect.backoff.max.ms", "1000"},
+                     {"socket.keepalive.enable", "true"},
+                     {"socket.timeout.ms", "10000"}};
+  options.pipeline = pipeline.name;
+  options.topics = pipeline.log.topics;
+  for (const auto& [name, domain] : pipeline.domains) options.domains.push_back({name, domain.event});
+  options.partitioning = {pipeline.log.partitions, pipeline.log.partitions_per_client};
+  options.shape = {.partitions = pipeline.log.partitions,
+                   .replication = pipeline.log.replication == 0 ? -1 : static_cast<int>(pipeline.log.replication),
+                   .retention = pipeline.log.retention};
+  for (const auto& [id, client] : pipeline.clients) options.databases[ClientId{id}] = client.source.database;
+  return options;
+}
+
+Status keep_log_kind(Storage& storage, const std::string& at) {
+  std::string kind = at.starts_with(scheme) ? "kafka" : "embedded";
+  ASSIGN_OR_RETURN(std::optional<std::string> stored, storage.get(Family::kMeta, log_kind_key));
+  if (!stored) {
+    // Directories from before this was noted have an embedded log.
+    StorageIterator ends = storage.iterate(Family::kMeta, log_ends);
+    bool has_embedded = ends.valid();
+    RETURN_IF_ERROR(ends.status());
+    stored = has_embedded ? "embedded" : kind;
+    StorageBatch batch;
+    batch.put(Family::kMeta, log_kind_key, *stored);
+    RETURN_IF_ERROR(storage.write(batch));
+  }
+  if (*stored == kind) return {};
+  return Error{
+      ErrorCode::kAlreadyExists,
+      fmt::format("log: this data directory was made with log: {}, and its offsets say nothing of {}; write log: "
+                  "{}, or another folder as data:",
+                  *stored, kind, *stored)};
+}
+
+}  // namespace tributary

@@ -1,0 +1,17 @@
+// Which event log a pipeline has, and with what options.
+#pragma once
+
+#include "config/pipeline.h"
+#include "log/kafka/kafka_log.h"
+#include "storage/storage.h"
+
+namespace tributary {
+
+bool is_kafka(const LogConfig& log);
+KafkaLogOptions kafka_options(const Pipeline& pipeline);
+
+// A data directory belongs to the kind of log that it was made with: offsets of one say nothing of another.
+// kAlreadyExists: `at` is another kind.
+Status keep_log_kind(Storage& storage, const std::string& at);
+
+}  // namespace tributary

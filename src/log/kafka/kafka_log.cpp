@@ -1,0 +1,346 @@
+#include "log/kafka/kafka_log.h"
+
+#include <random>
+
+#include "codec/event_record.h"
+#include "log/kafka/kafka_reader.h"
+
+namespace tributary {
+namespace {
+
+constexpr std::chrono::seconds read_back_limit{8};
+constexpr std::chrono::seconds schema_limit{5};  // a schema is written before its first event: it is on its way
+constexpr int request_milliseconds = 10'000;
+constexpr int tries_max = 100;  // of claims that others were faster with
+
+std::string random_name() {
+  std::random_device random;
+  return fmt::format("{:08x}{:08x}", random(), random());
+}
+
+Error taken_over(const ClientId& client) {
+  return {ErrorCode::kAlreadyExists, fmt::format("kafka: another node has taken client {} over", client)};
+}
+
+}  // namespace
+
+KafkaLog::KafkaLog(KafkaLogOptions options)
+    : options_(std::move(options)),
+      topics_(options_.pipeline, options_.topics, options_.domains),
+      writer_(random_name()),
+      producer_(options_.brokers) {}
+KafkaLog::~KafkaLog() = default;
+
+Result<std::unique_ptr<KafkaLog>> KafkaLog::open(KafkaLogOptions options) {
+  std::unique_ptr<KafkaLog> log(new KafkaLog(std::move(options)));
+  ASSIGN_OR_RETURN(log->admin_, KafkaClient::make(RD_KAFKA_CONSUMER, log->options_.brokers, {}));
+  KafkaTopicShape shape = log->options_.shape;
+  shape.partitions = log->options_.partitioning.partitions;
+  RETURN_IF_ERROR(ensure_topics(*log->admin_, log->topics_, shape));
+  ASSIGN_OR_RETURN(log->state_, StateFollower::open(log->options_.brokers, log->topics_.state()));
+  RETURN_IF_ERROR(log->find_ends());
+  return log;
+}
+
+rd_kafka_resp_err_t KafkaLog::query_ends(std::map<TopicPartition, Offset>& ends) const {
+  std::vector<std::string> names = topics_.names();
+  KafkaPartitionList list(rd_kafka_topic_partition_list_new(static_cast<int>(names.size())));
+  for (const std::string& name : names) {
+    for (uint32_t partition = 0; partition < options_.partitioning.partitions; ++partition) {
+      rd_kafka_topic_partition_list_add(list.get(), name.c_str(), static_cast<int32_t>(partition))->offset =
+          RD_KAFKA_OFFSET_END;
+    }
+  }
+  auto code = rd_kafka_offsets_for_times(admin_->handle(), list.get(), request_milliseconds);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return code;
+  for (int i = 0; i < list->cnt; ++i) {
+    const rd_kafka_topic_partition_t& entry = list->elems[i];
+    if (entry.err != RD_KAFKA_RESP_ERR_NO_ERROR) return entry.err;
+    TopicPartition at{entry.topic, PartitionId{static_cast<uint32_t>(entry.partition)}};
+    if (entry.offset > 0) ends[std::move(at)] = Offset{static_cast<uint64_t>(entry.offset)};
+  }
+  return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+// Where all partitions end by the brokers: appends tell it from now on.
+Status KafkaLog::find_ends() {
+  std::map<TopicPartition, Offset> ends;
+  auto code = ask_leaders([&] {
+    ends.clear();
+    return query_ends(ends);
+  });
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_error(code, "asking where the topics end");
+  state_->set_ends(ends);
+  return {};
+}
+
+// ---- appending ----
+
+Status KafkaLog::append(std::span<const LogAppend> appends) {
+  std::lock_guard lock(write_mutex_);
+  for (const LogAppend& append : appends) {
+    if (!leases_.contains(append.client)) RETURN_IF_ERROR(take_lease(append.client));
+  }
+  Parts parts;
+  RETURN_IF_ERROR(producer_.begin());
+  bool any_events = false;
+  for (const LogAppend& append : appends) {
+    for (const EventBatch& batch : append.batches) {
+      CHECK(batch.client == append.client, "events of {} in an append of {}", batch.client, append.client);
+      RETURN_IF_ERROR(send_events(batch, parts));
+      any_events = any_events || !batch.empty();
+    }
+  }
+  if (any_events) {
+    RETURN_IF_ERROR(producer_.finish());
+    for (auto& [client, of_client] : parts) {
+      for (auto& [at, part] : of_client) part.next = producer_.ends().at(at);
+    }
+    RETURN_IF_ERROR(producer_.begin());
+  }
+  RETURN_IF_ERROR(send_states(appends, parts));
+  RETURN_IF_ERROR(finish_state());
+  for (const LogAppend& append : appends) {
+    StateFold::Client now = state_->client(append.client);
+    if (now.lease == leases_[append.client] && now.owner == writer_) continue;
+    leases_.erase(append.client);
+    return taken_over(append.client);
+  }
+  return {};
+}
+
+Status KafkaLog::send_events(const EventBatch& batch, Parts& parts) {
+  if (batch.empty()) return {};
+  DebeziumSource source{.name = options_.pipeline + "." + batch.client.value, .database = {}};
+  if (auto database = options_.databases.find(batch.client); database != options_.databases.end()) {
+    source.database = database->second;
+  }
+  EventRecordWriter writer(batch, topics_.event_of(batch.domain), source);
+  EventRecord record;
+  std::vector<PartitionId> subset = client_partitions(options_.partitioning, batch.client.value, batch.domain);
+  for (const PartitionRows& part : rows_by_partition(batch, subset)) {
+    for (size_t range = 0; range < batch.ranges.size(); ++range) {
+      writer.write_range(record, range);
+      RETURN_IF_ERROR(send_event(record, writer, batch, part.partition, parts));
+    }
+    for (uint32_t row : part.rows) {
+      writer.write_row(record, row);
+      RETURN_IF_ERROR(send_event(record, writer, batch, part.partition, parts));
+    }
+  }
+  return {};
+}
+
+Status KafkaLog::send_event(const EventRecord& record, const EventRecordWriter& writer, const EventBatch& batch,
+                            PartitionId partition, Parts& parts) {
+  const std::string& topic = topics_.topic_of(batch.domain, record.event);
+  rd_kafka_headers_t* headers = rd_kafka_headers_new(6);
+  auto add = [&](std::string_view name, std::string_view value) {
+    rd_kafka_header_add(headers, name.data(), static_cast<ssize_t>(name.size()), value.data(),
+                        static_cast<ssize_t>(value.size()));
+  };
+  add(header_client, batch.client.value);
+  add(header_event, record.event);
+  add(header_position, record.position);
+  add(header_schema_version, writer.schema_version());
+  add(header_table, writer.table());
+  if (!record.exact.empty()) add(header_exact, record.exact);
+  AppendedPart& part = parts[batch.client][{topic, partition}];
+  part.at = {topic, partition};
+  ++part.events;
+  part.bytes += record.key.size() + record.value.size();
+  std::string_view key = record.key.empty() ? std::string_view() : std::string_view(record.key);
+  Status sent = producer_.send({topic, partition, key, record.value, headers});
+  if (!sent.ok())
+    return with_context(sent.error(),
+                        fmt::format("client {}, event {} at {}", batch.client, record.event, record.position));
+  return {};
+}
+
+// One record a client where one entry changed, so that it replaces its older ones; else all entries, so that the
+// change is atomic.
+Status KafkaLog::send_states(std::span<const LogAppend> appends, Parts& parts) {
+  auto parts_of = [&](const ClientId& client) {
+    std::vector<AppendedPart> list;
+    for (auto& [at, part] : parts[client]) list.push_back(part);
+    parts[client].clear();
+    return list;
+  };
+  for (const LogAppend& append : appends) {
+    SourceRecordValue value{parts_of(append.client), {}};
+    StateRecordKey key{.kind = StateRecordKind::kEnds, .client = append.client.value, .writer = {}, .name = {}};
+    if (!append.state_changes.empty()) {
+      key.kind = StateRecordKind::kSource;
+      key.number = leases_.at(append.client);
+    }
+    if (append.state_changes.size() == 1) {
+      key.name = append.state_changes.begin()->first;
+      value.bytes = append.state_changes.begin()->second;
+    } else if (!append.state_changes.empty()) {
+      SourceState entries = state_->client(append.client).entries;
+      for (const LogAppend& earlier : appends) {  // of the same client, in this very call
+        if (earlier.client != append.client) continue;
+        for (const auto& [name, bytes] : earlier.state_changes) entries[name] = bytes;
+        if (&earlier == &append) break;
+      }
+      std::erase_if(entries, [](const auto& entry) { return entry.second.empty(); });
+      value.bytes = encode_entries(entries);
+    } else if (value.parts.empty()) {
+      continue;
+    }
+    RETURN_IF_ERROR(send_state(key, value.encode()));
+  }
+  return {};
+}
+
+Status KafkaLog::send_state(const StateRecordKey& key, const std::string& value) {
+  std::string bytes = key.encode();
+  return producer_.send({topics_.state(), PartitionId{0}, bytes, value});
+}
+
+Status KafkaLog::finish_state() {
+  RETURN_IF_ERROR(producer_.finish());
+  auto end = producer_.ends().find({topics_.state(), PartitionId{0}});
+  if (end == producer_.ends().end()) return {};
+  return state_->wait_applied(static_cast<int64_t>(end->second.value) - 1, read_back_limit);
+}
+
+// ---- leases and schemas ----
+
+// Under write_mutex_.
+Status KafkaLog::take_lease(const ClientId& client) {
+  leases_.erase(client);
+  for (int i = 0; i < tries_max; ++i) {
+    StateRecordKey lease{.kind = StateRecordKind::kLease, .client = client.value, .writer = writer_, .name = {}};
+    lease.number = state_->client(client).lease + 1;
+    RETURN_IF_ERROR(producer_.begin());
+    RETURN_IF_ERROR(send_state(lease, "1"));
+    RETURN_IF_ERROR(finish_state());
+    StateFold::Client now = state_->client(client);
+    if (now.lease != lease.number || now.owner != writer_) continue;  // another one was faster
+    // All that is known goes under our lease, so that compaction of what is void takes nothing away.
+    RETURN_IF_ERROR(producer_.begin());
+    StateRecordKey all{.kind = StateRecordKind::kSource, .client = client.value, .writer = {}, .name = {}};
+    all.number = lease.number;
+    RETURN_IF_ERROR(send_state(all, SourceRecordValue{{}, encode_entries(now.entries)}.encode()));
+    RETURN_IF_ERROR(finish_state());
+    RETURN_IF_ERROR(producer_.begin());
+    for (const std::string& key : now.outdated) {
+      RETURN_IF_ERROR(producer_.send({topics_.state(), PartitionId{0}, key, std::nullopt}));
+    }
+    RETURN_IF_ERROR(finish_state());
+    state_->forget_outdated(client);
+    leases_[client] = lease.number;
+    return {};
+  }
+  return Error{ErrorCode::kUnavailable, fmt::format("kafka: other nodes keep taking client {} over", client)};
+}
+
+Result<SourceState> KafkaLog::source_state(const ClientId& client) {
+  std::lock_guard lock(write_mutex_);
+  RETURN_IF_ERROR(take_lease(client));
+  return state_->client(client).entries;
+}
+
+Result<SchemaPtr> KafkaLog::register_schema(const ClientId& client, const TableSchema& schema) {
+  CHECK(!schema.key_columns.empty(), "{} has no key", schema.table);
+  std::lock_guard lock(write_mutex_);
+  for (int i = 0; i < tries_max; ++i) {
+    StateFold::Client known = state_->client(client);
+    const std::vector<SchemaPtr>& versions = known.schemas[schema.table];
+    if (!versions.empty() && versions.back()->same_content(schema)) return versions.back();
+    TableSchema registered = schema;
+    registered.version = static_cast<uint32_t>(versions.size() + 1);
+    StateRecordKey key{.kind = StateRecordKind::kSchema,
+                       .client = client.value,
+                       .number = registered.version,
+                       .writer = writer_,
+                       .name = schema.table};
+    RETURN_IF_ERROR(producer_.begin());
+    RETURN_IF_ERROR(send_state(key, registered.encode()));
+    RETURN_IF_ERROR(finish_state());
+  }
+  return Error{ErrorCode::kUnavailable,
+               fmt::format("kafka: other nodes keep changing {} of client {}", schema.table, client)};
+}
+
+Result<SchemaPtr> KafkaLog::schema(const ClientId& client, const std::string& table, uint32_t version) {
+  auto find = [&]() -> SchemaPtr {
+    StateFold::Client known = state_->client(client);
+    const std::vector<SchemaPtr>& versions = known.schemas[table];
+    return version >= 1 && version <= versions.size() ? versions[version - 1] : nullptr;
+  };
+  if (SchemaPtr found = find()) return found;
+  RETURN_IF_ERROR(state_->wait_newest(schema_limit));
+  if (SchemaPtr found = find()) return found;
+  return Error{ErrorCode::kNotFound,
+               fmt::format("kafka: no version {} of table {} of client {} is registered", version, table, client)};
+}
+
+Result<std::vector<SchemaPtr>> KafkaLog::newest_schemas(const ClientId& client) {
+  std::vector<SchemaPtr> newest;
+  for (const auto& [table, versions] : state_->client(client).schemas) {
+    if (!versions.empty()) newest.push_back(versions.back());
+  }
+  return newest;
+}
+
+// ---- reading ----
+
+std::map<TopicPartition, Offset> KafkaLog::ends() { return state_->ends(); }
+
+Result<Offset> KafkaLog::first_offset(const TopicPartition& partition) {
+  int64_t low = 0;
+  int64_t high = 0;
+  auto code = rd_kafka_query_watermark_offsets(admin_->handle(), partition.topic.c_str(),
+                                               static_cast<int32_t>(partition.partition.value), &low, &high,
+                                               request_milliseconds);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_error(code, "topic " + partition.topic);
+  return Offset{static_cast<uint64_t>(low)};
+}
+
+std::unique_ptr<LogReader> KafkaLog::open_reader() {
+  return std::make_unique<KafkaReader>(
+      KafkaReader::Ports{.brokers = options_.brokers,
+                         .topics = topics_,
+                         .schema = [this](const ClientId& client, const std::string& table,
+                                          uint32_t version) { return schema(client, table, version); },
+                         .skipped = [this](const TopicPartition& at, Offset offset,
+                                           const std::string& why) { note_skipped(at, offset, why); }});
+}
+
+Result<std::shared_ptr<const EventBatch>> KafkaLog::events_of(const LogBlock& block) {
+  CHECK(block.decoded != nullptr);
+  return block.decoded;
+}
+
+uint64_t KafkaLog::append_generation() { return state_->generation(); }
+
+void KafkaLog::wait_for_append(uint64_t known_generation, std::chrono::milliseconds limit) {
+  state_->wait_for_append(known_generation, limit);
+}
+
+Status KafkaLog::trim_before(const TopicPartition& partition, Offset /*offset*/) {
+  return Error{ErrorCode::kUnsupported,
+               fmt::format("kafka: topic {} is trimmed by its retention.ms alone", partition.topic)};
+}
+
+void KafkaLog::note_skipped(const TopicPartition& at, Offset offset, const std::string& why) {
+  std::lock_guard lock(problems_mutex_);
+  if (skipped_++ == 0) {
+    skipped_first_ = fmt::format("topic {} partition {} offset {}: {}", at.topic, at.partition, offset, why);
+  }
+}
+
+std::vector<std::string> KafkaLog::problems() const {
+  std::vector<std::string> problems;
+  if (std::string problem = state_->problem(); !problem.empty()) problems.push_back(std::move(problem));
+  std::lock_guard lock(problems_mutex_);
+  if (skipped_ > 0) {
+    problems.push_back(fmt::format("{} records in the log are no events of ours and were passed over; the first is {}",
+                                   skipped_, skipped_first_));
+  }
+  return problems;
+}
+
+}  // namespace tributary

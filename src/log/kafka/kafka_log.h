@@ -1,0 +1,95 @@
+// KafkaLog: the event log on Kafka (docs/formats/kafka-record.md, docs/formats/kafka-state.md, docs/decisions/0050).
+//
+//   ASSIGN_OR_RETURN(auto log, KafkaLog::open({.brokers = {{"bootstrap.servers", "127.0.0.1:9092"}}, …}));
+//
+// An event is one record, in a topic by its domain or event, in the partition that partitioning.md tells. append() writes
+// events, waits until all in-sync replicas have them, then writes to the state topic what capture is to remember and where
+// the partitions end, and returns when it has read that back. So events of an append that failed may be in the log, and are
+// there again after the next try; what capture remembers never tells of events that are not.
+//
+// Of several nodes that write for one client the one with the newest lease counts: source_state() takes the lease. Another
+// node's events do no harm, they are true facts; what it wants to remember is void, and its append() fails with kAlreadyExists.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+
+#include "contracts/event_log.h"
+#include "log/kafka/kafka_client.h"
+#include "log/kafka/kafka_producer.h"
+#include "log/kafka/kafka_topics.h"
+#include "log/kafka/state_follower.h"
+#include "model/partitioning.h"
+
+namespace tributary {
+
+struct KafkaLogOptions {
+  KafkaProperties brokers;
+  std::string pipeline;
+  std::string topics = "{pipeline}.{event}";  // template of names
+  std::vector<KafkaDomain> domains;
+  Partitioning partitioning;
+  KafkaTopicShape shape;  // its partitions are partitioning's
+  std::map<ClientId, std::string> databases;  // what envelopes call `source.db`
+};
+
+class KafkaLog final : public EventLog {
+ public:
+  // Makes the topics that are not there, and reads the state topic. kUnavailable: no broker answers.
+  static Result<std::unique_ptr<KafkaLog>> open(KafkaLogOptions options);
+  ~KafkaLog() override;
+
+  // Not atomic: see above. kUnavailable and kTimeout: try again. kInvalidInput: a record is larger than brokers take.
+  // kAlreadyExists: another node took the client over; ask for source_state() anew.
+  Status append(std::span<const LogAppend> appends) override;
+  // Takes the lease on the client. What older leases' owners still write is void from then on.
+  Result<SourceState> source_state(const ClientId& client) override;
+  Result<SchemaPtr> register_schema(const ClientId& client, const TableSchema& schema) override;
+  Result<SchemaPtr> schema(const ClientId& client, const std::string& table, uint32_t version) override;
+  Result<std::vector<SchemaPtr>> newest_schemas(const ClientId& client) override;
+  std::map<TopicPartition, Offset> ends() override;
+  Result<Offset> first_offset(const TopicPartition& partition) override;
+  std::unique_ptr<LogReader> open_reader() override;
+  Result<std::shared_ptr<const EventBatch>> events_of(const LogBlock& block) override;
+  uint64_t append_generation() override;
+  void wait_for_append(uint64_t known_generation, std::chrono::milliseconds limit) override;
+  // Kafka's own retention removes; always kUnsupported.
+  Status trim_before(const TopicPartition& partition, Offset offset) override;
+
+  // What a person should know: records in our topics that are none of ours, a state topic that cannot be read. Thread-safe.
+  std::vector<std::string> problems() const;
+
+ private:
+  using Parts = std::map<ClientId, std::map<TopicPartition, AppendedPart>>;
+
+  explicit KafkaLog(KafkaLogOptions options);
+  Status find_ends();
+  rd_kafka_resp_err_t query_ends(std::map<TopicPartition, Offset>& ends) const;
+  Status take_lease(const ClientId& client);
+  Status send_events(const EventBatch& batch, Parts& parts);
+  Status send_event(const struct EventRecord& record, const class EventRecordWriter& writer, const EventBatch& batch,
+                    PartitionId partition, Parts& parts);
+  Status send_states(std::span<const LogAppend> appends, Parts& parts);
+  Status send_state(const StateRecordKey& key, const std::string& value);
+  Status finish_state();
+  void note_skipped(const TopicPartition& at, Offset offset, const std::string& why);
+
+  KafkaLogOptions options_;
+  KafkaTopics topics_;
+  std::string writer_;  // random: tells our leases and schemas from other nodes'
+  std::unique_ptr<KafkaClient> admin_;
+  std::unique_ptr<StateFollower> state_;
+
+  std::mutex write_mutex_;  // one writer at a time; guards the next three
+  KafkaProducer producer_;
+  std::map<ClientId, uint64_t> leases_;  // those that we took
+
+  mutable std::mutex problems_mutex_;
+  uint64_t skipped_ = 0;
+  std::string skipped_first_;
+};
+
+}  // namespace tributary

@@ -1,0 +1,109 @@
+#include "log/kafka/kafka_producer.h"
+
+namespace tributary {
+namespace {
+
+constexpr int poll_milliseconds = 20;
+constexpr std::chrono::milliseconds reach_limit{2000};
+constexpr std::chrono::seconds stall_limit{8};  // below capture's limit for stopping
+
+}  // namespace
+
+Status KafkaProducer::open() {
+  if (client_ != nullptr) return {};
+  auto delivered = [this](const rd_kafka_message_t& message) { take(message); };
+  ASSIGN_OR_RETURN(client_, KafkaClient::make(RD_KAFKA_PRODUCER, brokers_,
+                                              {{"enable.idempotence", "true"},
+                                               {"acks", "all"},
+                                               {"message.timeout.ms", "0"},  // our own limit decides
+                                               {"linger.ms", "1"},
+                                               {"batch.size", "524288"},
+                                               {"queue.buffering.max.kbytes", "65536"},
+                                               {"queue.buffering.max.messages", "200000"},
+                                               {"retry.backoff.ms", "50"},
+                                               {"topic.metadata.propagation.max.ms", "3000"}},
+                                              delivered));
+  suspicious_ = true;
+  return {};
+}
+
+Status KafkaProducer::begin() {
+  RETURN_IF_ERROR(open());
+  sent_ = settled_ = 0;
+  error_.reset();
+  ends_.clear();
+  if (!suspicious_) return {};
+  return client_->reach(reach_limit);
+}
+
+Status KafkaProducer::send(const KafkaRecord& record) {
+  KafkaTopicHandle& topic = topics_[record.topic];
+  if (topic == nullptr) topic.reset(rd_kafka_topic_new(client_->handle(), record.topic.c_str(), nullptr));
+  auto last_progress = std::chrono::steady_clock::now();
+  size_t settled = settled_;
+  rd_kafka_headers_t* headers = record.headers;
+  auto partition = static_cast<int32_t>(record.partition.value);
+  auto* value = record.value ? const_cast<char*>(record.value->data()) : nullptr;  // NOLINT: copied, not written
+  size_t value_bytes = record.value ? record.value->size() : 0;
+  auto destroy_headers = [&] {
+    if (headers != nullptr) rd_kafka_headers_destroy(headers);
+  };
+  while (true) {
+    if (error_) {
+      destroy_headers();
+      return fail(*error_);
+    }
+    rd_kafka_resp_err_t code = rd_kafka_producev(
+        client_->handle(), RD_KAFKA_V_RKT(topic.get()), RD_KAFKA_V_PARTITION(partition),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(record.key.data(), record.key.size()),
+        RD_KAFKA_V_VALUE(value, value_bytes), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) break;
+    bool stalled = std::chrono::steady_clock::now() - last_progress > stall_limit;
+    if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL || stalled) {
+      destroy_headers();
+      return fail(kafka_error(code, "topic " + record.topic));
+    }
+    rd_kafka_poll(client_->handle(), poll_milliseconds);
+    if (settled_ != settled) last_progress = std::chrono::steady_clock::now();
+    settled = settled_;
+  }
+  ++sent_;
+  if (sent_ % 1000 == 0) rd_kafka_poll(client_->handle(), 0);
+  return {};
+}
+
+Status KafkaProducer::finish() {
+  auto last_progress = std::chrono::steady_clock::now();
+  while (settled_ < sent_ && !error_) {
+    size_t settled = settled_;
+    rd_kafka_poll(client_->handle(), poll_milliseconds);
+    auto now = std::chrono::steady_clock::now();
+    if (settled_ != settled) last_progress = now;
+    if (now - last_progress <= stall_limit) continue;
+    std::string why = client_->trouble();
+    return fail(
+        {ErrorCode::kUnavailable, fmt::format("kafka: brokers acknowledge nothing{}{}", why.empty() ? "" : ": ", why)});
+  }
+  if (error_) return fail(*error_);
+  suspicious_ = false;
+  return {};
+}
+
+void KafkaProducer::take(const rd_kafka_message_t& message) {
+  ++settled_;
+  std::string topic = rd_kafka_topic_name(message.rkt);
+  if (message.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (!error_) error_ = kafka_error(message.err, "topic " + topic);
+    return;
+  }
+  Offset& end = ends_[{std::move(topic), PartitionId{static_cast<uint32_t>(message.partition)}}];
+  end = std::max(end, Offset{static_cast<uint64_t>(message.offset) + 1});
+}
+
+Status KafkaProducer::fail(Error error) {
+  topics_.clear();
+  client_.reset();
+  return error;
+}
+
+}  // namespace tributary

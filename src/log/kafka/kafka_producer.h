@@ -1,0 +1,59 @@
+// Records to the brokers, idempotently and acknowledged by all in-sync replicas.
+//
+//   RETURN_IF_ERROR(producer.begin());
+//   RETURN_IF_ERROR(producer.send({…}));
+//   RETURN_IF_ERROR(producer.finish());       // all of them are acknowledged
+//   producer.ends();                          // and this is where their partitions end
+//
+// After any failure the librdkafka instance is dropped with all that it holds, and the next begin() makes another one: so
+// nothing of a failed attempt waits in memory, and what is tried again is written again from its beginning. Not thread-safe.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "contracts/event_log.h"
+#include "log/kafka/kafka_client.h"
+
+namespace tributary {
+
+struct KafkaRecord {
+  const std::string& topic;
+  PartitionId partition;
+  std::string_view key;  // no data: none
+  std::optional<std::string_view> value;  // nothing: a tombstone
+  rd_kafka_headers_t* headers = nullptr;  // the producer's from now on, also after an error
+};
+
+class KafkaProducer {
+ public:
+  explicit KafkaProducer(KafkaProperties brokers) : brokers_(std::move(brokers)) {}
+
+  // kUnavailable: no broker answers; cheap to ask again.
+  Status begin();
+  Status send(const KafkaRecord& record);
+  // Returns when all that was sent since begin() is acknowledged. kUnavailable: nothing was for `stall_limit`, and the
+  // broker may have taken any part.
+  Status finish();
+
+  // Offsets behind the records acknowledged since begin().
+  const std::map<TopicPartition, Offset>& ends() const { return ends_; }
+
+ private:
+  Status open();
+  void take(const rd_kafka_message_t& message);
+  Status fail(Error error);
+
+  KafkaProperties brokers_;
+  std::unique_ptr<KafkaClient> client_;
+  std::map<std::string, KafkaTopicHandle> topics_;
+  bool suspicious_ = true;  // nothing was acknowledged by this instance yet
+  // Since begin().
+  size_t sent_ = 0;
+  size_t settled_ = 0;
+  std::optional<Error> error_;
+  std::map<TopicPartition, Offset> ends_;
+};
+
+}  // namespace tributary

@@ -1,0 +1,172 @@
+"""`log: kafka://…`: a pipeline whose events go through a real broker."""
+
+import collections
+import json
+
+import pytest
+
+from harness import ExitCode, Workload, wait_for
+
+PARTITIONS = 4
+PARTITIONS_PER_CLIENT = 2
+
+
+def on_kafka(broker, **more):
+    """Settings of a pipeline whose log is on `broker`."""
+    return {"log": {"at": f"kafka://{broker.address}", "partitions": PARTITIONS,
+                    "partitions_per_client": PARTITIONS_PER_CLIENT, **more}}
+
+
+def headers_of(record):
+    return {name: value.decode(errors="replace") for name, value in record.headers}
+
+
+def event_topics(broker, pipeline):
+    return [topic for topic in broker.topics()
+            if topic.startswith(pipeline.name + ".") and not topic.endswith("._state")]
+
+
+def raw_is_a_set(pipeline, client):
+    """Raw holds each event once; a TRUNCATE may be there once in each of the client's partitions."""
+    identities = collections.Counter((event["event"], event["position"], str(event["key"]))
+                                     for event in pipeline.events(client=client, store="raw"))
+    assert identities, "raw is empty"
+    twice = [identity for identity, count in identities.items()
+             if count > (PARTITIONS_PER_CLIENT if identity[0].endswith(".truncated") else 1)]
+    assert not twice, f"{len(twice)} events are in raw more than once: {twice[:5]}"
+
+
+def order_per_key_goes_back_only_as_repeats(broker, pipeline):
+    """A consumer of the topics sees, key by key, positions that rise, but for exact repeats of what it saw before.
+
+    Rows that a snapshot read are apart: they are written beside the stream, and tell their place by their position alone.
+    """
+    for topic in event_topics(broker, pipeline):
+        seen = collections.defaultdict(dict)  # (partition, key) → position → value
+        newest = {}
+        for record in broker.records(topic):
+            if record.key is None or headers_of(record)["event"].endswith(".snapshot"):
+                continue
+            where = (record.partition, record.key)
+            position = headers_of(record)["position"]
+            if position <= newest.get(where, ""):
+                assert seen[where].get(position) == record.value, f"{topic}: {record.key} goes back to {position}"
+            seen[where][position] = record.value
+            newest[where] = max(position, newest.get(where, ""))
+
+
+def clean_at_last(broker, pipeline):
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    pipeline.verify_clean()
+    for client in pipeline.databases:
+        raw_is_a_set(pipeline, client)
+    order_per_key_goes_back_only_as_repeats(broker, pipeline)
+
+
+def test_a_whole_pipeline_through_a_broker(kafka, shops, pipelines):
+    acme, globex = shops("acme", "globex")
+    writers = [Workload(database, seed=61).seed_rows() for database in (acme, globex)]
+    pipeline = pipelines({"acme": acme, "globex": globex}, settings=on_kafka(kafka)).start_and_wait()
+    for writer in writers:
+        writer.start(rate=100)
+    pipeline.wait_status(lambda status: all(client["captured_events"] > 500 for client in status["clients"]), 60,
+                         "both clients to have events")
+    acme.execute("TRUNCATE visits")
+    for writer in writers:
+        writer.close()
+    pipeline.wait_queryable()
+    pipeline.verify_clean()
+    pipeline.terminate()
+    clean_at_last(kafka, pipeline)
+
+    topics = kafka.topics()
+    for event in ("created", "updated", "deleted", "snapshot", "truncated", "absent"):
+        assert topics[f"{pipeline.name}.order.{event}"] == PARTITIONS
+    records = kafka.records(f"{pipeline.name}.order.created")
+    assert {headers_of(record)["client_id"] for record in records} == {"acme", "globex"}
+    for client in ("acme", "globex"):
+        of_client = [record for record in records if headers_of(record)["client_id"] == client]
+        assert len({record.partition for record in of_client}) <= PARTITIONS_PER_CLIENT
+        assert {json.loads(record.key)["client_id"] for record in of_client} == {client}
+        assert {json.loads(record.value)["op"] for record in of_client} == {"c"}
+    assert not pipeline.status()["problems"]
+
+
+def test_one_topic_a_domain(kafka, shops, pipelines):
+    (acme,) = shops("acme")
+    writer = Workload(acme, seed=62).seed_rows().start(rate=100)
+    pipeline = pipelines({"acme": acme}, settings=on_kafka(kafka, topics="{pipeline}.{domain}")).start_and_wait()
+    pipeline.wait_status(lambda status: status["clients"][0]["captured_events"] > 300, 60, "events")
+    writer.close()
+    pipeline.terminate()
+    clean_at_last(kafka, pipeline)
+    operations = {json.loads(record.value)["op"] for record in kafka.records(f"{pipeline.name}.orders")}
+    assert {"r", "c", "u"} <= operations
+
+
+def test_topics_of_another_shape_are_refused_by_name(kafka, shops, pipelines):
+    (acme,) = shops("acme")
+    pipeline = pipelines({"acme": acme}, settings=on_kafka(kafka))
+    kafka.create_topic(f"{pipeline.name}.order.created", PARTITIONS + 1)
+    done = pipeline.run_until_caught_up()
+    assert done.exit_code not in (ExitCode.OK, ExitCode.INTERNAL)
+    assert f"topic {pipeline.name}.order.created exists with partitions {PARTITIONS + 1}" in done.errors
+    assert f"{pipeline.name}.user.created" not in kafka.topics(), "topics were made nevertheless"
+
+
+def test_a_data_directory_keeps_its_kind_of_log(kafka, shops, pipelines):
+    (acme,) = shops("acme")
+    pipeline = pipelines({"acme": acme})
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    pipeline.content.update(on_kafka(kafka))
+    pipeline.write()
+    done = pipeline.run_until_caught_up()
+    assert done.exit_code not in (ExitCode.OK, ExitCode.INTERNAL)
+    assert "was made with log: embedded" in done.errors
+
+
+@pytest.mark.parametrize("who", ["the pipeline", "the broker"])
+def test_kills_lose_nothing(who, own_kafka, shops, pipelines):
+    broker = own_kafka()
+    (acme,) = shops("acme")
+    writer = Workload(acme, seed=63).seed_rows()
+    pipeline = pipelines({"acme": acme}, settings=on_kafka(broker)).start_and_wait()
+    writer.start(rate=200)
+    try:
+        pipeline.wait_status(lambda status: status["clients"][0]["captured_events"] > 300, 60, "events to flow")
+        if who == "the broker":
+            broker.kill()
+            broker.start()
+        else:
+            pipeline.kill()
+            pipeline.start_and_wait()
+        pipeline.wait_status(lambda status: status["clients"][0]["queryable_events"] > 600, 60, "events to flow again")
+    finally:
+        writer.close()
+    pipeline.wait_queryable()
+    pipeline.terminate()
+    clean_at_last(broker, pipeline)
+
+
+def test_a_broker_that_is_away_holds_the_source_up(own_kafka, shops, pipelines):
+    broker = own_kafka()
+    (acme,) = shops("acme")
+    pipeline = pipelines({"acme": acme}, settings=on_kafka(broker)).start_and_wait()
+    acme.execute("INSERT INTO orders (id, user_id, status, total_cents) VALUES (1, 1, 'before', 1)")
+    pipeline.wait_queryable()
+    broker.kill()
+    acme.execute("INSERT INTO orders (id, user_id, status, total_cents, note) "
+                 "SELECT g, g, 'away', g, repeat('x', 500) FROM generate_series(2, 30000) g")
+
+    def says_so(status):
+        return [warning for warning in status["clients"][0]["warnings"] if "kafka" in warning]
+
+    pipeline.wait_status(says_so, 60, "the client's warning that the log takes nothing")
+    wait_for(lambda: acme.value("SELECT bool_and(confirmed_flush_lsn < pg_current_wal_lsn()) FROM pg_replication_slots "
+                                "WHERE database = %s", (acme.name,)), 10, "the slot to stay behind")
+    broker.start()
+    pipeline.wait_queryable(limit=120)
+    assert pipeline.count("acme", "orders") == 30000
+    pipeline.wait_status(lambda status: not says_so(status), 30, "the warning to go")
+    pipeline.terminate()
+    clean_at_last(broker, pipeline)
