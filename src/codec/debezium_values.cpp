@@ -8,6 +8,7 @@
 #include <iterator>
 #include <limits>
 
+#include "codec/iso_time.h"
 #include "codec/json_text.h"
 
 namespace tributary {
@@ -86,73 +87,6 @@ bool put_timestamp(std::string& out, const ColumnSchema& schema, int64_t micros)
 
 // ---- reading ----
 
-// Digits of a fixed number, moved over. False: others.
-bool take_digits(std::string_view& text, size_t count, int64_t& out) {
-  if (text.size() < count) return false;
-  out = 0;
-  for (size_t i = 0; i < count; ++i) {
-    if (text[i] < '0' || text[i] > '9') return false;
-    out = out * 10 + (text[i] - '0');
-  }
-  text.remove_prefix(count);
-  return true;
-}
-
-bool take(std::string_view& text, char c) {
-  if (text.empty() || text[0] != c) return false;
-  text.remove_prefix(1);
-  return true;
-}
-
-std::optional<int64_t> take_fraction(std::string_view& text) {
-  int64_t micros = 0;
-  int64_t unit = 100'000;
-  size_t digits = 0;
-  for (; !text.empty() && text[0] >= '0' && text[0] <= '9'; text.remove_prefix(1), unit /= 10, ++digits) {
-    if (unit == 0 && text[0] != '0') return std::nullopt;  // finer than a microsecond
-    micros += (text[0] - '0') * unit;
-  }
-  return digits == 0 ? std::nullopt : std::optional(micros);
-}
-
-// What put_zoned_timestamp() writes, and any other offset of ISO 8601.
-std::optional<int64_t> parse_zoned_timestamp(std::string_view text) {
-  bool negative = take(text, '-');
-  if (!negative) take(text, '+');
-  size_t year_digits = std::min(text.find('-'), text.size());
-  int64_t year = 0;
-  int64_t month = 0;
-  int64_t day = 0;
-  int64_t hour = 0;
-  int64_t minute = 0;
-  int64_t second = 0;
-  bool read = year_digits >= 4 && year_digits <= 6 && take_digits(text, year_digits, year) && take(text, '-') &&
-              take_digits(text, 2, month) && take(text, '-') && take_digits(text, 2, day) && take(text, 'T') &&
-              take_digits(text, 2, hour) && take(text, ':') && take_digits(text, 2, minute) && take(text, ':') &&
-              take_digits(text, 2, second);
-  if (!read || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 59) return {};
-  int64_t fraction = 0;
-  if (take(text, '.')) {
-    auto micros = take_fraction(text);
-    if (!micros) return std::nullopt;
-    fraction = *micros;
-  }
-  int64_t offset_minutes = 0;
-  if (!take(text, 'Z')) {
-    bool west = take(text, '-');
-    int64_t offset_hour = 0;
-    int64_t offset_minute = 0;
-    if ((!west && !take(text, '+')) || !take_digits(text, 2, offset_hour) || !take(text, ':') ||
-        !take_digits(text, 2, offset_minute)) {
-      return std::nullopt;
-    }
-    offset_minutes = (offset_hour * 60 + offset_minute) * (west ? -1 : 1);
-  }
-  if (!text.empty()) return std::nullopt;
-  int64_t days = days_from_civil(negative ? -year : year, static_cast<unsigned>(month), static_cast<unsigned>(day));
-  return ((days * 24 + hour) * 60 + minute - offset_minutes) * 60'000'000 + second * 1'000'000 + fraction;
-}
-
 // Numeric text; the digits behind its point are what the source shows.
 bool append_decimal_text(Column& column, std::string_view text) {
   constexpr uint8_t digits_max = 38;
@@ -186,7 +120,7 @@ bool append_string(Column& column, std::string_view text, std::string& spare) {
       if (append_decimal_text(column, text)) return true;
       break;
     case TypeId::kTimestampTz:
-      if (auto micros = parse_zoned_timestamp(text)) {
+      if (auto micros = parse_iso_timestamp(text)) {
         column.append_fixed<int64_t>(*micros);
         return true;
       }
