@@ -18,7 +18,7 @@
 #include <set>
 
 #include "contracts/event_log.h"
-#include "log/kafka/kafka_client.h"
+#include "kafka/kafka_client.h"
 #include "log/kafka/kafka_producer.h"
 #include "log/kafka/kafka_topics.h"
 #include "log/kafka/state_follower.h"

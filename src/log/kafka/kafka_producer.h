@@ -14,7 +14,7 @@
 #include <string>
 
 #include "contracts/event_log.h"
-#include "log/kafka/kafka_client.h"
+#include "kafka/kafka_client.h"
 
 namespace tributary {
 

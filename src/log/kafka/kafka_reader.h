@@ -11,7 +11,7 @@
 
 #include "codec/event_record.h"
 #include "contracts/event_log.h"
-#include "log/kafka/kafka_client.h"
+#include "kafka/kafka_client.h"
 #include "log/kafka/kafka_topics.h"
 
 namespace tributary {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "log/kafka/kafka_client.h"
+#include "kafka/kafka_client.h"
 
 namespace tributary {
 

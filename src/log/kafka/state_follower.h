@@ -11,7 +11,7 @@
 #include <string>
 #include <thread>
 
-#include "log/kafka/kafka_client.h"
+#include "kafka/kafka_client.h"
 #include "log/kafka/state_fold.h"
 
 namespace tributary {

@@ -1,4 +1,4 @@
-// What every use of librdkafka here shares: owned handles, settings, errors as ours. Internal to log/kafka.
+// What every use of librdkafka here shares: owned handles, settings, errors as ours.
 //
 //   ASSIGN_OR_RETURN(auto client, KafkaClient::make(RD_KAFKA_PRODUCER, settings, {{"linger.ms", "2"}}));
 //   rd_kafka_poll(client->handle(), 0);        // also hears why brokers are away: client->trouble()

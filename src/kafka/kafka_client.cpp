@@ -1,4 +1,4 @@
-#include "log/kafka/kafka_client.h"
+#include "kafka/kafka_client.h"
 
 #include <fmt/format.h>
 
