@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "app/log_choice.h"
+#include "app/source_choice.h"
 
 namespace tributary {
 namespace {
@@ -26,7 +27,7 @@ std::vector<CaptureClient> capture_clients(const Pipeline& pipeline) {
     client.url = config.source.text;
     client.password = config.password;
     client.name = pipeline.source_name(ClientId{id});
-    for (const auto& [name, domain] : pipeline.domains) client.tables.push_back({domain.table, name});
+    for (const auto& [name, domain] : pipeline.domains) client.tables.push_back({domain.table, name, domain.columns});
     client.snapshot_rows_per_second = config.limits.snapshot_rows_per_second;
     client.retained_wal_bytes_max = config.limits.retained_wal_bytes_max;
     clients.push_back(std::move(client));
@@ -126,7 +127,7 @@ void Assembly::open_capture(bool bulk) {
   PostgresCaptureOptions options;
   options.bulk = bulk;
   options.temp_directory = directory->spill();
-  source = make_postgres_source(capture_clients(pipeline), *log, std::move(options));
+  source = make_source(capture_clients(pipeline), *log, std::move(options));
 }
 
 Status Assembly::start() {

@@ -70,7 +70,7 @@ std::vector<VerifyClient> clients_to_verify(const Pipeline& pipeline, const Comp
     VerifyClient client;
     client.client = ClientId{id};
     client.url = config.verify_source ? config.verify_source->text : config.source.text;
-    client.password = config.password;
+    client.password = config.verify_password.empty() ? config.password : config.verify_password;
     for (const auto& [name, domain] : pipeline.domains) {
       auto relation = compiled.domains.find(name);
       if (relation == compiled.domains.end()) continue;
@@ -175,6 +175,15 @@ int verify_command(const VerifyOptions& options) {
   CheckResult checked = check_pipeline(options.file, plan_functions(**duckdb));
   if (!checked.errors.empty()) {
     print_errors(checked.errors);
+    return exit_config;
+  }
+  for (const auto& [id, client] : pipeline.clients) {
+    bool wanted = options.client.empty() || id == options.client;
+    if (!wanted || client.verify_source || client.source.scheme == "postgresql") continue;
+    std::fprintf(stderr,
+                 "tributary: client %s is read from a connector's topics; name its database as verify_source: "
+                 "postgresql://…, or verify the others with --client\n",
+                 id.c_str());
     return exit_config;
   }
   VerifyRequest request = request_of(pipeline, checked.compiled, options);

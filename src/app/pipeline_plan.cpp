@@ -1,5 +1,6 @@
 #include "app/pipeline_plan.h"
 
+#include "capture/debezium/debezium_url.h"
 #include "sql/view_planner.h"
 
 namespace tributary {
@@ -20,7 +21,12 @@ PlanFunctions plan_functions(DuckDbEngine& engine) {
                 for (RelationUse& use : relations_read(engine, sql, names))
                   reads.push_back({std::move(use.name), use.place});
                 return reads;
-              }};
+              },
+          .check_source = [](const SourceUrl& url) -> Status {
+            if (url.scheme != "debezium+kafka") return {};
+            auto target = parse_debezium_url(url.text);
+            return target.ok() ? Status() : Status(target.error());
+          }};
 }
 
 RuntimePlanner::RuntimePlanner(const Pipeline& pipeline, LockFile lock, DuckDbEngine& engine)

@@ -4,7 +4,7 @@
 
 #include "app/assembly.h"
 #include "app/pipeline_plan.h"
-#include "capture/postgres/describe_tables.h"
+#include "app/source_choice.h"
 
 namespace tributary {
 namespace {
@@ -23,7 +23,7 @@ void look_at_all(std::vector<Look>& looks) {
   for (size_t i = 0; i < std::min(looks_at_once, looks.size()); ++i) {
     threads.emplace_back([&] {
       for (size_t at = next++; at < looks.size(); at = next++) {
-        looks[at].tables = describe_tables(looks[at].client, look_limit);
+        looks[at].tables = describe_source(looks[at].client, look_limit);
       }
     });
   }

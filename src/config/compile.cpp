@@ -185,7 +185,14 @@ class Compiler {
 }  // namespace
 
 CompileResult compile_pipeline(const Pipeline& pipeline, const LockFile* lock, const PlanFunctions& functions) {
-  return Compiler(pipeline, lock, functions).compile();
+  CompileResult result = Compiler(pipeline, lock, functions).compile();
+  for (const auto& [id, client] : pipeline.clients) {
+    Status understood = functions.check_source ? functions.check_source(client.source) : Status();
+    if (understood.ok()) continue;
+    result.errors.push_back(
+        {pipeline.file, client.place, fmt::format("client {}: source: {}", id, understood.error().message)});
+  }
+  return result;
 }
 
 CheckResult check_pipeline(const std::string& path, const PlanFunctions& functions, const LoadOptions& options) {

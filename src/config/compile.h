@@ -40,6 +40,8 @@ struct PlanFunctions {
   std::function<ViewPlan(const std::string& name, const Relation&)> identity;
   // Those of `names` that the SQL reads; none where it does not parse.
   std::function<std::vector<RelationRead>(std::string_view sql, const std::vector<std::string>& names)> reads;
+  // Whether whoever captures it understands a source's address. Not asked where empty.
+  std::function<Status(const SourceUrl&)> check_source;
 };
 
 struct CompiledPipeline {

@@ -91,9 +91,11 @@ std::vector<FileError> not_built_yet(const Pipeline& pipeline) {
   stage(pipeline.analytics.target, "embedded", "analytics");
   if (pipeline.raw.ttl) refuse(pipeline.raw.target.place, "raw: ttl is not built yet; take it out");
   for (const auto& [id, client] : pipeline.clients) {
-    if (client.source.scheme != "postgresql") {
-      refuse(client.place, fmt::format("client {}: {} sources are not built yet; for now a source is postgresql://…",
-                                       id, client.source.scheme));
+    if (client.source.scheme != "postgresql" && client.source.scheme != "debezium+kafka") {
+      refuse(client.place,
+             fmt::format(
+                 "client {}: {} sources are not built yet; for now a source is postgresql://… or debezium+kafka://…",
+                 id, client.source.scheme));
     }
   }
   for (const auto& [name, domain] : pipeline.domains) {

@@ -61,6 +61,7 @@ struct ClientConfig {
   SourceUrl source;
   std::string password;  // empty: none
   std::optional<SourceUrl> verify_source;  // a replica that `verify` reads instead
+  std::string verify_password;  // of its user; empty: `password`
   Attributes attributes;
   ClientLimits limits;
   TextPlace place;
@@ -71,6 +72,7 @@ struct DomainConfig {
   std::string table;  // "public.orders"
   std::string event;  // "order": names the topics
   bool history = false;
+  std::map<std::string, std::string> columns;  // types that the user names, where a source's messages tell less
   TextPlace place;
 };
 

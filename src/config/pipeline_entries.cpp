@@ -28,8 +28,9 @@ std::string missing(const std::string& wanted, const std::vector<std::string>& n
 void PipelineReader::read_clients(const YamlNode* clients, const YamlNode* defaults) {
   ClientConfig shared;
   if (defaults != nullptr) {
-    read_client_members(
-        members(*defaults, "client_defaults", {"source", "password", "attributes", "limits", "verify_source"}), shared);
+    read_client_members(members(*defaults, "client_defaults",
+                                {"source", "password", "attributes", "limits", "verify_source", "verify_password"}),
+                        shared);
   }
   if (clients == nullptr) return;
   auto entries = named(*clients, "clients");
@@ -51,7 +52,8 @@ void PipelineReader::read_client(const YamlNode& key, const YamlNode& node, cons
   ClientConfig client = defaults;
   client.id = ClientId(key.text);
   client.place = place(key);
-  Members values = members(node, what, {"source", "password", "attributes", "limits", "verify_source"});
+  Members values =
+      members(node, what, {"source", "password", "attributes", "limits", "verify_source", "verify_password"});
   read_client_members(values, client);
   if (client.source.text.empty() && !values.contains("source")) {
     fail(key, fmt::format("{}: \"source:\" is missing; write source: postgresql://user@host/database", what));
@@ -68,12 +70,15 @@ void PipelineReader::read_client_members(const Members& values, ClientConfig& cl
   if (const YamlNode* source = find("verify_source")) {
     read_source(*source, client.verify_source.emplace(), "verify_source");
   }
-  if (const YamlNode* password = find("password")) {
-    if (auto value = text(*password, "password")) client.password = *value;
+  for (auto [name, into] : {std::pair{"password", &client.password}, {"verify_password", &client.verify_password}}) {
+    const YamlNode* password = find(name);
+    if (password == nullptr) continue;
+    if (auto value = text(*password, name)) *into = *value;
     if (password->kind == YamlNode::Kind::kScalar && password->text.find("${") == std::string::npos) {
       pipeline.notes.push_back({pipeline.file, place(*password),
-                                "the password is written in this file; ${env:NAME} or ${file:/path} keeps it out of "
-                                "backups and version control"});
+                                fmt::format("the {} is written in this file; ${{env:NAME}} or ${{file:/path}} keeps it "
+                                            "out of backups and version control",
+                                            name)});
     }
   }
   if (const YamlNode* attributes = find("attributes")) read_attributes(*attributes, client.attributes);
@@ -154,12 +159,21 @@ void PipelineReader::read_domains(const YamlNode* node) {
       fail(*key, fmt::format("\"{}\" is no domain name; {}{}", shown(key->text), name_form,
                              key->text == "client" ? ", and client names the attributes" : ""));
     }
-    Members values = members(*value, what, {"table", "event", "history"});
+    Members values = members(*value, what, {"table", "event", "history", "columns"});
     auto table = [](std::string_view text) { return is_table(text) ? std::optional(std::string(text)) : std::nullopt; };
     auto name = [](std::string_view text) { return is_name(text) ? std::optional(std::string(text)) : std::nullopt; };
     this->value(values, "table", domain.table, table, "schema.table, like public.orders");
     this->value(values, "event", domain.event, name, fmt::format("an event name; {}", name_form));
     flag(values, "history", domain.history);
+    if (auto columns = values.find("columns"); columns != values.end()) {
+      for (const auto& [column, type] : named(*columns->second, fmt::format("{}: columns", what))) {
+        auto name = text(*type, fmt::format("{}: column {}", what, shown(column->text)));
+        if (name && name->empty())
+          fail(*type,
+               fmt::format("{}: column {} has no type; write one, like numeric(12,2)", what, shown(column->text)));
+        if (name) domain.columns[column->text] = *name;
+      }
+    }
     if (!values.contains("table"))
       fail(*key, fmt::format("{}: \"table:\" is missing; write table: public.{}", what, key->text));
     if (!values.contains("event")) domain.event = key->text;

@@ -193,12 +193,21 @@ Result<SourceUrl> parse_source_url(std::string_view text) {
   if (url.scheme == "mariadb") url.scheme = "mysql";
   constexpr std::string_view schemes[] = {"postgresql", "mysql", "debezium+kafka"};
   if (std::find(std::begin(schemes), std::end(schemes), url.scheme) == std::end(schemes)) {
-    return bad_url("a source is postgresql://… (mysql:// and debezium+kafka:// come with later versions)");
+    return bad_url("a source is postgresql://… or debezium+kafka://… (mysql:// comes with a later version)");
   }
   if (std::any_of(text.begin(), text.end(), [](unsigned char c) { return c <= ' ' || c == 0x7F; })) {
     return bad_url("an address has no spaces; write %20");
   }
   std::string_view rest = text.substr(colon + 3);
+  if (url.scheme == "debezium+kafka") {
+    // A list of brokers and what the connector wrote: whoever reads it knows the rest (PlanFunctions::check_source).
+    size_t slash = std::min(rest.find('/'), rest.size());
+    url.host = lower(rest.substr(0, slash));
+    url.database = rest.substr(std::min(slash + 1, rest.size()));
+    url.database = url.database.substr(0, url.database.find('?'));
+    if (url.host.find('@') != std::string::npos) return bad_url("a user of the brokers is the parameter sasl.username");
+    return url;
+  }
   rest = rest.substr(0, rest.find('#'));
   size_t question = rest.find('?');
   if (question != std::string_view::npos) {
@@ -224,8 +233,8 @@ Result<SourceUrl> parse_source_url(std::string_view text) {
     if (!port || *port == 0 || *port > 65535) return bad_url("the port is no number from 1 to 65535");
     url.port = static_cast<uint16_t>(*port);
   }
-  if (url.port == 0) url.port = url.scheme == "mysql" ? 3306 : url.scheme == "postgresql" ? 5432 : 9092;
-  if (url.database.empty() && url.scheme != "debezium+kafka") {
+  if (url.port == 0) url.port = url.scheme == "mysql" ? 3306 : 5432;
+  if (url.database.empty()) {
     return bad_url("the address names no database; write postgresql://user@host/database");
   }
   return url;

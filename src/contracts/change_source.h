@@ -3,12 +3,14 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "contracts/event_log.h"
 #include "contracts/status.h"
+#include "model/schema.h"
 
 namespace tributary {
 
@@ -16,16 +18,24 @@ namespace tributary {
 struct CapturedTable {
   std::string table;   // "public.orders"
   std::string domain;  // "orders"
+  std::map<std::string, std::string> columns;  // types that the user names, "numeric(12,2)", where messages tell less
 };
 
 struct CaptureClient {
   ClientId client;
-  std::string url;        // postgresql://user@host:port/database?parameters, without a password
-  std::string password;   // empty: none
-  std::string name;       // stable name for slot and publication: "tributary_shop_acme"
+  std::string url;  // postgresql://user@host:port/database?parameters, without a password
+  std::string password;  // empty: none
+  std::string name;  // stable name for slot and publication: "tributary_shop_acme"
   std::vector<CapturedTable> tables;
-  uint64_t snapshot_rows_per_second = 0;   // 0: unlimited
-  uint64_t retained_wal_bytes_max = 0;     // 0: only warn
+  uint64_t snapshot_rows_per_second = 0;  // 0: unlimited
+  uint64_t retained_wal_bytes_max = 0;  // 0: only warn
+};
+
+// What a source says of one of a client's tables, for the lock file.
+struct TableLook {
+  CapturedTable table;
+  std::optional<TableSchema> schema;  // version 0
+  std::string refusal;  // why it cannot be captured, with what to do; then there is no schema
 };
 
 // Runs in its own threads from start() to stop(). All methods are thread-safe.

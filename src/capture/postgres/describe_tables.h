@@ -10,12 +10,6 @@
 
 namespace tributary {
 
-struct TableLook {
-  CapturedTable table;
-  std::optional<TableSchema> schema;  // version 0
-  std::string refusal;                // why it cannot be captured, with what to do; then there is no schema
-};
-
 // One entry a table of the client. Blocks for at most about `limit`. Errors: the database cannot be reached or asked.
 Result<std::vector<TableLook>> describe_tables(const CaptureClient& client, std::chrono::milliseconds limit);
 

@@ -1,0 +1,412 @@
+#include "capture/debezium/debezium_client.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/bytes.h"
+#include "model/row_key.h"
+
+namespace tributary {
+namespace {
+
+constexpr std::string_view native_state_key = "stream";  // of a client that was read natively before
+constexpr std::string_view reset_key = "reset";
+constexpr uint32_t dead_max = 1'000;
+constexpr size_t dead_value_bytes_max = size_t{1} << 20;
+
+// The epoch that native capture's state begins with (docs/formats/capture-state.md): u8 version, u32.
+uint32_t native_epoch(std::string_view bytes) {
+  ByteReader reader(bytes);
+  reader.u8();
+  uint32_t epoch = reader.u32();
+  return reader.ok() ? epoch : 0;
+}
+
+// A value as a person writes it in an address; nullopt: NULL or not told.
+std::optional<std::string> cell_text(const Column& column, size_t row) {
+  if (column.state(row) == CellState::kText) return std::string(column.text(row));
+  if (!column.is_value(row)) return std::nullopt;
+  switch (column.type().id) {
+    case TypeId::kBool: return column.fixed<uint8_t>(row) != 0 ? "true" : "false";
+    case TypeId::kInt16: return std::to_string(column.fixed<int16_t>(row));
+    case TypeId::kInt32: return std::to_string(column.fixed<int32_t>(row));
+    case TypeId::kInt64: return std::to_string(column.fixed<int64_t>(row));
+    case TypeId::kUuid: {
+      std::string text;
+      append_uuid_text(text, column.bytes(row));
+      return text;
+    }
+    case TypeId::kText: return std::string(column.bytes(row));
+    default: return std::nullopt;
+  }
+}
+
+void drop_last_row(EventBatch& batch) {
+  size_t rows = batch.rows() - 1;
+  batch.ops.resize(rows);
+  batch.positions.resize(rows);
+  batch.commit_micros.resize(rows);
+  batch.transactions.resize(rows);
+  for (auto* image : {&batch.columns, &batch.before}) {
+    for (Column& column : *image) column.truncate(rows);
+  }
+  if (!batch.moved.empty() && batch.moved.back().row == rows) batch.moved.pop_back();
+}
+
+}  // namespace
+
+std::string_view DebeziumRecord::header(std::string_view name) const {
+  for (const auto& [header, value] : headers) {
+    if (header == name) return value;
+  }
+  return {};
+}
+
+DebeziumClient::DebeziumClient(CaptureClient config, DebeziumTarget target, EventLog& log)
+    : config_(std::move(config)), target_(std::move(target)), log_(log), reader_(target_.modes) {
+  for (const CapturedTable& captured : config_.tables) {
+    Table& table = tables_.emplace_back();
+    table.captured = captured;
+    table.topic = target_.prefix + "." + captured.table;
+  }
+}
+
+Result<std::unique_ptr<DebeziumClient>> DebeziumClient::open(CaptureClient config, DebeziumTarget target,
+                                                             EventLog& log) {
+  std::unique_ptr<DebeziumClient> client(new DebeziumClient(std::move(config), std::move(target), log));
+  RETURN_IF_ERROR(client->load());
+  return client;
+}
+
+Status DebeziumClient::load() {
+  ASSIGN_OR_RETURN(SourceState stored, log_.source_state(config_.client));
+  auto entry = [&](std::string_view key) {
+    auto found = stored.find(std::string(key));
+    return found == stored.end() ? std::string() : found->second;
+  };
+  if (std::string bytes = entry(debezium_state_key); !bytes.empty()) {
+    ASSIGN_OR_RETURN(state_, DebeziumState::decode(bytes));
+  }
+  bool reset = !entry(reset_key).empty();
+  if (state_.epoch == 0 || reset) {
+    state_.epoch = std::max(state_.epoch, native_epoch(entry(native_state_key))) + 1;
+    for (auto& [name, topic] : state_.topics) topic = {.epoch = state_.epoch};
+    for (auto& [key, partition] : state_.partitions) {
+      partition = {.next = partition.next, .highest = {.epoch = state_.epoch}};
+    }
+    if (reset) changes_[std::string(reset_key)] = "";
+    advanced_ = true;
+  }
+  durable_ = state_;
+  ASSIGN_OR_RETURN(std::vector<SchemaPtr> schemas, log_.newest_schemas(config_.client));
+  for (Table& table : tables_) {
+    for (const SchemaPtr& schema : schemas) {
+      if (schema->table != table.captured.table) continue;
+      table.schema = schema;
+      table.old_image = schema->old_image;
+      table.open = EventBatch(config_.client, table.captured.domain, schema);
+    }
+  }
+  return {};
+}
+
+std::vector<std::string> DebeziumClient::topics() const {
+  std::vector<std::string> topics;
+  for (const Table& table : tables_) topics.push_back(table.topic);
+  return topics;
+}
+
+int64_t DebeziumClient::next_offset(const TopicPartitionKey& key) const {
+  auto found = state_.partitions.find(key);
+  return found == state_.partitions.end() ? 0 : found->second.next;
+}
+
+int64_t DebeziumClient::durable_offset(const TopicPartitionKey& key) const {
+  auto found = durable_.partitions.find(key);
+  return found == durable_.partitions.end() ? 0 : found->second.next;
+}
+
+DebeziumClient::Table* DebeziumClient::table_of_topic(std::string_view topic) {
+  auto found = std::find_if(tables_.begin(), tables_.end(), [&](const Table& table) { return table.topic == topic; });
+  return found == tables_.end() ? nullptr : &*found;
+}
+
+Status DebeziumClient::take(const DebeziumRecord& record) {
+  TopicPartitionKey key{std::string(record.topic), record.partition};
+  Table* table = table_of_topic(record.topic);
+  if (stopped_ || table == nullptr || record.offset < next_offset(key)) return {};
+  auto event = reader_.open(record.value);
+  if (!event.ok()) {
+    set_aside(record, event.error().message);
+  } else if ((*event)->kind != DebeziumKind::kNothing && is_ours(**event, record)) {
+    auto position = place(key, **event);
+    if (stopped_) return {};
+    if (position) {
+      RETURN_IF_ERROR(take_event(*table, **event, *position, record));
+      if (stopped_) return {};
+      DebeziumPartition& partition = state_.partitions[key];
+      partition.highest = std::max(partition.highest, *position);
+      partition.latest_micros = std::max(partition.latest_micros, (*event)->commit_micros);
+      newest_ = std::max(newest_, *position);
+      newest_micros_ = std::max(newest_micros_, (*event)->commit_micros);
+    }
+    in_snapshot_ = (*event)->snapshot == DebeziumSnapshot::kYes;
+  }
+  state_.partitions[key].next = record.offset + 1;
+  advanced_ = true;
+  return {};
+}
+
+void DebeziumClient::skip_to(const TopicPartitionKey& key, int64_t offset) {
+  if (stopped_ || next_offset(key) >= offset) return;
+  state_.partitions[key].next = offset;
+  advanced_ = true;
+}
+
+bool DebeziumClient::is_ours(const DebeziumEvent& event, const DebeziumRecord& record) const {
+  if (!target_.database.empty() && event.database != target_.database) return false;
+  return target_.header.first.empty() || record.header(target_.header.first) == target_.header.second;
+}
+
+void DebeziumClient::begin_epoch(DebeziumPartition& partition, uint32_t epoch) {
+  partition.repeated = partition.highest;
+  partition.repeated_micros = partition.latest_micros;
+  partition.highest = {.epoch = epoch};
+  partition.latest_micros = 0;
+}
+
+// A snapshot begins an epoch, so its rows count later than all that was read before it, and what it does not tell of is gone.
+// The other partitions of its topic follow with the first change that it did not see.
+//
+// What was read before may come again after a restart of the connector, with positions that are known: then it is not
+// newer than the newest. A position that is lower with a time that is later is another database's.
+std::optional<Position> DebeziumClient::place(const TopicPartitionKey& key, const DebeziumEvent& event) {
+  auto [known, fresh] = state_.topics.try_emplace(key.topic);
+  DebeziumTopic& topic = known->second;
+  if (topic.epoch == 0) topic.epoch = state_.epoch;
+  DebeziumPartition& partition = state_.partitions[key];
+  if (partition.highest.epoch == 0) partition.highest.epoch = topic.epoch;
+  bool of_snapshot = event.snapshot == DebeziumSnapshot::kYes || event.snapshot == DebeziumSnapshot::kLastOfTable;
+  if (of_snapshot && event.position.change != topic.snapshot_change && event.commit_micros > topic.snapshot_micros) {
+    bool first = topic.snapshot_change == 0 && !has_streamed(key.topic);
+    if (!first) ++topic.epoch;
+    topic.snapshot_change = event.position.change;
+    topic.snapshot_micros = event.commit_micros;
+  }
+  bool of_newest = of_snapshot
+                       ? event.position.change == topic.snapshot_change
+                       : event.position.change > topic.snapshot_change || event.commit_micros > topic.snapshot_micros;
+  if (of_newest && partition.highest.epoch < topic.epoch) begin_epoch(partition, topic.epoch);
+  Position position = event.position;
+  position.epoch = partition.repeated.epoch;
+  bool came_before = !of_snapshot && position <= partition.repeated && event.commit_micros <= partition.repeated_micros;
+  if (came_before) return std::nullopt;
+  position.epoch = partition.highest.epoch;
+  if (position >= partition.highest || event.commit_micros <= partition.latest_micros) return position;
+  stopped_ = DebeziumTrouble{
+      fmt::format(
+          "the connector of {} came back with a lower position ({} behind {}): its database was restored or failed "
+          "over, or its slot made anew, and changes may be missing",
+          target_.prefix, position.to_string(), partition.highest.to_string()),
+      fmt::format(
+          "let the connector take a snapshot (`snapshot.mode`, or a signal), and run `tributary client FILE reset "
+          "{}`: what follows then counts later than all before",
+          config_.client)};
+  return std::nullopt;
+}
+
+bool DebeziumClient::has_streamed(const std::string& topic) const {
+  return std::any_of(state_.partitions.begin(), state_.partitions.end(),
+                     [&](const auto& entry) { return entry.first.topic == topic && entry.second.highest.commit != 0; });
+}
+
+Status DebeziumClient::take_event(Table& table, const DebeziumEvent& event, const Position& position,
+                                  const DebeziumRecord& record) {
+  if (event.table != table.captured.table) {
+    set_aside(record, fmt::format("it is of table {}, in the topic of {}", event.table, table.captured.table));
+    return {};
+  }
+  if (event.kind == DebeziumKind::kRow) RETURN_IF_ERROR(take_row(table, event, position, record));
+  if (stopped_ || table.schema == nullptr) return {};
+  if (event.kind == DebeziumKind::kTruncate) add_range(table, RangeKind::kTruncate, position, event);
+  if (event.snapshot == DebeziumSnapshot::kLastOfTable && position.epoch > 1) {
+    add_range(table, RangeKind::kAbsence, {.epoch = position.epoch}, event);
+  }
+  return {};
+}
+
+Status DebeziumClient::take_row(Table& table, const DebeziumEvent& event, const Position& position,
+                                const DebeziumRecord& record) {
+  DebeziumKeys keys{record.header(event.op == Op::kDelete ? "__debezium.newkey" : "__debezium.oldkey")};
+  Status read = Status(Error{ErrorCode::kInvalidInput, ""});
+  // Without schemas other columns are noticed only when a row does not fit.
+  for (bool anew : {false, true}) {
+    RETURN_IF_ERROR(use_schema(table, event, record, anew));
+    if (stopped_) return {};
+    read = reader_.append_row(table.open, table.fields, keys);
+    if (read.ok() || !event.schema.empty()) break;
+  }
+  if (!read.ok()) {
+    set_aside(record, read.error().message);
+    return {};
+  }
+  table.open.positions.back() = position;
+  if (!keep_tenant(table, event)) return {};
+  ++waiting_rows_;
+  waiting_bytes_ += record.value.size();
+  return {};
+}
+
+// False: the row that was appended last is another client's, and was taken back.
+bool DebeziumClient::keep_tenant(Table& table, const DebeziumEvent& event) {
+  const auto& [name, value] = target_.column;
+  if (name.empty()) return true;
+  size_t row = table.open.rows() - 1;
+  auto column = table.schema->find(name);
+  auto tenant = column ? cell_text(table.open.columns[*column], row) : std::nullopt;
+  if (!tenant) {
+    std::string why = !column ? fmt::format("{} has no column {}", table.captured.table, name)
+                      : event.op == Op::kDelete
+                          ? fmt::format("a delete in {} does not tell {}", table.captured.table, name)
+                          : fmt::format("a row of {} has no {}", table.captured.table, name);
+    stopped_ = DebeziumTrouble{
+        why,
+        fmt::format("whose row it is cannot be known: make {} a part of the table's key, or set REPLICA IDENTITY FULL",
+                    name)};
+    drop_last_row(table.open);
+    return false;
+  }
+  if (*tenant == value) return true;
+  auto before =
+      event.has_before && !table.open.before.empty() ? cell_text(table.open.before[*column], row) : std::nullopt;
+  if (event.op != Op::kUpdate || !before || *before != value) {
+    drop_last_row(table.open);
+    return false;
+  }
+  // It was ours, and has become another's.
+  table.open.ops[row] = Op::kDelete;
+  for (size_t i = 0; i < table.open.columns.size(); ++i) {
+    table.open.columns[i].truncate(row);
+    table.open.columns[i].append_from(table.open.before[i], row);
+    table.open.before[i].truncate(row);
+    table.open.before[i].append_absent();
+  }
+  return true;
+}
+
+Status DebeziumClient::use_schema(Table& table, const DebeziumEvent& event, const DebeziumRecord& record, bool anew) {
+  OldImage old_image = table.old_image;
+  if (event.op == Op::kUpdate) old_image = event.has_before ? OldImage::kFull : OldImage::kKey;
+  bool same_text = event.schema.empty() ? !anew : table.schema_text == event.schema;
+  if (!table.fields.empty() && same_text && old_image == table.old_image) return {};
+  auto fields = fields_of(table, event, record);
+  if (!fields.ok()) {
+    stopped_ =
+        DebeziumTrouble{fields.error().message,
+                        fmt::format("let the connector's converters write schemas (value.converter.schemas.enable), "
+                                    "or name the types of all columns under domains: {}: columns:",
+                                    table.captured.domain)};
+    return {};
+  }
+  auto key = debezium_key_names(record.key);
+  auto schema =
+      key.ok() ? debezium_table(table.captured.table, *fields, *key, old_image) : Result<TableSchema>(key.error());
+  if (!schema.ok()) {
+    stopped_ = DebeziumTrouble{schema.error().message, "see docs/formats/debezium.md, \"Keys\""};
+    return {};
+  }
+  ASSIGN_OR_RETURN(SchemaPtr registered, log_.register_schema(config_.client, *schema));
+  close(table);
+  table.schema_text = event.schema;
+  table.fields = *std::move(fields);
+  table.key = *std::move(key);
+  table.old_image = old_image;
+  table.schema = std::move(registered);
+  table.open = EventBatch(config_.client, table.captured.domain, table.schema);
+  return {};
+}
+
+Result<std::vector<ConnectField>> DebeziumClient::fields_of(const Table& table, const DebeziumEvent& event,
+                                                            const DebeziumRecord& record) const {
+  const auto& declared = table.captured.columns;
+  std::vector<ConnectField> fields;
+  if (!event.schema.empty()) {
+    ASSIGN_OR_RETURN(fields, connect_row_fields(event.schema));
+    for (ConnectField& field : fields) {
+      auto type = declared.find(field.name);
+      if (type != declared.end()) field.form = declared_over(field.form, type->second, target_.modes);
+    }
+    return fields;
+  }
+  ASSIGN_OR_RETURN(std::vector<std::string> names, debezium_row_names(record.value));
+  for (const std::string& name : names) {
+    auto type = declared.find(name);
+    if (type == declared.end()) {
+      return Error{ErrorCode::kInvalidInput,
+                   fmt::format("messages of {} have no schema, and the type of its column {} is not named",
+                               table.captured.table, name)};
+    }
+    fields.push_back({name, declared_form(type->second, target_.modes)});
+  }
+  return fields;
+}
+
+void DebeziumClient::set_aside(const DebeziumRecord& record, std::string reason) {
+  if (state_.dead >= dead_max) {
+    stopped_ =
+        DebeziumTrouble{fmt::format("{} messages could not be read, the last at {}/{} offset {}: {}", state_.dead,
+                                    record.topic, record.partition, record.offset, reason),
+                        "are they a connector's, as its JSON converter writes them? `tributary dead-letters` has them"};
+    return;
+  }
+  ++state_.dead;
+  last_dead_ = fmt::format("{} partition {} offset {}: {}", record.topic, record.partition, record.offset, reason);
+  DebeziumDeadMessage dead{std::move(reason), std::string(record.key.substr(0, dead_value_bytes_max)),
+                           std::string(record.value.substr(0, dead_value_bytes_max))};
+  changes_[fmt::format("{}{}/{}/{:020}", debezium_dead_prefix, record.topic, record.partition, record.offset)] =
+      dead.encode();
+}
+
+void DebeziumClient::close(Table& table) {
+  if (table.schema == nullptr || table.open.empty()) return;
+  closed_.push_back(std::move(table.open));
+  table.open = EventBatch(config_.client, table.captured.domain, table.schema);
+}
+
+void DebeziumClient::add_range(Table& table, RangeKind kind, const Position& position, const DebeziumEvent& event) {
+  table.open.ranges.push_back({.kind = kind,
+                               .position = position,
+                               .low = {},
+                               .high = {},
+                               .commit_micros = event.commit_micros,
+                               .transaction = event.transaction});
+  ++waiting_rows_;
+}
+
+std::optional<LogAppend> DebeziumClient::take_append() {
+  if (!advanced_ && changes_.empty()) return std::nullopt;
+  for (Table& table : tables_) close(table);
+  LogAppend append{config_.client, std::move(closed_), std::move(changes_)};
+  append.state_changes[std::string(debezium_state_key)] = state_.encode();
+  closed_.clear();
+  changes_.clear();
+  waiting_rows_ = 0;
+  waiting_bytes_ = 0;
+  advanced_ = false;
+  return append;
+}
+
+void DebeziumClient::appended() {
+  durable_ = state_;
+  durable_position_ = newest_;
+  durable_commit_micros_ = newest_micros_;
+}
+
+std::vector<std::string> DebeziumClient::warnings() const {
+  if (state_.dead == 0) return {};
+  return {fmt::format("{} messages could not be read and were set aside{}", state_.dead,
+                      last_dead_.empty() ? "" : "; the last is " + last_dead_)};
+}
+
+}  // namespace tributary
