@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-#include "capture/postgres/memory_log_for_test.h"
+#include "capture/memory_log_for_test.h"
 #include "capture/postgres/postgres_for_test.h"
 #include "capture/postgres/postgres_source.h"
 
