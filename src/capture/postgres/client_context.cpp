@@ -32,12 +32,18 @@ std::string reset_remedy(const std::string& client_name) {
                      client_name);
 }
 
+Trouble pooler_trouble(const std::string& message) {
+  return {Trouble::Kind::kStop, "a connection pooler answers, and none can carry replication: " + message,
+          "Name the database's server itself in the source's URL. verify_source may be a pooler that pools sessions."};
+}
+
 Trouble trouble_of(const Error& error, const std::string& sqlstate, const std::string& name) {
   const std::string& text = error.message;
   auto has = [&](std::string_view part) { return text.find(part) != std::string::npos; };
   auto stop = [&](std::string remedy) { return Trouble{Trouble::Kind::kStop, text, std::move(remedy)}; };
   std::string reset = reset_remedy(name);
   if (error.code == ErrorCode::kNotFound) return stop(reset);
+  if (has("unsupported startup parameter")) return pooler_trouble(text);  // as pgbouncer says it
   if (has("max_wal_senders"))
     return stop("Raise max_wal_senders: ALTER SYSTEM SET max_wal_senders = 20; then restart the server.");
   if (sqlstate == "53400" || has("max_replication_slots")) {

@@ -36,6 +36,9 @@ std::string reset_remedy(const std::string& client_name);
 // What an error of the server means for the client.
 Trouble trouble_of(const Error& error, const std::string& sqlstate, const std::string& client_name);
 
+// Something between us and the server does not know replication; `message` is what it said.
+Trouble pooler_trouble(const std::string& message);
+
 // Wakes every coroutine that waits.
 class Signal {
  public:

@@ -45,8 +45,14 @@ asio::awaitable<Trouble> check_server(ClientContext& context) {
     co_return stop(fmt::format("our user {} may not replicate", rows->text(0, 3)),
                    fmt::format("ALTER ROLE {} REPLICATION;", rows->text(0, 3)));
   }
-  rows = co_await control.query(fmt::format("SELECT pg_try_advisory_lock(hashtextextended({}, 0))",
-                                            quote_pg_literal("tributary:" + context.config.name)));
+  co_return Trouble{};
+}
+
+// After identify(): a pooler would give the session, and the lock with it, to others.
+asio::awaitable<Trouble> take_lease(ClientContext& context) {
+  PgConnection& control = *context.control;
+  Result<PgRows> rows = co_await control.query(fmt::format("SELECT pg_try_advisory_lock(hashtextextended({}, 0))",
+                                                           quote_pg_literal("tributary:" + context.config.name)));
   if (!rows.ok()) co_return failed(context, rows.error(), control);
   if (!rows->is_true(0, 0)) {
     co_return Trouble{Kind::kRetry, "another process holds the lease on this source (an advisory lock)",
@@ -65,6 +71,8 @@ asio::awaitable<Trouble> identify(ClientContext& context, Identity& identity) {
   Status connected = co_await connection.connect(true, connect_limit);
   if (!connected.ok()) co_return failed(context, connected.error(), connection);
   Result<PgRows> rows = co_await connection.query("IDENTIFY_SYSTEM");
+  // A pooler that was told to ignore the parameter `replication` hands the command to an ordinary session.
+  if (!rows.ok() && connection.sqlstate() == "42601") co_return pooler_trouble(rows.error().message);
   if (!rows.ok()) co_return failed(context, rows.error(), connection);
   identity = {rows->text(0, 0), static_cast<uint32_t>(rows->number(0, 1))};
   co_return Trouble{};
@@ -309,6 +317,7 @@ asio::awaitable<Trouble> prepare_source(ClientContext& context) {
   Slot slot;
   Trouble trouble = co_await check_server(context);
   if (trouble.kind == Kind::kNone) trouble = co_await identify(context, identity);
+  if (trouble.kind == Kind::kNone) trouble = co_await take_lease(context);
   if (trouble.kind == Kind::kNone) trouble = co_await load_state(context, known);
   if (trouble.kind == Kind::kNone) trouble = co_await find_free_slot(context, slot);
   if (trouble.kind != Kind::kNone) co_return trouble;

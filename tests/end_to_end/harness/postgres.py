@@ -69,7 +69,7 @@ class Postgres:
         self.port = free_port()
         self.password = "canary-" + secrets.token_hex(12)  # of READER; never to be seen in any output
         self.settings = {**SETTINGS, **(settings or {})}
-        self.hba = hba or ["local all all trust", f"host all {self.user} 127.0.0.1/32 trust",
+        self.hba = hba or ["local all all trust", "local replication all trust", f"host all {self.user} 127.0.0.1/32 trust",
                            "host all all 127.0.0.1/32 scram-sha-256", "host replication all 127.0.0.1/32 scram-sha-256"]
         self.process = None
         self._databases = {}

@@ -11,7 +11,7 @@ def yaml_text(value, indent=0):
         if isinstance(item, dict) and item:
             lines += [f"{pad}{key}:", yaml_text(item, indent + 1).rstrip("\n")]
         elif isinstance(item, str) and "\n" in item:
-            lines.append(f"{pad}{key}: |")
+            lines.append(f"{pad}{key}: |-")
             lines += [f"{pad}  {line}" for line in item.strip("\n").split("\n")]
         else:
             lines.append(f"{pad}{key}: {json.dumps(item, ensure_ascii=False)}")
