@@ -28,6 +28,7 @@ std::vector<CaptureClient> capture_clients(const Pipeline& pipeline) {
     client.password = config.password;
     client.name = pipeline.source_name(ClientId{id});
     for (const auto& [name, domain] : pipeline.domains) client.tables.push_back({domain.table, name, domain.columns});
+    client.rows_per_second = config.limits.rows_per_second;
     client.snapshot_rows_per_second = config.limits.snapshot_rows_per_second;
     client.retained_wal_bytes_max = config.limits.retained_wal_bytes_max;
     clients.push_back(std::move(client));

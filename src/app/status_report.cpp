@@ -75,6 +75,7 @@ json empty_client(const std::string& id) {
           {"queryable_events", 0},
           {"retained_wal_bytes", nullptr},
           {"snapshots", json::array()},
+          {"pace", {{"rows_per_second", nullptr}, {"held", false}}},
           {"dead_letters", 0},
           {"durable_position", Position{}.to_string()}};
 }
@@ -89,6 +90,9 @@ void add_source(json& client, const SourceStatus& source) {
   client["captured_bytes"] = source.bytes_captured;
   if (source.retained_wal_bytes) client["retained_wal_bytes"] = *source.retained_wal_bytes;
   client["snapshots"] = snapshots_json(source);
+  if (source.rows_per_second_max != 0) {
+    client["pace"] = {{"rows_per_second", source.rows_per_second_max}, {"held", source.held}};
+  }
   client["durable_position"] = source.durable.to_string();
 }
 
@@ -251,6 +255,10 @@ std::string status_text(const json& status) {
     if (!client["remedy"].get<std::string>().empty())
       out += fmt::format("    remedy: {}\n", client["remedy"].get<std::string>());
     for (const json& warning : client["warnings"]) out += fmt::format("    warning: {}\n", warning.get<std::string>());
+    if (client.contains("pace") && client["pace"]["held"].get<bool>()) {
+      out += fmt::format("    held to rows_per_second {}; what is more waits in the source's log\n",
+                         client["pace"]["rows_per_second"].dump());
+    }
     for (const json& snapshot : client["snapshots"]) {
       out += fmt::format(
           "    snapshot of {}: {} of about {} rows, {:.0f} %{}\n", snapshot["table"].get<std::string>(),

@@ -222,6 +222,7 @@ CheckResult check_pipeline(const std::string& path, const PlanFunctions& functio
   result.errors.insert(result.errors.end(), compiled.errors.begin(), compiled.errors.end());
   result.notes.insert(result.notes.end(), compiled.notes.begin(), compiled.notes.end());
   for (FileError& error : not_built_yet(*result.pipeline)) result.notes.push_back(std::move(error));
+  for (FileError& note : without_effect(*result.pipeline)) result.notes.push_back(std::move(note));
   sort_errors(result.errors);
   sort_errors(result.notes);
   return result;

@@ -114,6 +114,31 @@ std::vector<FileError> not_built_yet(const Pipeline& pipeline) {
   return errors;
 }
 
+std::vector<FileError> without_effect(const Pipeline& pipeline) {
+  std::vector<FileError> notes;
+  auto note = [&](bool given, TextPlace place, std::string message) {
+    if (given) notes.push_back({pipeline.file, place, std::move(message)});
+  };
+  bool embedded_log = pipeline.log.target.at == "embedded";
+  note(embedded_log && pipeline.log.topics != LogConfig{}.topics, pipeline.log.target.place,
+       "log: topics has no effect with log: embedded, whose topics have no names for others");
+  note(pipeline.process.memory_bytes_max != 0, pipeline.process.target.place,
+       fmt::format("process: memory has no effect with process: {}", pipeline.process.target.at));
+  note(!pipeline.serve.host.empty(), pipeline.serve.place,
+       "serve has no effect yet: the gateway comes with a later version; `tributary query` asks as a client");
+  for (const auto& [id, client] : pipeline.clients) {
+    const ClientLimits& limits = client.limits;
+    bool of_gateway =
+        limits.queries_at_once != 0 || limits.query_memory_bytes_max != 0 || limits.query_time_max.count() != 0;
+    note(of_gateway, client.place,
+         fmt::format("client {}: limits of queries have no effect yet: they are the gateway's, which comes with a later "
+                     "version",
+                     id));
+  }
+  sort_errors(notes);
+  return notes;
+}
+
 void append_attribute(Column& column, const Attributes& attributes, const std::string& name) {
   auto found = attributes.find(name);
   if (found == attributes.end()) return column.append_null();

@@ -184,6 +184,9 @@ std::variant<Pipeline, std::vector<FileError>> parse_pipeline(const std::string&
 // What the file asks for and this version does not do, at its place.
 std::vector<FileError> not_built_yet(const Pipeline& pipeline);
 
+// What the file asks for and has no effect with its other choices or in this version: notes of `check` and `run`.
+std::vector<FileError> without_effect(const Pipeline& pipeline);
+
 // Appends the client's value of an attribute to a column of `attribute_types()`'s type; NULL where the client has none.
 void append_attribute(Column& column, const Attributes& attributes, const std::string& name);
 

@@ -27,6 +27,7 @@ struct CaptureClient {
   std::string password;  // empty: none
   std::string name;  // stable name for slot and publication: "tributary_shop_acme"
   std::vector<CapturedTable> tables;
+  uint64_t rows_per_second = 0;  // of stream and table reads together; 0: unlimited
   uint64_t snapshot_rows_per_second = 0;  // 0: unlimited
   uint64_t retained_wal_bytes_max = 0;  // 0: only warn
 };

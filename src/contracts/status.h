@@ -41,6 +41,8 @@ struct SourceStatus {
   int64_t last_commit_micros = 0;     // commit time of the newest durable event
   Position durable;                   // newest position that is durable in the log
   std::vector<SnapshotProgress> snapshots;
+  uint64_t rows_per_second_max = 0;   // what the client is held to; 0: nothing
+  bool held = false;                  // more could be read at the moment, and waits because of that
 };
 
 }  // namespace tributary

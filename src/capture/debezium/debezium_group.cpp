@@ -40,6 +40,8 @@ DebeziumGroup::DebeziumGroup(std::vector<Member> members, EventLog& log, Debeziu
   for (const Member& member : members_) {
     Seen& seen = seen_.emplace_back();
     seen.status.client = member.config.client;
+    seen.status.rows_per_second_max = member.config.rows_per_second;
+    paces_.emplace_back(member.config.rows_per_second);
   }
 }
 
@@ -84,6 +86,8 @@ Status DebeziumGroup::session() {
   RETURN_IF_ERROR(open_clients());
   ASSIGN_OR_RETURN(reader_, TopicReader::open(members_[0].target.with_password(members_[0].config.password)));
   topics_due_ = Clock::now();
+  size_t records_wanted = records_at_once;
+  for (const Pace& pace : paces_) records_wanted = pace.rows_at_once(records_wanted);
   auto flush_due = Clock::now() + options_.flush_interval;
   while (true) {
     bool marks = false;
@@ -93,13 +97,14 @@ Status DebeziumGroup::session() {
       marks = mark_wanted_ != mark_done_;
     }
     if (marks || Clock::now() >= topics_due_) RETURN_IF_ERROR(find_partitions());
-    size_t count = reader_->poll(options_.flush_interval, records_at_once, [&](const rd_kafka_message_t& message) {
+    size_t count = reader_->poll(options_.flush_interval, records_wanted, [&](const rd_kafka_message_t& message) {
       if (failed_.ok()) failed_ = take(message);
     });
     if (!failed_.ok()) return failed_;
     bool full = waiting_rows_ >= options_.batch_rows_max || waiting_bytes_ >= options_.batch_bytes_max;
-    if (!full && count == records_at_once && Clock::now() < flush_due) continue;
+    if (!full && count == records_wanted && Clock::now() < flush_due) continue;
     RETURN_IF_ERROR(flush());
+    keep_pace();
     flush_due = Clock::now() + options_.flush_interval;
     show(SourceMode::kStreaming, reader_->trouble().empty() || count > 0 ? "" : reader_->trouble());
   }
@@ -202,10 +207,28 @@ Status DebeziumGroup::append(std::vector<LogAppend>& appends, std::vector<Debezi
                              [&](const Seen& entry) { return entry.status.client == appends[i].client; });
     for (const EventBatch& batch : appends[i].batches) {
       seen->status.events_captured += batch.rows() + batch.ranges.size();
+      paces_[static_cast<size_t>(seen - seen_.begin())].count(batch.rows(), Clock::now());
       seen->status.bytes_captured += batch.value_bytes();
     }
   }
   return {};
+}
+
+void DebeziumGroup::keep_pace() {
+  constexpr std::chrono::milliseconds longest{1'000};
+  while (true) {
+    auto held = Clock::duration::zero();
+    {
+      std::lock_guard lock(mutex_);
+      for (size_t i = 0; i < paces_.size(); ++i) {
+        auto wait = paces_[i].wait_from(Clock::now());
+        seen_[i].status.held = wait > Clock::duration::zero();
+        held = std::max(held, wait);
+      }
+    }
+    auto millis = std::chrono::ceil<std::chrono::milliseconds>(held);
+    if (millis.count() <= 0 || !wait_unless_stopping(std::min(millis, longest))) return;
+  }
 }
 
 void DebeziumGroup::show(SourceMode mode, const std::string& reason) {

@@ -10,6 +10,7 @@
 #include "capture/debezium/debezium_client.h"
 #include "capture/debezium/debezium_source.h"
 #include "capture/debezium/topic_reader.h"
+#include "capture/pace.h"
 
 namespace tributary {
 
@@ -46,12 +47,15 @@ class DebeziumGroup {
   void take_error(const rd_kafka_message_t& message);
   Status flush();
   Status append(std::vector<LogAppend>& appends, std::vector<DebeziumClient*>& of);
+  // Waits while one of the clients is held to its pace; the others of the group wait with it.
+  void keep_pace();
   void show(SourceMode mode, const std::string& reason);
   bool wait_unless_stopping(std::chrono::milliseconds time);
 
   std::vector<Member> members_;
   EventLog& log_;
   DebeziumCaptureOptions options_;
+  std::vector<Pace> paces_;  // by member
   std::vector<std::unique_ptr<DebeziumClient>> clients_;
   std::unique_ptr<TopicReader> reader_;
   std::map<TopicPartitionKey, TopicOffsets> reading_;

@@ -166,10 +166,8 @@ asio::awaitable<Trouble> take_peeked(Bulk& bulk, PgConnection& connection) {
     if (++turn < messages_a_turn) continue;
     turn = 0;
     if (context.should_flush(Clock::now())) context.flush();
-    while (context.stream_bytes_in_flight > context.options.in_flight_bytes_max && !context.append_error) {
-      co_await context.changed.wait(milliseconds(500));
-    }
-    if (context.append_error) co_return Trouble{Kind::kStop, context.append_error->to_string(), ""};
+    Status room = co_await context.wait_for_room(context.stream_bytes_in_flight);
+    if (!room.ok()) co_return Trouble{Kind::kStop, room.error().to_string(), ""};
     co_await asio::post(context.executor, asio::use_awaitable);
   }
 }

@@ -88,17 +88,23 @@ ClientContext::ClientContext(asio::any_io_executor loop, CaptureClient client, P
       log(event_log),
       queue(append_queue),
       control_lock(loop),
+      pace(config.rows_per_second),
+      snapshot_pace(config.snapshot_rows_per_second),
       changed(loop),
       delivered(loop),
       work(loop) {
   for (const CapturedTable& table : config.tables) domains[split_table_name(table.table).plain()] = table.domain;
   board.status.client = config.client;
+  board.status.rows_per_second_max = config.rows_per_second;
+  // A peek's rows, taken slowly, would keep a transaction open on the source.
+  if (config.rows_per_second != 0) options.bulk = false;
 }
 
 bool ClientContext::should_flush(PgConnection::Clock::time_point now) {
   if (assembler->facts().empty()) return false;
   if (!oldest_fact_) oldest_fact_ = now;
-  if (assembler->facts().bytes() >= options.batch_bytes_max || assembler->facts().facts() >= options.batch_facts_max)
+  if (assembler->facts().bytes() >= options.batch_bytes_max ||
+      assembler->facts().facts() >= pace.rows_at_once(options.batch_facts_max))
     return true;
   return !assembler->in_transaction() && now - *oldest_fact_ >= options.flush_interval;
 }
@@ -121,6 +127,7 @@ void ClientContext::flush() {
     bytes += batch.value_bytes();
     events += batch.rows() + batch.ranges.size();
   }
+  pace.count(events, PgConnection::Clock::now());
   state.appended = assembler->covered();
   state.appended_commit_micros = assembler->covered_commit_micros();
   if (!assembler->in_transaction()) state.confirmed_lsn = std::max(state.confirmed_lsn, assembler->delivered_lsn());
@@ -139,12 +146,30 @@ void ClientContext::append_rows(std::vector<EventBatch> batches, size_t bytes, c
   LogAppend append{config.client, std::move(batches), {}};
   append.state_changes[snapshot_state_key(table)] = progress.encode();
   snapshots[table] = progress;
+  size_t events = 0;
+  for (const EventBatch& batch : append.batches) events += batch.rows() + batch.ranges.size();
+  pace.count(events, PgConnection::Clock::now());
+  snapshot_pace.count(events, PgConnection::Clock::now());
   {
     std::lock_guard lock(board.mutex);
-    for (const EventBatch& batch : append.batches) board.status.events_captured += batch.rows() + batch.ranges.size();
+    board.status.events_captured += events;
     board.status.bytes_captured += bytes;
   }
   queue_append(std::move(append), bytes, &table_bytes_in_flight, std::nullopt);
+}
+
+asio::awaitable<Status> ClientContext::wait_for_room(const size_t& budget) {
+  while (true) {
+    if (append_error) co_return *append_error;
+    auto held = std::chrono::ceil<std::chrono::milliseconds>(pace.wait_from(PgConnection::Clock::now()));
+    {
+      std::lock_guard lock(board.mutex);
+      board.status.held = held.count() > 0;
+    }
+    if (held.count() <= 0 && budget <= options.in_flight_bytes_max) co_return Status();
+    std::chrono::milliseconds longest{1000};
+    co_await changed.wait(held.count() > 0 ? std::min(held, longest) : longest);
+  }
 }
 
 void ClientContext::queue_append(LogAppend append, size_t bytes, size_t* budget, std::optional<StreamState> reached) {
@@ -264,10 +289,8 @@ asio::awaitable<Status> settle_message(ClientContext& context, uint64_t lsn, std
     if (!assembler.replaying()) break;
     // Large transactions go on in pieces, as fast as the log takes them, and other clients have their turn between.
     if (context.should_flush(PgConnection::Clock::now())) context.flush();
-    while (context.stream_bytes_in_flight > context.options.in_flight_bytes_max && !context.append_error) {
-      co_await context.changed.wait(std::chrono::seconds(1));
-    }
-    if (context.append_error) co_return *context.append_error;
+    Status room = co_await context.wait_for_room(context.stream_bytes_in_flight);
+    if (!room.ok()) co_return room;
     co_await asio::post(context.executor, asio::use_awaitable);
   }
   context.delivered_lsn = std::max(context.delivered_lsn, assembler.delivered_lsn());

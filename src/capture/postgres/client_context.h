@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 
+#include "capture/pace.h"
 #include "capture/postgres/append_queue.h"
 #include "capture/postgres/change_assembler.h"
 #include "capture/postgres/connection.h"
@@ -128,6 +129,8 @@ struct ClientContext : std::enable_shared_from_this<ClientContext> {
   size_t stream_jobs_in_flight = 0;
   uint64_t durable_confirmed_lsn = 0;
   std::optional<Error> append_error;
+  Pace pace;           // of all rows
+  Pace snapshot_pace;  // of those that snapshots read
   Signal changed;    // something became durable
   Signal delivered;  // delivered_lsn rose
   Signal work;       // tables_to_read changed
@@ -142,6 +145,9 @@ struct ClientContext : std::enable_shared_from_this<ClientContext> {
   // Queues rows of a table read, with its progress.
   void append_rows(std::vector<EventBatch> batches, size_t bytes, const std::string& table,
                    const SnapshotState& progress);
+  // Waits while as much as may be is under way in `budget`, or the rows so far are more than the client's pace allows.
+  // An error: what the log said of an append.
+  asio::awaitable<Status> wait_for_room(const size_t& budget);
   void queue_append(LogAppend append, size_t bytes, size_t* budget, std::optional<StreamState> reached);
   // Everything delivered is durable up to here.
   uint64_t durable_lsn() const;

@@ -24,8 +24,9 @@ struct Stream {
   PgConnection connection;
   uint64_t received_lsn = 0;
   bool reply_wanted = false;
-  bool waits = false;  // the reader has nothing at hand
-  Clock::time_point last_message = Clock::now();
+  // Since when the reader has nothing at hand. nullopt: it has, or is busy with something else, and then the server's silence
+  // says nothing.
+  std::optional<Clock::time_point> waits_since;
 };
 
 // Standby status update: what we have, and what is durable, which the slot may forget.
@@ -47,7 +48,7 @@ asio::awaitable<Trouble> send_status(Stream& stream) {
   auto told_at = Clock::now();
   while (true) {
     auto now = Clock::now();
-    auto silent = now - stream.last_message;
+    auto silent = stream.waits_since ? now - *stream.waits_since : Clock::duration::zero();
     if (silent > context.options.silence_max) {
       co_return Trouble{Trouble::Kind::kRetry,
                         "the server has been silent for too long: the connection is taken for dead", ""};
@@ -75,9 +76,9 @@ bool holds_commits(const ClientContext& context) {
 // log is free, so that many small transactions become few appends.
 asio::awaitable<Status> wait_for_more(Stream& stream) {
   if (holds_commits(stream.context) && stream.context.stream_jobs_in_flight == 0) stream.context.flush();
-  stream.waits = true;
+  stream.waits_since = Clock::now();
   Status waited = co_await stream.connection.wait_readable();
-  stream.waits = false;
+  stream.waits_since.reset();
   co_return waited;
 }
 
@@ -85,18 +86,8 @@ asio::awaitable<Trouble> flush_held(Stream& stream) {
   ClientContext& context = stream.context;
   while (true) {
     co_await context.changed.wait(milliseconds(1000));
-    if (stream.waits && holds_commits(context) && context.stream_jobs_in_flight == 0) context.flush();
+    if (stream.waits_since && holds_commits(context) && context.stream_jobs_in_flight == 0) context.flush();
   }
-}
-
-asio::awaitable<Status> wait_for_room(Stream& stream) {
-  ClientContext& context = stream.context;
-  while (context.stream_bytes_in_flight > context.options.in_flight_bytes_max && !context.append_error) {
-    co_await context.changed.wait(milliseconds(1000));
-    stream.last_message = Clock::now();  // we did not listen
-  }
-  if (context.append_error) co_return *context.append_error;
-  co_return Status();
 }
 
 // XLogData and keepalives: PostgreSQL's documentation, "Streaming Replication Protocol".
@@ -153,17 +144,15 @@ asio::awaitable<Trouble> read_stream(Stream& stream) {
       if (!more.ok()) co_return failed(more.error());
       if (*more) {
         Status settled = co_await settle_message(context, lsn, payload);
-        stream.last_message = Clock::now();
         if (!settled.ok()) co_return failed(settled.error());
       }
       if (++turn < messages_a_turn) continue;
       co_await asio::post(context.executor, asio::use_awaitable);
     }
-    stream.last_message = Clock::now();
     turn = 0;
     context.delivered.notify();
     if (context.should_flush(Clock::now())) context.flush();
-    Status room = co_await wait_for_room(stream);
+    Status room = co_await context.wait_for_room(context.stream_bytes_in_flight);
     if (!room.ok()) co_return failed(room.error());
     bool at_boundary = !context.assembler->in_transaction() && context.spill->empty();
     if (context.bulk_wanted && at_boundary) {
@@ -195,7 +184,6 @@ asio::awaitable<Trouble> stream_changes(ClientContext& context) {
                   quote_pg_literal(quote_pg_identifier(context.config.name))),
       rows, connect_limit);
   if (!started.ok()) co_return failed(started.error());
-  stream.last_message = Clock::now();
   context.set_mode(context.tables_to_read.empty() ? SourceMode::kStreaming : SourceMode::kSnapshot);
   auto ended = co_await (read_stream(stream) || send_status(stream) || flush_held(stream));
   co_return std::visit([](auto& reason) { return reason; }, ended);

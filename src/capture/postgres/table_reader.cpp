@@ -71,6 +71,11 @@ void hide_progress(ClientContext& context, const std::string& table) {
   std::erase_if(context.board.status.snapshots, [&](const SnapshotProgress& entry) { return entry.table == table; });
 }
 
+// Rows of one chunk: few where the client is held to a pace, since they are counted only afterwards.
+uint64_t chunk_rows(const ClientContext& context) {
+  return context.pace.rows_at_once(context.snapshot_pace.rows_at_once(context.options.chunk_rows));
+}
+
 // Finds the table and where to go on, or to begin. False: the table is not there (any more).
 asio::awaitable<Result<bool>> plan(TableConnection& reader, TableRun& run) {
   ClientContext& context = reader.context;
@@ -100,7 +105,8 @@ asio::awaitable<Result<bool>> plan(TableConnection& reader, TableRun& run) {
                  stored->second.relations == fresh.relations &&
                  stored->second.next_relation <= fresh.relations.size() && stored->second.first != Position{};
   run.progress = resumes ? stored->second : fresh;
-  run.chunk_blocks = context.options.chunk_first_blocks;
+  // A block has seldom more than 64 rows, and the first chunk tells.
+  run.chunk_blocks = std::clamp<uint64_t>(chunk_rows(context) / 64, 1, context.options.chunk_first_blocks);
   for (size_t i = 0; i < run.relations.size(); ++i) {
     uint64_t blocks = run.relations[i].bytes / 8192;
     run.blocks_total += blocks;
@@ -113,19 +119,12 @@ asio::awaitable<Result<bool>> plan(TableConnection& reader, TableRun& run) {
 
 void adapt(const ClientContext& context, TableRun& run, const Chunk& chunk) {
   double by_rows =
-      static_cast<double>(context.options.chunk_rows) / static_cast<double>(std::max<size_t>(chunk.rows, 1));
+      static_cast<double>(chunk_rows(context)) / static_cast<double>(std::max<size_t>(chunk.rows, 1));
   double by_bytes =
       static_cast<double>(context.options.chunk_bytes) / static_cast<double>(std::max<size_t>(chunk.bytes, 1));
   double factor = std::clamp(std::min(by_rows, by_bytes), 0.1, 8.0);
   run.chunk_blocks =
       std::clamp<uint64_t>(static_cast<uint64_t>(static_cast<double>(run.chunk_blocks) * factor), 1, chunk_blocks_max);
-}
-
-asio::awaitable<void> keep_rate(ClientContext& context, size_t rows, Clock::time_point began) {
-  if (context.config.snapshot_rows_per_second == 0) co_return;
-  auto due = began + std::chrono::microseconds(rows * 1'000'000 / context.config.snapshot_rows_per_second);
-  asio::steady_timer timer(context.executor, due);
-  co_await timer.async_wait(asio::use_awaitable);
 }
 
 // Changes of the table were left out meanwhile (ClientContext::forget_snapshot).
@@ -141,7 +140,6 @@ asio::awaitable<Result<Next>> read_next(TableConnection& reader, TableRun& run) 
   SnapshotState& progress = run.progress;
   if (progress.next_relation >= run.relations.size()) co_return Next::kDone;
   const CatalogRelation& relation = run.relations[progress.next_relation];
-  auto began = Clock::now();
   uint64_t end = progress.next_block + run.chunk_blocks;
   bool bounded = progress.end_block != 0 && end >= progress.end_block;
   if (bounded) end = progress.end_block;
@@ -168,10 +166,10 @@ asio::awaitable<Result<Next>> read_next(TableConnection& reader, TableRun& run) 
   adapt(context, run, *chunk);
   context.append_rows(std::move(chunk->batches), chunk->bytes, run.name, progress);
   show_progress(context, run);
-  while (context.table_bytes_in_flight > context.options.in_flight_bytes_max && !context.append_error) {
-    co_await context.changed.wait(milliseconds(1000));
-  }
-  co_await keep_rate(context, chunk->rows, began);
+  // An append that failed ends the session elsewhere (watch_source).
+  (void)co_await context.wait_for_room(context.table_bytes_in_flight);
+  asio::steady_timer timer(context.executor, context.snapshot_pace.wait_from(Clock::now()));
+  co_await timer.async_wait(asio::use_awaitable);
   co_return Next::kMore;
 }
 
