@@ -18,6 +18,7 @@ constexpr const char* session_settings =
     "SET client_encoding = 'UTF8'; SET datestyle = 'ISO'; SET intervalstyle = 'postgres'; SET timezone = 'UTC'; "
     "SET bytea_output = 'hex'; SET extra_float_digits = 1; SET lc_monetary = 'C'; SET row_security = off; "
     "SET search_path = pg_catalog; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; "
+    "SET idle_session_timeout = 0; SET quote_all_identifiers = off; "
     "SET lock_timeout = '30s'; SET xmlbinary = 'base64'; SET default_transaction_read_only = on";
 
 constexpr const char* system_certificates = "/etc/ssl/certs/ca-certificates.crt";

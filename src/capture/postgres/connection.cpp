@@ -205,10 +205,11 @@ asio::awaitable<Status> PgConnection::connect(bool replication, std::chrono::mil
   // synchronous_commit: our own marks in the log must not wait for a standby (see snapshot.h).
   // A database in SQL_ASCII holds bytes of any encoding. Asked for UTF-8 it would refuse a whole reading for one value.
   bool any_bytes = server_encoding() == "SQL_ASCII";
-  co_return co_await execute(
-      std::string(postgres_text_settings) + (any_bytes ? "; SET client_encoding = 'SQL_ASCII'" : "") +
-      "; SET synchronous_commit = local; SET statement_timeout = 0; SET lock_timeout = 0; "
-      "SET idle_in_transaction_session_timeout = 0; SET search_path = pg_catalog; SET row_security = off");
+  co_return co_await execute(std::string(postgres_text_settings) +
+                             (any_bytes ? "; SET client_encoding = 'SQL_ASCII'" : "") +
+                             "; SET synchronous_commit = local; SET statement_timeout = 0; SET lock_timeout = 0; "
+                             "SET idle_in_transaction_session_timeout = 0; SET idle_session_timeout = 0; SET "
+                             "search_path = pg_catalog; SET row_security = off");
 }
 
 std::string PgConnection::server_encoding() const {

@@ -116,6 +116,7 @@ asio::awaitable<Trouble> ensure_publication(ClientContext& context, bool known) 
         co_await control.execute(fmt::format("CREATE PUBLICATION {} WITH (publish_via_partition_root = true)", quoted));
     if (!made.ok()) {
       Trouble trouble = failed(context, made.error(), control);
+      if (control.sqlstate() == "25006") trouble.kind = Kind::kStop;  // default_transaction_read_only
       if (trouble.kind == Kind::kStop) {
         std::string tables;
         for (const auto& [table, domain] : context.domains)

@@ -16,7 +16,8 @@ namespace tributary {
 // "SET" statements that fix the text form, for every session that reads values.
 inline constexpr std::string_view postgres_text_settings =
     "SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; SET timezone = 'UTC'; SET extra_float_digits = 1; "
-    "SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmlbinary = 'base64'; SET client_encoding = 'UTF8'";
+    "SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmlbinary = 'base64'; SET quote_all_identifiers = off; "
+    "SET client_encoding = 'UTF8'";
 
 // The type in which values of a PostgreSQL type travel. `type` is the base type where it is a domain; `modifier` is
 // atttypmod (docs/types.md, "PostgreSQL types").
