@@ -91,15 +91,48 @@ def test_values_that_change_without_an_event(around, statement):
     around(statement, "CLUSTER items USING items_pkey", "UPDATE items SET name = 'after' WHERE id = 12")
 
 
-def test_rewrites_of_the_table_change_nothing(around):
+def test_rewrites_of_the_table_change_nothing(around, items):
     around("UPDATE items SET amount = 13 WHERE id = 13", "CLUSTER items USING items_pkey",
            "UPDATE items SET amount = 14 WHERE id = 14")
+    for statement in ("VACUUM FULL items", "REINDEX TABLE CONCURRENTLY items", "VACUUM (FREEZE, ANALYZE) items"):
+        items.execute(statement)  # each of them alone, outside a transaction
+    around("ALTER TABLE items SET (fillfactor = 50)", "UPDATE items SET amount = 15 WHERE id = 15")
 
 
 def test_truncate_and_new_rows_under_old_keys(around):
     pipeline = around("TRUNCATE items", "INSERT INTO items (id, name) VALUES (1, 'reborn'), (2, 'reborn')",
                       "TRUNCATE items CASCADE", "INSERT INTO items (id, name) VALUES (2, 'again')")
     assert pipeline.count("schema", "items") == 1
+
+
+def test_a_table_is_dropped_and_made_again(around):
+    pipeline = around("DROP TABLE items", "CREATE TABLE items (id bigint PRIMARY KEY, name text, other date)",
+                      "INSERT INTO items VALUES (7, 'another table', '2024-01-01'), (1001, 'new', NULL)")
+    assert pipeline.count("schema", "items") == 2
+
+
+@pytest.mark.parametrize("statement", ["ALTER TABLE items DROP CONSTRAINT items_pkey, ADD PRIMARY KEY (name)",
+                                       "ALTER TABLE items DROP CONSTRAINT items_pkey, ADD PRIMARY KEY (id, name)",
+                                       "ALTER TABLE items RENAME COLUMN id TO number",
+                                       "ALTER TABLE items DROP COLUMN id, ADD PRIMARY KEY (name)"])
+def test_the_primary_key_changes(around, statement):
+    around("UPDATE items SET amount = 1 WHERE id = 1", statement, "UPDATE items SET note = 'short' WHERE name LIKE 'item 1%'",
+           "DELETE FROM items WHERE name LIKE '%9'", "UPDATE items SET name = 'again ' || name WHERE name LIKE 'item 2%'")
+
+
+@pytest.mark.parametrize("kind", ["numeric", "text", "integer"])
+def test_the_type_of_the_key_changes(around, kind):
+    around("UPDATE items SET amount = 1 WHERE id = 1", f"ALTER TABLE items ALTER COLUMN id TYPE {kind}",
+           "UPDATE items SET amount = 2 WHERE name = 'item 2'", "DELETE FROM items WHERE name = 'item 3'",
+           "INSERT INTO items (id, name) VALUES ('4001', 'new')")
+
+
+def test_a_table_goes_to_another_schema_and_another_comes_from_one(around):
+    pipeline = around("CREATE SCHEMA past; CREATE SCHEMA information", "CREATE TABLE past.items (LIKE items INCLUDING ALL)",
+                      "INSERT INTO past.items (id, name) VALUES (1, 'from the past')",
+                      "ALTER TABLE items SET SCHEMA information", "ALTER TABLE past.items SET SCHEMA public",
+                      "INSERT INTO items (id, name) VALUES (2, 'after')")
+    assert pipeline.count("schema", "items") == 2
 
 
 def test_a_schema_change_inside_a_transaction_with_rows(around):

@@ -1,6 +1,8 @@
 """What a PostgreSQL stream can hold beside plain rows: prepared transactions, origins, messages, nested savepoints, tables
 that inherit, generated columns. Each is compared with the source's own tables."""
 
+import io
+
 from harness.shop import own
 
 
@@ -63,3 +65,43 @@ def test_an_enum_in_the_key_whose_values_are_renamed(shops, pipelines):
                      "UPDATE t SET stage = 'done', id = id + 1000 WHERE stage = 'fresh' AND id BETWEEN 20 AND 25")
     pipeline.verify_clean()
     assert pipeline.value("kinds", "SELECT groupUniqArray(stage) AS s FROM t WHERE stage = 'new'") == []
+
+
+STATEMENTS = [
+    "INSERT INTO t SELECT g, 'v' || g FROM generate_series(1, 40) g ON CONFLICT (id) DO UPDATE SET v = 'conflict ' || excluded.v",
+    "INSERT INTO t VALUES (1, 'not this'), (100, 'this') ON CONFLICT DO NOTHING",
+    "MERGE INTO t USING (VALUES (2, 'merged'), (101, 'merged'), (3, NULL)) s(id, v) ON t.id = s.id "
+    "WHEN MATCHED AND s.v IS NULL THEN DELETE WHEN MATCHED THEN UPDATE SET v = s.v WHEN NOT MATCHED THEN INSERT VALUES (s.id, s.v)",
+    "WITH gone AS (DELETE FROM t WHERE id = 4 RETURNING *) INSERT INTO t SELECT id + 200, 'moved ' || v FROM gone",
+    "UPDATE t SET v = other.v FROM t other WHERE t.id = 5 AND other.id = 6", "DELETE FROM t USING child WHERE child.t_id = t.id",
+    "SELECT * FROM t FOR UPDATE", "LOCK TABLE t IN ACCESS EXCLUSIVE MODE", "UPDATE t SET v = v",
+    "DECLARE c CURSOR FOR SELECT * FROM t WHERE id = 7 FOR UPDATE; FETCH c; UPDATE t SET v = 'at the cursor' WHERE CURRENT OF c",
+    "SET LOCAL session_replication_role = replica; UPDATE t SET v = 'without triggers' WHERE id = 8",
+    "ALTER TABLE t DISABLE TRIGGER ALL; INSERT INTO t VALUES (300, 'bulk'); ALTER TABLE t ENABLE TRIGGER ALL",
+    "SET CONSTRAINTS ALL DEFERRED; UPDATE t SET id = id + 1000 WHERE id < 20; UPDATE t SET id = id - 1000 WHERE id >= 1000",
+    "INSERT INTO child VALUES (1, 100); DELETE FROM t WHERE id = 100",           # cascades to child
+    "UPDATE t SET id = 555 WHERE id = 101",                                      # by a trigger also `child`
+    "TRUNCATE t, child RESTART IDENTITY; INSERT INTO t VALUES (1, 'x'); INSERT INTO child VALUES (1, 1)",
+    "TRUNCATE t CASCADE", "INSERT INTO t VALUES (1, 'a'), (2, 'b'); INSERT INTO child VALUES (5, 1), (6, 2)"]
+
+
+def test_statements_of_every_kind(shops, pipelines):
+    (database,) = shops("kinds")
+    own(database, "CREATE TABLE t (id integer PRIMARY KEY, v text); CREATE TABLE child (id integer PRIMARY KEY, t_id integer "
+                  "REFERENCES t ON DELETE CASCADE ON UPDATE CASCADE DEFERRABLE); INSERT INTO t VALUES (6, 'six'), (9, 'nine'); "
+                  "INSERT INTO child VALUES (9, 9)")
+    pipeline = pipelines({"kinds": database}, domains=domain("t", "child")).start_and_wait()
+    tables = "SELECT 't', id, v FROM t UNION ALL SELECT 'child', id, t_id::text FROM child ORDER BY 1, 2"
+    for statement in STATEMENTS:
+        with database.transaction() as cursor:
+            cursor.execute(statement)
+        pipeline.wait_queryable()
+        found = [("child", row["id"], str(row["t_id"])) for row in pipeline.query("kinds", "SELECT * FROM child ORDER BY id")]
+        found += [("t", row["id"], row["v"]) for row in pipeline.query("kinds", "SELECT * FROM t ORDER BY id")]
+        assert found == database.rows(tables), statement
+    with database.transaction() as cursor:  # COPY writes many rows at one position; FREEZE writes them as visible to all
+        cursor.execute("TRUNCATE t CASCADE")
+        cursor.copy_expert("COPY t FROM STDIN WITH (FREEZE)", io.StringIO("".join(f"{n}\tcopied {n}\n" for n in range(5000))))
+        cursor.execute("UPDATE t SET v = 'updated' WHERE id % 100 = 0")
+    pipeline.verify_clean()
+    assert pipeline.count("kinds", "t") == 5000

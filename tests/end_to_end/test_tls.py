@@ -20,12 +20,12 @@ def make_authority(folder, name):
     return folder / f"{name}.crt"
 
 
-def make_certificate(folder, authority, address):
+def make_certificate(folder, authority, address, days="2"):
     (folder / "extensions").write_text(f"subjectAltName = {address}\n")
     openssl(folder, "req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=server", "-keyout", "server.key",
             "-out", "server.csr")
     openssl(folder, "x509", "-req", "-in", "server.csr", "-CA", f"{authority}.crt", "-CAkey", f"{authority}.key",
-            "-CAcreateserial", "-days", "2", "-extfile", "extensions", "-out", "server.crt")
+            "-CAcreateserial", "-days", days, "-extfile", "extensions", "-out", "server.crt")
 
 
 @pytest.fixture
@@ -34,9 +34,9 @@ def tls(own_server, tmp_path):
     if not shutil.which("openssl"):
         pytest.skip("openssl's command is not there")
 
-    def start(address="IP:127.0.0.1"):
+    def start(address="IP:127.0.0.1", days="2"):
         trusted = make_authority(tmp_path, "trusted")
-        make_certificate(tmp_path, "trusted", address)
+        make_certificate(tmp_path, "trusted", address, days)
         server = own_server()
         for name in ("server.key", "server.crt"):
             target = server.data / name
@@ -68,9 +68,10 @@ def test_a_verified_server_is_read_over_tls(tls, pipelines):
     assert not connected_plainly(database)
 
 
-@pytest.mark.parametrize("mistake", ["other authority", "other host"])
+@pytest.mark.parametrize("mistake", ["other authority", "other host", "expired"])
 def test_an_unverified_server_is_not_connected_to(tls, pipelines, tmp_path, mistake):
-    database, authority = tls("IP:127.0.0.1" if mistake == "other authority" else "DNS:elsewhere.example")
+    database, authority = tls("DNS:elsewhere.example" if mistake == "other host" else "IP:127.0.0.1",
+                              "-1" if mistake == "expired" else "2")
     if mistake == "other authority":
         authority = make_authority(tmp_path, "other")
     pipeline = pipelines({"acme": {"database": database, "source": database.url(

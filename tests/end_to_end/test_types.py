@@ -212,7 +212,9 @@ def test_values_that_people_look_at_are_what_they_expect(things, pipelines):
 def test_keys_of_unusual_types(shops, pipelines):
     (database,) = shops("keys")
     database.execute("CREATE EXTENSION citext")
-    kinds = {"float_key": ("double precision", ["'-0'", "'NaN'", "'Infinity'", "1.5"]),
+    database.execute("CREATE COLLATION caseless (provider = icu, locale = 'und-u-ks-level2', deterministic = false)")
+    kinds = {"collated_key": ("text COLLATE caseless", ["'Key'", "'other'"]),
+             "float_key": ("double precision", ["'-0'", "'NaN'", "'Infinity'", "1.5"]),
              "numeric_key": ("numeric", ["'NaN'", "1.10", "-0.5", "1e30"]),
              "text_key": ("text", ["''", "' a'", "'a '", "'A'", r"E'\t'"]),
              "padded_key": ("char(4)", ["''", "'a'", "' a'"]),
@@ -232,6 +234,7 @@ def test_keys_of_unusual_types(shops, pipelines):
     for table in kinds:
         database.execute(f"UPDATE {table} SET v = v + 1")
     database.execute("UPDATE folded_key SET k = 'KEY' WHERE k = 'key'")   # equal to the collation, other bytes
+    database.execute("UPDATE collated_key SET k = 'KEY' WHERE k = 'key'; DELETE FROM collated_key WHERE k = 'OTHER'")
     database.execute("UPDATE numeric_key SET k = 1.1 WHERE k = 1.10")     # equal as a number, other digits
     database.execute("UPDATE float_key SET k = 0 WHERE k = 0")            # -0 becomes 0
     database.execute("DELETE FROM text_key WHERE k = ''")
