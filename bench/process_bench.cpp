@@ -169,6 +169,7 @@ class Pipeline {
 
   Result<PlannedPipeline> plan(const std::vector<ClientTable>& tables) {
     PlannedPipeline planned;
+    for (const auto& [name, sql] : views_) planned.named.insert(name);
     std::vector<Relation> relations;
     for (const ClientTable& table : tables) {
       Relation relation{.name = table.domain};

@@ -162,6 +162,7 @@ class PipelineRunner {
       relations.push_back(std::move(relation));
     }
     for (const ViewText& view : views_) {
+      planned.named.insert(view.name);
       ViewRequest request{
           .name = view.name, .sql = view.sql, .relations = relations, .attributes = {{"plan", {TypeId::kText}}}};
       Relation relation{.name = view.name, .is_view = true};

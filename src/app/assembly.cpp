@@ -13,6 +13,23 @@ constexpr size_t parked_at_once = 1000;
 
 ClickHouseEndpoint engine_endpoint(const EngineProcess& engine) { return {.socket = engine.socket_path()}; }
 
+// A slot keeps its server's log for ever, so somebody has to be told; that a client is gone from the file is no reason to
+// destroy anything.
+Result<std::vector<std::string>> clients_left_behind(const Pipeline& pipeline, EventLog& log) {
+  std::vector<std::string> notes;
+  ASSIGN_OR_RETURN(std::vector<ClientId> known, log.known_clients());
+  for (const ClientId& client : known) {
+    if (pipeline.clients.contains(client.value)) continue;
+    std::string name = pipeline.source_name(client);
+    notes.push_back(fmt::format(
+        "client {0} is no longer in the file. Its rows stay, unread and not renewed; where its database still has "
+        "the slot {1}, that keeps its log from being removed, until there: SELECT "
+        "pg_drop_replication_slot('{1}'); DROP PUBLICATION IF EXISTS \"{1}\";",
+        client, name));
+  }
+  return notes;
+}
+
 }  // namespace
 
 std::string control_socket_path(const std::string& data_directory) { return data_directory + "/run/control.sock"; }
@@ -65,7 +82,10 @@ Result<std::unique_ptr<Assembly>> Assembly::open(const Pipeline& pipeline, LockF
     all->validator_queries = std::make_unique<ClickHouseQueries>(engine_endpoint(*all->engine), whole_tables);
   }
   if (parts.process) RETURN_IF_ERROR(all->open_process(std::move(lock)));
-  if (parts.capture) all->open_capture(parts.bulk);
+  if (parts.capture) {
+    ASSIGN_OR_RETURN(all->left_behind, clients_left_behind(pipeline, *log));
+    all->open_capture(parts.bulk);
+  }
   return all;
 }
 

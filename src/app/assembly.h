@@ -49,6 +49,7 @@ struct Assembly {
   std::unique_ptr<RuntimePlanner> planner;
   std::unique_ptr<Runtime> runtime;
   std::unique_ptr<ChangeSource> source;
+  std::vector<std::string> left_behind;  // notes on clients that are no longer in the file
 
   // Takes the data directory's lock. `pipeline` outlives the assembly. Threads do not run before start().
   static Result<std::unique_ptr<Assembly>> open(const Pipeline& pipeline, LockFile lock, AssemblyParts parts,

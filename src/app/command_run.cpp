@@ -212,6 +212,7 @@ int run_command(const RunOptions& options) {
   if (Status started = assembly.start(); !started.ok()) return print_error(started.error());
   if (options.until_caught_up) assembly.source->mark_heads();
   for (const FileError& note : without_effect(pipeline)) say("note: " + note.to_string());
+  for (const std::string& note : assembly.left_behind) say("note: " + note);
   say(fmt::format("{} runs: {} clients, data in {}", pipeline.name, pipeline.clients.size(), pipeline.data));
   int code = drive(assembly, signals, options);
   (*control)->stop();

@@ -50,6 +50,10 @@ Result<PlannedPipeline> RuntimePlanner::plan(const std::vector<ClientTable>& tab
     planned.relations[name] = std::move(domain.relation);
   }
   planned.views = std::move(result.compiled.views);
+  for (const ViewConfig& view : pipeline_.views) planned.named.insert(view.name);
+  if (pipeline_.views.empty()) {
+    for (const auto& [name, domain] : pipeline_.domains) planned.named.insert(name);
+  }
   for (const FileError& error : result.errors) planned.set_aside.push_back({ClientId{}, "", error.to_string()});
   return planned;
 }

@@ -163,6 +163,7 @@ json running_status(const Assembly& assembly, int64_t now_micros) {
   for (const auto& [table, reason] : runtime.tables_set_aside)
     problems.push_back("table " + table + " is set aside: " + reason);
   status["problems"] = std::move(problems);
+  status["notes"] = assembly.left_behind;
   status["rebuilds"] = json::array();
   for (const RoundRunner::Rebuild& rebuild : runtime.rebuilds) {
     double fraction =
@@ -238,6 +239,8 @@ std::string status_text(const json& status) {
                       status["checkpoint"].dump());
   }
   for (const json& problem : status["problems"]) out += fmt::format("  ! {}\n", problem.get<std::string>());
+  for (const json& note : status.value("notes", json::array()))
+    out += fmt::format("  note: {}\n", note.get<std::string>());
   for (const json& rebuild : status.value("rebuilds", json::array())) {
     out += fmt::format("  view {} is computed again: {:.0f} %; until then readers see the build before\n",
                        rebuild["view"].get<std::string>(), rebuild["fraction"].get<double>() * 100);

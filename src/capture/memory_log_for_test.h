@@ -39,6 +39,13 @@ class MemoryLog : public EventLog {
     return {};
   }
 
+  Result<std::vector<ClientId>> known_clients() override {
+    std::lock_guard lock(mutex);
+    std::vector<ClientId> clients;
+    for (const auto& [client, state] : states) clients.emplace_back(client);
+    return clients;
+  }
+
   Result<SourceState> source_state(const ClientId& client) override {
     std::lock_guard lock(mutex);
     return states[client.value];

@@ -60,6 +60,8 @@ class EventLog {
   // kResourceExhausted: the disk is full; the caller keeps what it has and tries again later. Thread-safe.
   virtual Status append(std::span<const LogAppend> appends) = 0;
 
+  // Clients of which capture ever remembered something, in the pipeline file still or not.
+  virtual Result<std::vector<ClientId>> known_clients() = 0;
   // The newest durable state of a source. Empty for one never seen.
   virtual Result<SourceState> source_state(const ClientId& client) = 0;
 

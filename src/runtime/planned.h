@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,7 @@ struct PlannedPipeline {
   std::map<std::string, Relation> relations;  // by domain; a domain without any schema yet is missing
   std::vector<ViewPlan> views;
   std::vector<PlanProblem> set_aside;            // clients whose table does not fit, views that do not compile now
+  std::set<std::string> named;                   // views that the pipeline file has, whether they compile now or not
 };
 
 // Called with all known tables at the start and whenever one gets a new schema. Must not fail for one client's or one

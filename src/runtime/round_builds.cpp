@@ -100,6 +100,10 @@ Status RoundRunner::finish_replan() {
   for (const PlanProblem& problem : plan_.set_aside) {
     if (!problem.client.value.empty()) aside.emplace(problem.client, problem.domain);
   }
+  // A client that comes back may have missed builds: it is fed as one that fits again.
+  for (const ClientId& client : absent_clients_) {
+    for (const auto& [domain, relation] : plan_.relations) aside.emplace(client, domain);
+  }
   for (const auto& [client, domain] : set_aside_) {
     if (aside.contains({client, domain})) continue;
     for (const Generation& generation : generations_) {
@@ -111,7 +115,8 @@ Status RoundRunner::finish_replan() {
   std::vector<Build> builds = builds_.all();
   for (const Build& build : builds) {
     if (build.interrupted) {
-      if (build.shown && !superseded(build)) continue;  // readers have nothing newer yet
+      // Readers have nothing newer yet. A view that the file has no more is not shown any longer.
+      if (build.shown && !superseded(build) && plan_.named.contains(build.view)) continue;
       builds_.remove(build.view, build.generation);
       put_unused(pass.write, build.table());
     } else if (!build.whole && !builds_.being_fed(build.generation)) {

@@ -77,6 +77,8 @@ Status RoundRunner::load(std::vector<Table> tables, std::map<ClientId, std::map<
   ASSIGN_OR_RETURN(builds_, Builds::load(ports_.storage));
   ASSIGN_OR_RETURN(set_aside_, stored_set_aside(ports_.storage));
   client_tables_ = std::move(tables);
+  ASSIGN_OR_RETURN(absent_clients_, stored_clients(ports_.storage));
+  std::erase_if(absent_clients_, [&](const ClientId& client) { return attributes.contains(client); });
   for (const Table& table : client_tables_) {
     ASSIGN_OR_RETURN(auto schemas, ports_.log.newest_schemas(table.client));
     for (const SchemaPtr& schema : schemas) {

@@ -191,6 +191,7 @@ class RoundRunner {
   uint64_t outbox_bytes_of_replans_ = 0;  // not told yet
   std::vector<Generation> generations_;
   std::set<std::pair<ClientId, std::string>> set_aside_;
+  std::vector<ClientId> absent_clients_;  // known before, and not in the pipeline file now
   std::atomic<uint64_t> checkpoint_ = 0;
   std::atomic<bool> builds_changed_ = false;
   size_t first_partition_ = 0;  // where the next round begins, so that none starves

@@ -57,6 +57,14 @@ Result<std::optional<ClientAttributes>> stored_attributes(const Storage& storage
   return std::optional(std::move(attributes));
 }
 
+Result<std::vector<ClientId>> stored_clients(const Storage& storage) {
+  std::vector<ClientId> clients;
+  StorageIterator it = storage.iterate(Family::kMeta, attributes_prefix);
+  for (; it.valid(); it.next()) clients.emplace_back(std::string(it.key().substr(attributes_prefix.size())));
+  RETURN_IF_ERROR(it.status());
+  return clients;
+}
+
 void put_attributes(StorageBatch& write, const ClientId& client, const ClientAttributes& attributes) {
   write.put(Family::kMeta, std::string(attributes_prefix) + client.value, attributes.encode());
 }

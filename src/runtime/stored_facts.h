@@ -19,6 +19,8 @@ void put_set_aside(StorageBatch& write, const std::set<std::pair<ClientId, std::
                    const std::set<std::pair<ClientId, std::string>>& now);
 
 Result<std::optional<ClientAttributes>> stored_attributes(const Storage& storage, const ClientId& client);
+// Clients that attributes are stored of: all that were ever in the pipeline file.
+Result<std::vector<ClientId>> stored_clients(const Storage& storage);
 void put_attributes(StorageBatch& write, const ClientId& client, const ClientAttributes& attributes);
 
 // Tables whose new build the store has whole: the sender notes them, the rounds take them.

@@ -112,6 +112,7 @@ struct Storage::State {
   Result<rocksdb::WriteBatch> transcribe(std::string_view changes) const;
   Status check_room(size_t batch_bytes) const;
   bool try_resume();
+  static Status check_room_to_open(const std::filesystem::path& path);
 };
 
 Status Storage::State::check_room(size_t batch_bytes) const {
@@ -155,7 +156,29 @@ bool Storage::State::try_resume() {
   return db->Resume().ok();
 }
 
+// Opening writes out what the write-ahead log holds, and RocksDB does not survive a disk that is full in the middle of that.
+Status Storage::State::check_room_to_open(const std::filesystem::path& path) {
+  constexpr uint64_t small_files_bytes = 8 << 20;  // manifest, options, a new log
+  uint64_t needed = small_files_bytes;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
+    if (entry.path().extension() != ".log") continue;
+    uint64_t bytes = entry.file_size(error);
+    if (!error) needed += bytes;
+  }
+  struct statvfs disk{};
+  if (::statvfs(path.c_str(), &disk) != 0) return {};  // there is nothing yet, or opening says what is wrong
+  uint64_t free_bytes = uint64_t{disk.f_bavail} * disk.f_frsize;
+  if (free_bytes >= needed) return {};
+  return Error{
+      ErrorCode::kResourceExhausted,
+      fmt::format("storage: {} was not opened: its disk has {} MiB free, and up to {} MiB are needed to write out "
+                  "what its log holds; nothing is lost, make room and start again",
+                  path.string(), free_bytes >> 20, needed >> 20)};
+}
+
 Result<std::unique_ptr<Storage>> Storage::open(const std::filesystem::path& path, const StorageOptions& options) {
+  RETURN_IF_ERROR(State::check_room_to_open(path));
   rocksdb::DBOptions database = database_options(options);
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors = family_descriptors(options);
   std::vector<std::string> existing;

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from harness import wait_for
+from harness import ExitCode, wait_for
 
 DISK_BYTES = 700 << 20
 LEFT_BYTES = 6 << 20
@@ -33,6 +33,29 @@ def fill(folder):
     with ballast.open("ab") as file:
         os.posix_fallocate(file.fileno(), file.tell(), max(room, 1))
     return ballast
+
+
+def test_a_start_on_a_full_disk_says_so_and_loses_nothing(shops, small_disk, pipelines):
+    """What was in memory is in the log on disk only, and opening writes it out."""
+    (acme,) = shops("acme")
+    pipeline = pipelines({"acme": acme}, settings={"data": str(small_disk / "data")}).start_and_wait()
+    acme.execute("INSERT INTO users (id, email, biography) SELECT g, 'u' || g, md5(g::text) || md5((g + 1)::text) "
+                 "FROM generate_series(1, 20000) g")
+    pipeline.wait_queryable()
+    pipeline.kill()
+    ballast = small_disk / "ballast"
+    room = os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize
+    with ballast.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, room)
+    for command in (["run"], ["tap", "*", "--from", "start", "--until-caught-up"]):
+        done = pipeline.command(*command)
+        assert done.exit_code == ExitCode.TEMPORARY, done
+        assert "make room and start again" in done.errors and "Assertion" not in done.errors
+    ballast.unlink()
+    acme.execute("INSERT INTO users (id, email) VALUES (0, 'after')")
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    assert pipeline.count("acme", "users") == 20001
+    pipeline.verify_clean()
 
 
 def test_a_full_disk_stops_reading_and_room_lets_it_go_on(shops, small_disk, pipelines):

@@ -213,6 +213,18 @@ void EmbeddedLog::wait_for_append(uint64_t known_generation, std::chrono::millis
 
 // ---- sources and schemas ----
 
+Result<std::vector<ClientId>> EmbeddedLog::known_clients() {
+  std::vector<ClientId> clients;
+  StorageIterator it = state_->storage.iterate(Family::kMeta, log_source_prefix());
+  for (; it.valid(); it.next()) {
+    auto client = client_of_source_key(it.key());
+    if (!client) return Error{ErrorCode::kCorrupt, "log: the key of a client's state is damaged"};
+    if (clients.empty() || clients.back() != *client) clients.push_back(*std::move(client));
+  }
+  RETURN_IF_ERROR(it.status());
+  return clients;
+}
+
 Result<SourceState> EmbeddedLog::source_state(const ClientId& client) {
   SourceState out;
   std::string prefix = log_source_prefix(client);

@@ -41,6 +41,7 @@ class EmbeddedLog final : public EventLog {
   ~EmbeddedLog() override;
 
   Status append(std::span<const LogAppend> appends) override;
+  Result<std::vector<ClientId>> known_clients() override;
   Result<SourceState> source_state(const ClientId& client) override;
   Result<SchemaPtr> register_schema(const ClientId& client, const TableSchema& schema) override;
   Result<SchemaPtr> schema(const ClientId& client, const std::string& table, uint32_t version) override;

@@ -48,6 +48,14 @@ std::optional<TopicPartition> partition_of_end_key(std::string_view key) {
   return at;
 }
 
+std::string log_source_prefix() { return std::string(source_prefix); }
+
+std::optional<ClientId> client_of_source_key(std::string_view key) {
+  ByteReader reader(key.substr(source_prefix.size()));
+  std::string_view client = reader.string();
+  return reader.ok() ? std::optional(ClientId(std::string(client))) : std::nullopt;
+}
+
 std::string log_source_prefix(const ClientId& client) {
   std::string key(source_prefix);
   put_string(key, client.value);

@@ -29,7 +29,9 @@ std::optional<Offset> offset_of_block_key(std::string_view key, const TopicParti
 std::string log_end_key(const TopicPartition& at);
 std::optional<TopicPartition> partition_of_end_key(std::string_view key);
 
+std::string log_source_prefix();  // of all clients
 std::string log_source_prefix(const ClientId& client);
+std::optional<ClientId> client_of_source_key(std::string_view key);
 std::string log_schema_prefix();
 std::string log_schema_key(const ClientId& client, std::string_view table, uint32_t version);
 

@@ -236,6 +236,8 @@ Status KafkaLog::take_lease(const ClientId& client) {
   return Error{ErrorCode::kUnavailable, fmt::format("kafka: other nodes keep taking client {} over", client)};
 }
 
+Result<std::vector<ClientId>> KafkaLog::known_clients() { return state_->clients(); }
+
 Result<SourceState> KafkaLog::source_state(const ClientId& client) {
   std::lock_guard lock(write_mutex_);
   RETURN_IF_ERROR(take_lease(client));

@@ -46,6 +46,7 @@ class KafkaLog final : public EventLog {
   // kAlreadyExists: another node took the client over; ask for source_state() anew.
   Status append(std::span<const LogAppend> appends) override;
   // Takes the lease on the client. What older leases' owners still write is void from then on.
+  Result<std::vector<ClientId>> known_clients() override;
   Result<SourceState> source_state(const ClientId& client) override;
   Result<SchemaPtr> register_schema(const ClientId& client, const TableSchema& schema) override;
   Result<SchemaPtr> schema(const ClientId& client, const std::string& table, uint32_t version) override;

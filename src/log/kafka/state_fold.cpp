@@ -74,6 +74,14 @@ Status StateFold::apply_schema(const StateRecordKey& key, std::string_view value
   return {};
 }
 
+std::vector<ClientId> StateFold::clients() const {
+  std::vector<ClientId> known;
+  for (const auto& [id, client] : clients_) {
+    if (client.lease != 0) known.push_back(id);
+  }
+  return known;
+}
+
 const StateFold::Client& StateFold::client(const ClientId& id) { return clients_[id]; }
 
 }  // namespace tributary

@@ -29,6 +29,7 @@ class StateFold {
   Result<std::vector<AppendedPart>> apply(std::string_view key, std::optional<std::string_view> value);
 
   const Client& client(const ClientId& id);
+  std::vector<ClientId> clients() const;  // those that a lease was ever taken of
   void forget_outdated(const ClientId& id) { clients_[id].outdated.clear(); }
 
  private:

@@ -96,6 +96,11 @@ Status StateFollower::wait_newest(std::chrono::milliseconds limit) const {
   return high == 0 ? Status() : wait_applied(high - 1, limit);
 }
 
+std::vector<ClientId> StateFollower::clients() const {
+  std::lock_guard lock(mutex_);
+  return fold_.clients();
+}
+
 StateFold::Client StateFollower::client(const ClientId& id) const {
   std::lock_guard lock(mutex_);
   return fold_.client(id);

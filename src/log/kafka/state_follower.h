@@ -27,6 +27,7 @@ class StateFollower {
   // The same for all that the topic holds now.
   Status wait_newest(std::chrono::milliseconds limit) const;
   StateFold::Client client(const ClientId& id) const;
+  std::vector<ClientId> clients() const;
   void forget_outdated(const ClientId& id);
 
   // Ends of partitions, as appends told; begin with what the brokers said at the start.
