@@ -5,6 +5,7 @@
 #include <rocksdb/write_batch.h>
 #include <sys/statvfs.h>
 
+#include <algorithm>
 #include <chrono>
 #include <mutex>
 
@@ -112,7 +113,7 @@ struct Storage::State {
   Result<rocksdb::WriteBatch> transcribe(std::string_view changes) const;
   Status check_room(size_t batch_bytes) const;
   bool try_resume();
-  static Status check_room_to_open(const std::filesystem::path& path);
+  static Status check_room_to_open(const std::filesystem::path& path, uint64_t reserve_bytes);
 };
 
 Status Storage::State::check_room(size_t batch_bytes) const {
@@ -157,15 +158,16 @@ bool Storage::State::try_resume() {
 }
 
 // Opening writes out what the write-ahead log holds, and RocksDB does not survive a disk that is full in the middle of that.
-Status Storage::State::check_room_to_open(const std::filesystem::path& path) {
+Status Storage::State::check_room_to_open(const std::filesystem::path& path, uint64_t reserve_bytes) {
   constexpr uint64_t small_files_bytes = 8 << 20;  // manifest, options, a new log
-  uint64_t needed = small_files_bytes;
+  uint64_t log_bytes = 0;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
     if (entry.path().extension() != ".log") continue;
     uint64_t bytes = entry.file_size(error);
-    if (!error) needed += bytes;
+    if (!error) log_bytes += bytes;
   }
+  uint64_t needed = small_files_bytes + std::min(log_bytes, reserve_bytes);
   struct statvfs disk{};
   if (::statvfs(path.c_str(), &disk) != 0) return {};  // there is nothing yet, or opening says what is wrong
   uint64_t free_bytes = uint64_t{disk.f_bavail} * disk.f_frsize;
@@ -178,7 +180,7 @@ Status Storage::State::check_room_to_open(const std::filesystem::path& path) {
 }
 
 Result<std::unique_ptr<Storage>> Storage::open(const std::filesystem::path& path, const StorageOptions& options) {
-  RETURN_IF_ERROR(State::check_room_to_open(path));
+  RETURN_IF_ERROR(State::check_room_to_open(path, options.disk_reserve_bytes));
   rocksdb::DBOptions database = database_options(options);
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors = family_descriptors(options);
   std::vector<std::string> existing;
