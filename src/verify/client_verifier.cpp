@@ -37,17 +37,25 @@ ClientReport ClientVerifier::run() {
   report_.client = client_.client;
   Status status = open();
   if (status.ok()) status = first_reading();
-  if (!status.ok()) {
-    report_.error = status.error().message;
-    return std::move(report_);
-  }
+  if (!status.ok()) return failed(status.error());
   for (OpenView& view : views_) {
     if (view.open.empty() || !view.by_domain_key()) continue;
     Status settled = settle_by_key(view);
     if (!settled.ok()) report_.views[*view.report].error = settled.error().message;
   }
   status = settle_whole();
-  if (!status.ok()) report_.error = status.error().message;
+  if (!status.ok()) return failed(status.error());
+  return std::move(report_);
+}
+
+// No view that was not compared to its end may look equal.
+ClientReport ClientVerifier::failed(const Error& error) {
+  report_.error = error.message;
+  for (const OpenView& view : views_) {
+    if (!view.report || view.concluded) continue;
+    ViewReport& report = report_.views[*view.report];
+    if (report.error.empty() && !report.skipped) report.error = "the client could not be read";
+  }
   return std::move(report_);
 }
 
@@ -490,6 +498,7 @@ void ClientVerifier::judge(OpenView& view, std::vector<RowDifference> again) {
 }
 
 void ClientVerifier::conclude(OpenView& view, std::vector<RowDifference> differences) {
+  view.concluded = true;
   ViewReport& report = report_.views[*view.report];
   for (const auto& [kind, count] : view.more) report.findings[kind] += count;
   std::sort(differences.begin(), differences.end(),

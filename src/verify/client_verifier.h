@@ -44,11 +44,13 @@ class ClientVerifier {
     std::map<std::string, int> readings;        // of the source's row as it is
     std::map<FindingKind, uint64_t> more;       // differences that were too many to be kept
     std::vector<RowDifference> confirmed;
+    bool concluded = false;  // its report says what there is to say
 
     // What differs can be read again by the domain's key; else the whole view has to be.
     bool by_domain_key() const { return prepared.by_row && !key.empty(); }
   };
 
+  ClientReport failed(const Error& error);
   Status open();
   Status describe_domains(const std::vector<std::string>& names);
   Status first_reading();

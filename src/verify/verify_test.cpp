@@ -15,6 +15,7 @@ namespace {
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 const std::vector<OutputColumn> order_columns = {
     {"id", {TypeId::kInt64}}, {"status", {TypeId::kText}}, {"total", {TypeId::kDecimal, 12, 2}}};
@@ -138,6 +139,8 @@ TEST_F(Verify, ASourceThatGoesAwayInTheMiddleIsAnErrorOfThatClient) {
   VerifyReport report = verified();
   EXPECT_THAT(report.clients[0].error, HasSubstr("public.orders")) << report_text(report);
   EXPECT_THAT(report.clients[0].views[0].findings, IsEmpty());
+  EXPECT_FALSE(report.clients[0].views[0].clean()) << "it was not compared";
+  EXPECT_THAT(report_text(report), Not(HasSubstr("equal")));
   EXPECT_FALSE(report.clean());
 }
 
