@@ -133,16 +133,16 @@ def test_inheritance_begins_and_ends_while_running(shops, pipelines):
 
 @pytest.mark.long
 @pytest.mark.parametrize("way", ["snapshot", "stream"])
-def test_a_value_of_250_megabytes(shops, pipelines, way):
+def test_a_value_of_a_hundred_megabytes(shops, pipelines, way):
     (database,) = shops("big")
     own(database, "CREATE TABLE t (id integer PRIMARY KEY, v text, n integer)")
     pipeline = pipelines({"big": database}, domains=domain("public.t"))
     if way == "stream":
         pipeline.start_and_wait()
-    database.execute("INSERT INTO t VALUES (1, repeat('x', 250 << 20), 1), (2, 'small', 2)")
+    database.execute("INSERT INTO t VALUES (1, repeat('x', 100 << 20), 1), (2, 'small', 2)")
     if way == "snapshot":
         pipeline.start_and_wait(limit=90)
     database.execute("UPDATE t SET n = 5 WHERE id = 1")  # its long value is not sent again
     pipeline.verify_clean()
     assert pipeline.query("big", "SELECT id, length(v) AS bytes, n FROM t ORDER BY id") == [
-        {"id": 1, "bytes": 250 << 20, "n": 5}, {"id": 2, "bytes": 5, "n": 2}]
+        {"id": 1, "bytes": 100 << 20, "n": 5}, {"id": 2, "bytes": 5, "n": 2}]
