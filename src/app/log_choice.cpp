@@ -23,6 +23,7 @@ KafkaLogOptions kafka_options(const Pipeline& pipeline) {
                      {"socket.timeout.ms", "10000"}};
   options.pipeline = pipeline.name;
   options.topics = pipeline.log.topics;
+  options.schemas = pipeline.log.schemas;
   for (const auto& [name, domain] : pipeline.domains) options.domains.push_back({name, domain.event});
   options.partitioning = {pipeline.log.partitions, pipeline.log.partitions_per_client};
   options.shape = {.partitions = pipeline.log.partitions,

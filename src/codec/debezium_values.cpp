@@ -75,11 +75,9 @@ int timestamp_digits(std::string_view source_type) {
   return digit >= '0' && digit <= '6' ? digit - '0' : 6;
 }
 
-bool in_millis(const ColumnSchema& schema) { return timestamp_digits(schema.source_type) <= millisecond_digits_max; }
-
 // time.precision.mode=adaptive: the unit depends on the column's precision.
 bool put_timestamp(std::string& out, const ColumnSchema& schema, int64_t micros) {
-  bool millis = in_millis(schema);
+  bool millis = debezium_in_millis(schema);
   int64_t value = millis ? micros / 1000 - (micros % 1000 < 0) : micros;
   put_number(out, value);
   return !(millis && micros % 1000 != 0) && value != timestamp_infinity && value != timestamp_minus_infinity;
@@ -151,7 +149,7 @@ bool append_timestamp(Column& column, const ColumnSchema& schema, int64_t value)
     return true;
   }
   int64_t micros = value;
-  if (in_millis(schema) && __builtin_mul_overflow(value, 1000, &micros)) return false;
+  if (debezium_in_millis(schema) && __builtin_mul_overflow(value, 1000, &micros)) return false;
   column.append_fixed<int64_t>(micros);
   return true;
 }
@@ -239,6 +237,10 @@ bool append_any(Column& column, const ColumnSchema& schema, simdjson::ondemand::
 }
 
 }  // namespace
+
+bool debezium_in_millis(const ColumnSchema& column) {
+  return timestamp_digits(column.source_type) <= millisecond_digits_max;
+}
 
 bool put_debezium_value(std::string& out, const ColumnSchema& schema, const Column& column, size_t row) {
   switch (column.type().id) {

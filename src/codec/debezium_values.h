@@ -18,6 +18,9 @@ namespace tributary {
 // In place of a value that the source did not send (unchanged TOAST), as the connector's unavailable.value.placeholder.
 constexpr std::string_view debezium_unavailable_value = "__debezium_unavailable_value";
 
+// Whether a timestamp column is written in milliseconds: it has a precision of at most 3 digits.
+bool debezium_in_millis(const ColumnSchema& column);
+
 // The cell at `row`, which is a value. False where reading it back gives another value: bytes that are not UTF-8 in a
 // text, microseconds of a column of milliseconds, a NaN with a payload.
 bool put_debezium_value(std::string& out, const ColumnSchema& schema, const Column& column, size_t row);

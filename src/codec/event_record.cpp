@@ -6,12 +6,16 @@
 
 #include "base/bytes.h"
 #include "codec/block.h"
+#include "codec/connect/connect_schema.h"
 #include "codec/debezium_values.h"
 #include "codec/json_text.h"
 #include "model/cells.h"
 
 namespace tributary {
 namespace {
+
+const std::string with_schema = "{\"schema\":";
+const std::string payload = ",\"payload\":";
 
 Error bad(std::string what) { return {ErrorCode::kInvalidInput, std::move(what)}; }
 
@@ -82,17 +86,26 @@ std::optional<Position> position_from_hex(std::string_view text) {
 
 // ---- writing ----
 
-EventRecordWriter::EventRecordWriter(const EventBatch& batch, std::string_view event, const DebeziumSource& source)
+EventRecordWriter::EventRecordWriter(const EventBatch& batch, std::string_view event, const DebeziumSource& source,
+                                     bool schemas)
     : batch_(batch),
       debezium_(batch, source),
       event_(fmt::format("{}.", event)),
-      schema_version_(std::to_string(batch.schema->version)) {}
+      schema_version_(std::to_string(batch.schema->version)) {
+  if (!schemas) return;
+  key_begin_ = with_schema + connect_key_schema(*batch.schema, source.name) + payload;
+  value_begin_ = with_schema + connect_envelope_schema(*batch.schema, source.name) + payload;
+}
 
 void EventRecordWriter::write_row(EventRecord& record, size_t row) {
-  record.key.clear();
-  record.value.clear();
+  record.key = key_begin_;
+  record.value = value_begin_;
   debezium_.put_key(record.key, row, true);
   debezium_.put_envelope(record.value, row, &record.exact);
+  if (!value_begin_.empty()) {
+    record.key.push_back('}');
+    record.value.push_back('}');
+  }
   record.event = event_;
   record.event += op_event_name(batch_.ops[row]);
   record.position = position_to_hex(batch_.positions[row]);
@@ -108,7 +121,9 @@ void EventRecordWriter::write_range(EventRecord& record, size_t range) {
   record.event += truncated ? truncated_event : absent_event;
   record.position = position_to_hex(fact.position);
   if (truncated) {
+    record.value = value_begin_;
     debezium_.put_truncate(record.value, range);
+    if (!value_begin_.empty()) record.value.push_back('}');
     if (fact.low.empty() && fact.high.empty()) return;
     put_u8(record.exact, debezium_exact_version);
     put_string(record.exact, fact.low);
@@ -263,6 +278,9 @@ Result<simdjson::ondemand::object> EventRecordReader::open(std::string_view valu
   simdjson::error_code error = parser_.iterate(buffer_.data(), value.size(), buffer_.size()).get(document_);
   simdjson::ondemand::object envelope;
   if (error == simdjson::SUCCESS) error = document_.get_object().get(envelope);
+  if (error == simdjson::SUCCESS && value.starts_with(with_schema)) {
+    error = envelope.find_field("payload").get_object().get(envelope);
+  }
   if (error != simdjson::SUCCESS) return bad(fmt::format("its value is no JSON object: {}", error_message(error)));
   return envelope;
 }

@@ -44,7 +44,9 @@ struct EventRecord {
 // `batch` outlives it. Not thread-safe.
 class EventRecordWriter {
  public:
-  EventRecordWriter(const EventBatch& batch, std::string_view event, const DebeziumSource& source);
+  // With `schemas` key and value are {"schema":…,"payload":…}, as Kafka Connect's sinks want them.
+  EventRecordWriter(const EventBatch& batch, std::string_view event, const DebeziumSource& source,
+                    bool schemas = false);
 
   void write_row(EventRecord& record, size_t row);
   // batch.ranges[range].
@@ -58,6 +60,8 @@ class EventRecordWriter {
   DebeziumWriter debezium_;
   std::string event_;  // "order."
   std::string schema_version_;
+  std::string key_begin_;  // up to the payload; empty: without schemas
+  std::string value_begin_;
 };
 
 // As they came; empty where there is none.

@@ -122,6 +122,8 @@ std::vector<FileError> without_effect(const Pipeline& pipeline) {
   bool embedded_log = pipeline.log.target.at == "embedded";
   note(embedded_log && pipeline.log.topics != LogConfig{}.topics, pipeline.log.target.place,
        "log: topics has no effect with log: embedded, whose topics have no names for others");
+  note(embedded_log && pipeline.log.schemas, pipeline.log.target.place,
+       "log: schemas has no effect with log: embedded, whose events are not JSON");
   note(pipeline.process.memory_bytes_max != 0, pipeline.process.target.place,
        fmt::format("process: memory has no effect with process: {}", pipeline.process.target.at));
   note(!pipeline.serve.host.empty(), pipeline.serve.place,
@@ -130,10 +132,11 @@ std::vector<FileError> without_effect(const Pipeline& pipeline) {
     const ClientLimits& limits = client.limits;
     bool of_gateway =
         limits.queries_at_once != 0 || limits.query_memory_bytes_max != 0 || limits.query_time_max.count() != 0;
-    note(of_gateway, client.place,
-         fmt::format("client {}: limits of queries have no effect yet: they are the gateway's, which comes with a later "
-                     "version",
-                     id));
+    note(
+        of_gateway, client.place,
+        fmt::format("client {}: limits of queries have no effect yet: they are the gateway's, which comes with a later "
+                    "version",
+                    id));
   }
   sort_errors(notes);
   return notes;

@@ -101,6 +101,7 @@ struct LogConfig {
   uint32_t partitions = 12;
   uint32_t partitions_per_client = 3;
   uint32_t replication = 0;  // 0: the brokers' default
+  bool schemas = false;  // records on Kafka carry Connect's schemas
   std::chrono::milliseconds retention{std::chrono::hours(24 * 7)};
   uint64_t retention_bytes_max = 0;  // 0: unlimited
 };

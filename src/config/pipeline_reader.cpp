@@ -274,7 +274,7 @@ void PipelineReader::read_stages(const Members& top) {
     return found == top.end() ? nullptr : found->second;
   };
   Members log = read_stage(find("log"), "log", pipeline.log.target, {"embedded", "kafka://"},
-                           {"at", "password", "topics", "partitions", "partitions_per_client", "replication",
+                           {"at", "password", "topics", "partitions", "partitions_per_client", "replication", "schemas",
                             "retention", "retention_bytes"});
   auto parse_topics = [](std::string_view text) -> std::optional<std::string> {
     std::string rest(text);
@@ -293,6 +293,7 @@ void PipelineReader::read_stages(const Members& top) {
   count(log, "partitions", pipeline.log.partitions, 4096);
   count(log, "partitions_per_client", pipeline.log.partitions_per_client, 4096);
   count(log, "replication", pipeline.log.replication, 100);
+  flag(log, "schemas", pipeline.log.schemas);
   if (log.contains("partitions_per_client") && pipeline.log.partitions_per_client > pipeline.log.partitions) {
     fail(*log["partitions_per_client"], "a client cannot have more partitions than there are; see partitions");
   }

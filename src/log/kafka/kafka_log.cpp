@@ -115,7 +115,7 @@ Status KafkaLog::send_events(const EventBatch& batch, Parts& parts) {
   if (auto database = options_.databases.find(batch.client); database != options_.databases.end()) {
     source.database = database->second;
   }
-  EventRecordWriter writer(batch, topics_.event_of(batch.domain), source);
+  EventRecordWriter writer(batch, topics_.event_of(batch.domain), source, options_.schemas);
   EventRecord record;
   std::vector<PartitionId> subset = client_partitions(options_.partitioning, batch.client.value, batch.domain);
   for (const PartitionRows& part : rows_by_partition(batch, subset)) {

@@ -33,6 +33,7 @@ struct KafkaLogOptions {
   std::vector<KafkaDomain> domains;
   Partitioning partitioning;
   KafkaTopicShape shape;  // its partitions are partitioning's
+  bool schemas = false;  // Connect's, beside each record's key and value
   std::map<ClientId, std::string> databases;  // what envelopes call `source.db`
 };
 
@@ -45,8 +46,8 @@ class KafkaLog final : public EventLog {
   // Not atomic: see above. kUnavailable and kTimeout: try again. kInvalidInput: a record is larger than brokers take.
   // kAlreadyExists: another node took the client over; ask for source_state() anew.
   Status append(std::span<const LogAppend> appends) override;
-  // Takes the lease on the client. What older leases' owners still write is void from then on.
   Result<std::vector<ClientId>> known_clients() override;
+  // Takes the lease on the client. What older leases' owners still write is void from then on.
   Result<SourceState> source_state(const ClientId& client) override;
   Result<SchemaPtr> register_schema(const ClientId& client, const TableSchema& schema) override;
   Result<SchemaPtr> schema(const ClientId& client, const std::string& table, uint32_t version) override;
