@@ -48,9 +48,17 @@ bool put_float(std::string& out, Number value) {
   return true;
 }
 
-// Java's ISO_OFFSET_DATE_TIME: "2024-02-29T23:59:59.5Z", as few digits of the fraction as are needed, a sign before years
-// of more than four digits.
-void put_zoned_timestamp(std::string& out, int64_t micros) {
+// "timestamp(3) without time zone" → 3; without digits PostgreSQL's precision is 6.
+int timestamp_digits(std::string_view source_type) {
+  size_t at = source_type.find('(');
+  if (at == std::string_view::npos || at + 1 >= source_type.size()) return 6;
+  char digit = source_type[at + 1];
+  return digit >= '0' && digit <= '6' ? digit - '0' : 6;
+}
+
+// "2024-02-29T23:59:59.500Z": as many digits of the fraction as the column has, all six where the value has more; a sign before
+// years of more than four digits.
+void put_zoned_timestamp(std::string& out, int64_t micros, int digits) {
   constexpr int64_t day_micros = 86'400'000'000;
   int64_t days = micros / day_micros - (micros % day_micros < 0);
   int64_t rest = micros - days * day_micros;
@@ -60,19 +68,11 @@ void put_zoned_timestamp(std::string& out, int64_t micros) {
   if (date.year > 9999) out.push_back('+');
   fmt::format_to(std::back_inserter(out), "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", std::abs(date.year), date.month,
                  date.day, rest / 3'600'000'000, rest / 60'000'000 % 60, rest / 1'000'000 % 60);
-  if (int64_t fraction = rest % 1'000'000; fraction != 0) {
-    fmt::format_to(std::back_inserter(out), ".{:06}", fraction);
-    out.erase(out.find_last_not_of('0') + 1);
-  }
+  std::string fraction = fmt::format("{:06}", rest % 1'000'000);
+  auto needed = fraction.find_last_not_of('0') + 1;  // none: npos + 1 = 0
+  if (needed <= static_cast<size_t>(digits)) fraction.resize(static_cast<size_t>(digits));
+  if (!fraction.empty()) out += "." + fraction;
   out += "Z\"";
-}
-
-// "timestamp(3) without time zone" → 3; without digits PostgreSQL's precision is 6.
-int timestamp_digits(std::string_view source_type) {
-  size_t at = source_type.find('(');
-  if (at == std::string_view::npos || at + 1 >= source_type.size()) return 6;
-  char digit = source_type[at + 1];
-  return digit >= '0' && digit <= '6' ? digit - '0' : 6;
 }
 
 // time.precision.mode=adaptive: the unit depends on the column's precision.
@@ -258,7 +258,9 @@ bool put_debezium_value(std::string& out, const ColumnSchema& schema, const Colu
       return true;
     case TypeId::kDate: put_number(out, column.fixed<int32_t>(row)); return true;
     case TypeId::kTimestamp: return put_timestamp(out, schema, column.fixed<int64_t>(row));
-    case TypeId::kTimestampTz: put_zoned_timestamp(out, column.fixed<int64_t>(row)); return true;
+    case TypeId::kTimestampTz:
+      put_zoned_timestamp(out, column.fixed<int64_t>(row), timestamp_digits(schema.source_type));
+      return true;
     case TypeId::kUuid:
       out.push_back('"');
       append_uuid_text(out, column.bytes(row));
