@@ -42,6 +42,11 @@ int check_command(const CheckOptions& options) {
   if (options.connect && result.pipeline && result.errors.empty()) {
     SchemaReading reading = read_source_schemas(*result.pipeline, result.lock.value_or(LockFile{}));
     unreachable = reading.unreachable;
+    std::vector<std::string> troubles = source_troubles(*result.pipeline);
+    for (const std::string& trouble : troubles) {  // who cannot be reached at all is told once, with what to do
+      std::erase_if(unreachable, [&](const std::string& known) { return trouble.starts_with(known); });
+    }
+    unreachable.insert(unreachable.end(), troubles.begin(), troubles.end());
     CompileResult compiled = compile_pipeline(*result.pipeline, &reading.lock, functions);
     result.errors = compiled.errors;
     if (result.errors.empty()) {

@@ -10,7 +10,12 @@ namespace tributary {
 int init_command(const std::string& url, const std::string& password_environment) {
   const char* password = std::getenv(password_environment.c_str());
   auto description = inspect_database(url, password == nullptr ? "" : password);
-  if (!description.ok()) return print_error(description.error());
+  if (!description.ok()) {
+    if (password == nullptr && description.error().message.find("no password supplied") != std::string::npos) {
+      return print_error(with_context(description.error(), "set the variable " + password_environment));
+    }
+    return print_error(description.error());
+  }
   if (password != nullptr) description->password = "${env:" + password_environment + "}";
   std::string text = pipeline_file_for(*description);
   std::fwrite(text.data(), 1, text.size(), stdout);

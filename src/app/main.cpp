@@ -56,10 +56,10 @@ int parse_and_run(int argc, char** argv) {
   init->callback([&] { code = init_command(url, password_environment); });
 
   CheckOptions check_options;
-  auto* check = app.add_subcommand("check", "check a pipeline file, without connecting to anything");
+  auto* check = app.add_subcommand("check", "check a pipeline file, offline or with its databases");
   check->add_option("FILE", check_options.file, "the pipeline file")->required();
   check->add_flag("--connect", check_options.connect,
-                  "read the tables' columns from the databases and write the lock file");
+                  "also look at the databases: rights, settings, and the tables' columns, which the lock file keeps");
   check->add_flag("--json", check_options.json, "the answer as JSON");
   check->footer(examples("  tributary check shop.yaml\n  tributary check shop.yaml --connect"));
   check->callback([&] { code = check_command(check_options); });

@@ -4,6 +4,7 @@
 
 #include "capture/debezium/debezium_source.h"
 #include "capture/postgres/describe_tables.h"
+#include "capture/postgres/server_check.h"
 
 namespace tributary {
 namespace {
@@ -62,6 +63,13 @@ std::unique_ptr<ChangeSource> make_source(std::vector<CaptureClient> clients, Ev
 
 Result<std::vector<TableLook>> describe_source(const CaptureClient& client, std::chrono::milliseconds limit) {
   return is_debezium(client) ? describe_debezium_tables(client, limit) : describe_tables(client, limit);
+}
+
+std::string source_trouble(const CaptureClient& client, std::chrono::milliseconds limit) {
+  if (is_debezium(client)) return "";  // describe_source() has said all that there is to say
+  Trouble trouble = look_at_source(client, limit);
+  if (trouble.kind == Trouble::Kind::kNone) return "";
+  return trouble.remedy.empty() ? trouble.reason : trouble.reason + "; what to do: " + trouble.remedy;
 }
 
 }  // namespace tributary

@@ -17,14 +17,13 @@ struct Look {
   Result<std::vector<TableLook>> tables = Error{ErrorCode::kUnavailable, "not looked at"};
 };
 
-void look_at_all(std::vector<Look>& looks) {
+// Calls look(i) for each i below `count`, some at once.
+void look_at_all(size_t count, const std::function<void(size_t)>& look) {
   std::atomic<size_t> next = 0;
   std::vector<std::thread> threads;
-  for (size_t i = 0; i < std::min(looks_at_once, looks.size()); ++i) {
+  for (size_t i = 0; i < std::min(looks_at_once, count); ++i) {
     threads.emplace_back([&] {
-      for (size_t at = next++; at < looks.size(); at = next++) {
-        looks[at].tables = describe_source(looks[at].client, look_limit);
-      }
+      for (size_t at = next++; at < count; at = next++) look(at);
     });
   }
   for (std::thread& thread : threads) thread.join();
@@ -37,7 +36,7 @@ SchemaReading read_source_schemas(const Pipeline& pipeline, LockFile lock) {
   reading.lock.pipeline = pipeline.name;
   std::vector<Look> looks;
   for (CaptureClient& client : capture_clients(pipeline)) looks.push_back({std::move(client)});
-  look_at_all(looks);
+  look_at_all(looks.size(), [&](size_t i) { looks[i].tables = describe_source(looks[i].client, look_limit); });
   for (Look& look : looks) {
     if (!look.tables.ok()) {
       reading.unreachable.push_back(fmt::format("client {}: {}", look.client.client, look.tables.error().message));
@@ -53,6 +52,17 @@ SchemaReading read_source_schemas(const Pipeline& pipeline, LockFile lock) {
     }
   }
   return reading;
+}
+
+std::vector<std::string> source_troubles(const Pipeline& pipeline) {
+  std::vector<CaptureClient> clients = capture_clients(pipeline);
+  std::vector<std::string> troubles(clients.size());
+  look_at_all(clients.size(), [&](size_t i) {
+    std::string trouble = source_trouble(clients[i], look_limit);
+    if (!trouble.empty()) troubles[i] = fmt::format("client {}: {}", clients[i].client, trouble);
+  });
+  std::erase(troubles, "");
+  return troubles;
 }
 
 std::variant<LockFile, std::vector<FileError>> schemas_for_run(const Pipeline& pipeline) {

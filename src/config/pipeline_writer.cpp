@@ -141,10 +141,10 @@ class Writer {
     std::set<std::string> names = {"client"};
     std::set<std::string> events;
     for (const DescribedTable* table : captured_) {
-      std::string name =
-          name_from(table->schema == "public" ? table->name : table->schema + "_" + table->name, "table");
-      name = unique_name(name, names);
-      std::string event = unique_name(singular(name_from(table->name, "row")), events);
+      std::string wanted =
+          name_from(table->schema == "public" ? table->name : table->schema + "_" + table->name, "row");
+      std::string name = unique_name(wanted, names);
+      std::string event = unique_name(singular(wanted), events);
       line(fmt::format("  {}: {{ table: {}, event: {} }}   # {}{}", name, yaml_text(table->schema + "." + table->name),
                        event, rows_text(table->rows_estimated), table->partitioned ? ", partitioned" : ""));
       notes(*table);

@@ -53,7 +53,7 @@ TEST(PipelineWriter, WhatItWritesLoads) {
   for (const auto& [name, domain] : pipeline.domains) tables[name] = domain.table + " " + domain.event;
   EXPECT_EQ(tables, (std::map<std::string, std::string>{{"users", "public.users user"},
                                                         {"order_items", "public.Order Items order_item"},
-                                                        {"sales_users", "sales.users user_2"},
+                                                        {"sales_users", "sales.users sales_user"},
                                                         {"order_items_2", "public.order_items order_item_2"},
                                                         {"categories", "public.categories category"},
                                                         {"it_s_quoted", "public.it's \"quoted\" it_s_quoted"},

@@ -314,3 +314,19 @@ def test_dead_letters_of_an_unknown_view_or_id_are_refused(shops, pipelines):
     assert done.exit_code == ExitCode.USAGE and "did you mean orders?" in done.errors
     done = pipeline.command("dead-letters", "retry", "00ff", "--client", "acme", "--view", "orders")
     assert done.exit_code == ExitCode.DATA and "no dead letter 00ff" in done.errors
+
+
+def test_check_says_before_a_run_what_would_stop_it(shops, own_server, server, pipelines):
+    acme, other = shops("acme", "other")
+    admin = server.database("postgres")
+    admin.execute("DROP ROLE IF EXISTS unable; CREATE ROLE unable LOGIN PASSWORD 'of unable' IN ROLE shop_owner")
+    replica = create_shop(own_server(wal_level="replica"), "shop")
+    pipeline = pipelines({"acme": acme, "level": replica, "role": {
+        "database": other, "source": other.url(user="unable"), "password": "of unable"}})
+    done = pipeline.command("check", "--connect").expect(ExitCode.UNAVAILABLE)
+    for words in (["client role", "ALTER ROLE unable REPLICATION"], ["client level", "wal_level", "ALTER SYSTEM"]):
+        assert any(all(word in line for word in words) for line in done.errors.splitlines()), (words, done.errors)
+    assert "client acme" not in done.errors
+    replica.server.stop()
+    done = pipeline.command("check", "--connect").expect(ExitCode.UNAVAILABLE)
+    assert done.errors.count("client level") == 1, done.errors

@@ -139,6 +139,28 @@ def test_partitions_come_and_go(shops, pipelines, statement):
     pipeline.verify_clean()
 
 
+def test_rights_on_a_partitioned_table_are_enough(shops, pipelines, server):
+    (database,) = shops("identity")
+    admin = server.database("postgres")
+    admin.execute("DROP ROLE IF EXISTS narrow; CREATE ROLE narrow LOGIN REPLICATION PASSWORD 'of narrow'")
+    own(database, f"CREATE SCHEMA parts; {PARTITIONED}; ALTER TABLE logs_a SET SCHEMA parts; GRANT SELECT ON logs, logs_b0 TO narrow")
+    rows = "INSERT INTO logs SELECT g, date '2024-01-01' + (g % 90)::integer, repeat('b', 300) FROM generate_series({}, {}) g"
+    database.execute(rows.format(1, 3000))
+    source = {"database": database, "source": database.url(user="narrow"), "password": "of narrow"}
+    pipeline = pipelines({"identity": source}, domains=domain("logs"))
+    database.execute(f"CREATE PUBLICATION tributary_{pipeline.name}_identity FOR TABLE logs WITH (publish_via_partition_root = true)")
+    pipeline.start_and_wait()
+    database.execute(rows.format(3001, 4000))
+    own(database, "CREATE TABLE logs_c PARTITION OF logs FOR VALUES FROM ('2025-01-01') TO ('2025-02-01'); "
+                  "INSERT INTO logs VALUES (9001, '2025-01-05', 'new'); CREATE TABLE logs_d (LIKE logs INCLUDING ALL); "
+                  "INSERT INTO logs_d VALUES (9002, '2025-02-05', 'before it came'); "
+                  "ALTER TABLE logs ATTACH PARTITION logs_d FOR VALUES FROM ('2025-02-01') TO ('2025-03-01')")
+    pipeline.wait_status(lambda _: pipeline.count("identity", "logs") == 4002, 30, "the partition with rows to be read")
+    pipeline.wait_state("streaming")
+    pipeline.verify_clean()
+    assert pipeline.client_status("identity")["warnings"] == []
+
+
 def test_a_domain_can_be_left_out_by_a_client_that_lacks_its_table(shops, pipelines):
     first, second = shops("first", "second")
     own(second, "DROP TABLE visits")

@@ -16,7 +16,8 @@ namespace {
 constexpr const char* tables_query = R"(
   SELECT n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident, c.oid,
          CASE WHEN c.relkind = 'p'
-              THEN (SELECT sum(greatest(l.reltuples, 0)) FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid WHERE t.isleaf)
+              THEN (SELECT CASE WHEN min(l.reltuples) >= 0 THEN sum(l.reltuples) END
+                    FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid WHERE t.isleaf)
               ELSE c.reltuples END::bigint,
          has_table_privilege(c.oid, 'SELECT')
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -2,7 +2,7 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include "capture/postgres/client_context.h"
+#include "capture/postgres/server_check.h"
 #include "capture/postgres/server_encoding.h"
 
 namespace tributary {
@@ -13,7 +13,6 @@ constexpr std::chrono::milliseconds connect_limit{20'000};
 // A slot is made once every transaction that was running has ended.
 constexpr std::chrono::hours slot_limit{24 * 7};
 constexpr std::chrono::seconds slot_free_limit{5};
-constexpr int server_version_min = 140000;
 
 Trouble stop(std::string reason, std::string remedy) { return {Kind::kStop, std::move(reason), std::move(remedy)}; }
 
@@ -23,32 +22,7 @@ Trouble failed(const ClientContext& context, const Error& error, const PgConnect
   return trouble_of(error, connection.sqlstate(), context.config.client.value);
 }
 
-asio::awaitable<Trouble> check_server(ClientContext& context) {
-  PgConnection& control = *context.control;
-  if (control.server_version() < server_version_min) {
-    co_return stop(fmt::format("the server is PostgreSQL {}, which is older than 14", control.server_version() / 10000),
-                   "Upgrade it: tables are read by ranges of ctid, which older servers read in full for every range.");
-  }
-  Result<PgRows> rows = co_await control.query(
-      "SELECT pg_is_in_recovery(), current_setting('wal_level'), "
-      "(SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user), quote_ident(current_user)");
-  if (!rows.ok()) co_return failed(context, rows.error(), control);
-  if (rows->is_true(0, 0)) {
-    co_return Trouble{Kind::kRetry, "the server is a standby, and a logical slot needs the primary",
-                      "Name the primary in the source's URL, or promote this server."};
-  }
-  if (rows->text(0, 1) != "logical") {
-    co_return stop(fmt::format("wal_level is {}, and must be logical", rows->text(0, 1)),
-                   "ALTER SYSTEM SET wal_level = 'logical'; then restart the server.");
-  }
-  if (!rows->is_true(0, 2)) {
-    co_return stop(fmt::format("our user {} may not replicate", rows->text(0, 3)),
-                   fmt::format("ALTER ROLE {} REPLICATION;", rows->text(0, 3)));
-  }
-  co_return Trouble{};
-}
-
-// After identify(): a pooler would give the session, and the lock with it, to others.
+// After identify_source(): a pooler would give the session, and the lock with it, to others.
 asio::awaitable<Trouble> take_lease(ClientContext& context) {
   PgConnection& control = *context.control;
   Result<PgRows> rows = co_await control.query(fmt::format("SELECT pg_try_advisory_lock(hashtextextended({}, 0))",
@@ -58,23 +32,6 @@ asio::awaitable<Trouble> take_lease(ClientContext& context) {
     co_return Trouble{Kind::kRetry, "another process holds the lease on this source (an advisory lock)",
                       "Stop the other one, or wait until its connection has ended."};
   }
-  co_return Trouble{};
-}
-
-struct Identity {
-  std::string system;
-  uint32_t timeline = 0;
-};
-
-asio::awaitable<Trouble> identify(ClientContext& context, Identity& identity) {
-  PgConnection connection(context.executor, *context.settings);
-  Status connected = co_await connection.connect(true, connect_limit);
-  if (!connected.ok()) co_return failed(context, connected.error(), connection);
-  Result<PgRows> rows = co_await connection.query("IDENTIFY_SYSTEM");
-  // A pooler that was told to ignore the parameter `replication` hands the command to an ordinary session.
-  if (!rows.ok() && connection.sqlstate() == "42601") co_return pooler_trouble(rows.error().message);
-  if (!rows.ok()) co_return failed(context, rows.error(), connection);
-  identity = {rows->text(0, 0), static_cast<uint32_t>(rows->number(0, 1))};
   co_return Trouble{};
 }
 
@@ -213,7 +170,7 @@ asio::awaitable<Trouble> make_slot_and_report(ClientContext& context, Slot& slot
 }
 
 // A source that was read before is the same one, and nothing is missing: nullopt.
-std::optional<Trouble> why_not_resume(const ClientContext& context, const Identity& identity, const Slot& slot) {
+std::optional<Trouble> why_not_resume(const ClientContext& context, const SourceIdentity& identity, const Slot& slot) {
   const StreamState& state = context.state;
   if (state.system_identifier != identity.system) {
     return stop(fmt::format("the database is another one: its system identifier is {}, and was {}", identity.system,
@@ -272,7 +229,7 @@ std::optional<Trouble> why_not_this_slot(const ClientContext& context, const Slo
   return std::nullopt;
 }
 
-asio::awaitable<Trouble> begin_epoch(ClientContext& context, const Identity& identity, Slot& slot) {
+asio::awaitable<Trouble> begin_epoch(ClientContext& context, const SourceIdentity& identity, Slot& slot) {
   if (slot.exists && context.reset_wanted) {
     Status dropped = co_await context.control->execute(
         fmt::format("SELECT pg_drop_replication_slot({})", quote_pg_literal(context.config.name)));
@@ -314,10 +271,13 @@ asio::awaitable<Trouble> prepare_source(ClientContext& context) {
   if (!text.ok()) co_return failed(context, text.error(), *context.control);
   context.server_text = std::move(*text);
   bool known = false;
-  Identity identity;
+  const std::string& client = context.config.client.value;
+  SourceIdentity identity;
   Slot slot;
-  Trouble trouble = co_await check_server(context);
-  if (trouble.kind == Kind::kNone) trouble = co_await identify(context, identity);
+  Trouble trouble = co_await check_server(*context.control, client);
+  if (trouble.kind == Kind::kNone) {
+    trouble = co_await identify_source(context.executor, *context.settings, client, connect_limit, identity);
+  }
   if (trouble.kind == Kind::kNone) trouble = co_await take_lease(context);
   if (trouble.kind == Kind::kNone) trouble = co_await load_state(context, known);
   if (trouble.kind == Kind::kNone) trouble = co_await find_free_slot(context, slot);

@@ -170,7 +170,8 @@ asio::awaitable<Result<std::optional<CatalogTable>>> find_table(PgConnection& co
 asio::awaitable<Result<std::vector<CatalogRelation>>> find_relations(PgConnection& connection, uint32_t table_oid) {
   Result<PgRows> rows = co_await connection.query(fmt::format(R"(
 SELECT c.oid, coalesce(pg_relation_filenode(c.oid), 0), n.nspname, c.relname, coalesce(pg_relation_size(c.oid), 0),
-       c.reltuples::bigint, c.relkind, c.relpersistence
+       c.reltuples::bigint, c.relkind, c.relpersistence,
+       has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = {0} AND c.relkind <> 'p'
    OR c.oid IN (SELECT relid FROM pg_partition_tree({0}) WHERE isleaf AND relid <> {0})
@@ -186,6 +187,7 @@ ORDER BY c.oid)",
     relation.rows = std::stod(rows->text(row, 5));
     relation.kind = rows->text(row, 6)[0];
     relation.persistence = rows->text(row, 7)[0];
+    relation.readable = rows->is_true(row, 8);
     relations.push_back(std::move(relation));
   }
   co_return relations;

@@ -52,6 +52,7 @@ struct CatalogRelation {
   double rows = -1;  // the planner's estimate
   char kind = 'r';
   char persistence = 'p';
+  bool readable = true;  // by us, itself: the right to read a partitioned table says nothing of its partitions
 };
 
 // nullopt: there is no such table.

@@ -118,8 +118,7 @@ asio::awaitable<Result<bool>> plan(TableConnection& reader, TableRun& run) {
 }
 
 void adapt(const ClientContext& context, TableRun& run, const Chunk& chunk) {
-  double by_rows =
-      static_cast<double>(chunk_rows(context)) / static_cast<double>(std::max<size_t>(chunk.rows, 1));
+  double by_rows = static_cast<double>(chunk_rows(context)) / static_cast<double>(std::max<size_t>(chunk.rows, 1));
   double by_bytes =
       static_cast<double>(context.options.chunk_bytes) / static_cast<double>(std::max<size_t>(chunk.bytes, 1));
   double factor = std::clamp(std::min(by_rows, by_bytes), 0.1, 8.0);
@@ -143,8 +142,11 @@ asio::awaitable<Result<Next>> read_next(TableConnection& reader, TableRun& run) 
   uint64_t end = progress.next_block + run.chunk_blocks;
   bool bounded = progress.end_block != 0 && end >= progress.end_block;
   if (bounded) end = progress.end_block;
-  ChunkQuery query{.copy = fmt::format("SELECT {} FROM ONLY {} WHERE ctid >= '({},0)'::tid AND ctid < '({},0)'::tid",
-                                       column_list(run.table), relation.quoted, progress.next_block, end),
+  // A partition that we may not read is read through its table, which looks into the same blocks of all its others, too.
+  std::string from = relation.readable ? "ONLY " + relation.quoted : run.table.name.quoted();
+  std::string itself = relation.readable ? "" : fmt::format(" AND tableoid = {}", relation.relation.oid);
+  ChunkQuery query{.copy = fmt::format("SELECT {} FROM {} WHERE ctid >= '({},0)'::tid AND ctid < '({},0)'::tid{}",
+                                       column_list(run.table), from, progress.next_block, end, itself),
                    .relation = relation.relation.oid};
   Result<Chunk> chunk = co_await read_chunk(reader, run.target, std::move(query));
   if (!chunk.ok()) co_return chunk.error();
