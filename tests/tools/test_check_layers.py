@@ -48,7 +48,7 @@ FORBIDDEN = [
     ("process/merge.cpp", '#include "codec/pgoutput.h"\n', "layer process may not include codec"),
     ("base/result.h", '#include "model/position.h"\n', "layer base may not include model"),
     ("capture/postgres/reader.cpp", '#include "log/embedded/segment.h"\n', "may not include log/embedded"),
-    ("log/kafka/producer.cpp", '#include "storage/database.h"\n', "layer log may not include storage"),
+    ("log/kafka/producer.cpp", '#include "storage/database.h"\n', "layer log/kafka may not include storage"),
     ("store/clickhouse/sink.cpp", '#include "engine/child.h"\n', "may not include engine"),
     ("store/clickhouse/sink.cpp", "#include <rocksdb/db.h>\n", "may not include <rocksdb/db.h>"),
     ("verify/compare.cpp", '#include "sql/engine.h"\n', "layer verify may not include sql"),
