@@ -8,6 +8,10 @@
 namespace tributary {
 
 int init_command(const std::string& url, const std::string& password_environment) {
+  if (!url.starts_with("postgresql://") && !url.starts_with("postgres://")) {
+    return print_error(
+        {ErrorCode::kInvalidInput, "init looks at PostgreSQL databases: postgresql://user@host:port/database"});
+  }
   const char* password = std::getenv(password_environment.c_str());
   auto description = inspect_database(url, password == nullptr ? "" : password);
   if (!description.ok()) {

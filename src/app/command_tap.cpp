@@ -1,3 +1,6 @@
+#include <fmt/format.h>
+#include <fnmatch.h>
+
 #include <cstdio>
 #include <ctime>
 
@@ -21,6 +24,20 @@ std::optional<int64_t> parse_time(const std::string& text) {
   return std::nullopt;
 }
 
+// Not an error: the log may hold events of domains that the file does not name any more.
+void note_unknown_events(const Pipeline& pipeline, const std::string& pattern) {
+  std::string known;
+  for (const auto& [name, domain] : pipeline.domains) {
+    for (std::string_view end : {"created", "updated", "deleted", "snapshot", "truncated"}) {
+      std::string event = fmt::format("{}.{}", domain.event, end);
+      if (::fnmatch(pattern.c_str(), event.c_str(), 0) == 0) return;
+    }
+    known += fmt::format("{}{}.*", known.empty() ? "" : ", ", domain.event);
+  }
+  std::fprintf(stderr, "tributary: no event of %s matches '%s'; there are %s\n", pipeline.file.c_str(), pattern.c_str(),
+               known.c_str());
+}
+
 }  // namespace
 
 int tap_command(TapCommandOptions options) {
@@ -31,6 +48,7 @@ int tap_command(TapCommandOptions options) {
     std::fprintf(stderr, "tributary: %s has no client %s\n", options.file.c_str(), options.tap.client.c_str());
     return exit_usage;
   }
+  note_unknown_events(pipeline, options.tap.pattern);
   if (!options.from.empty() && options.from != "start" && options.from != "now") {
     options.tap.from_micros = parse_time(options.from);
     if (!options.tap.from_micros) {

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <string_view>
 
 #include "app/commands.h"
@@ -86,11 +87,18 @@ int parse_and_run(int argc, char** argv) {
   status->footer(examples("  tributary status shop.yaml\n  watch tributary status shop.yaml"));
   status->callback([&] { code = status_command(status_file, status_json); });
 
+  CLI::Validator positive(
+      [](std::string& text) {
+        char* end = nullptr;
+        double value = std::strtod(text.c_str(), &end);
+        return value > 0 && *end == '\0' ? "" : text + " is no number above 0";
+      },
+      "");
   std::string wait_file;
   double wait_seconds = 60;
   auto* wait = app.add_subcommand("wait", "wait until all that is committed now is queryable");
   wait->add_option("FILE", wait_file, "the pipeline file of a running pipeline")->required();
-  wait->add_option("--seconds", wait_seconds, "how long at most")->capture_default_str()->check(CLI::PositiveNumber);
+  wait->add_option("--seconds", wait_seconds, "how long at most")->capture_default_str()->check(positive);
   wait->footer(examples("  tributary wait shop.yaml --seconds 10 && tributary query shop.yaml --client acme '…'"));
   wait->callback([&] { code = wait_command(wait_file, wait_seconds); });
 
@@ -207,9 +215,16 @@ int parse_and_run(int argc, char** argv) {
   return code;
 }
 
+// An answer that did not arrive whole (a full disk, say) is none.
+int written(int code) {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  std::fprintf(stderr, "tributary: the output could not be written whole\n");
+  return code == exit_ok ? exit_cannot_create : code;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc > 1 && std::string_view(argv[1]) == engine_command) return run_engine_child(argc, argv);
-  return parse_and_run(argc, argv);
+  return written(parse_and_run(argc, argv));
 }
