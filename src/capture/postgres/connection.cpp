@@ -158,9 +158,9 @@ Error PgConnection::result_error(const PGresult* result) {
   return {code, settings_.scrubbed(sqlstate_.empty() ? text : fmt::format("{} [{}]", text, sqlstate_))};
 }
 
+// Each time anew: for the next of several addresses libpq closes the socket, and the new one may have the same number.
 void PgConnection::attach_socket() {
   int fd = PQsocket(connection_);
-  if (fd >= 0 && socket_.is_open() && socket_.native_handle() == fd) return;
   if (socket_.is_open()) socket_.release();
   boost::system::error_code ignored;
   if (fd >= 0) (void)socket_.assign(fd, ignored);
