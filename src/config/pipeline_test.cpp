@@ -249,6 +249,8 @@ TEST(Pipeline, LimitsHold) {
   EXPECT_NE(errors_of("a: " + std::string(200'000, '[')).find("shop.yaml:1:"), std::string::npos);
   EXPECT_NE(errors_of(std::string("a: \0", 4)).find("not UTF-8"), std::string::npos);
   EXPECT_NE(errors_of("\xEF\xBB\xBFpipeline: p").find("byte order mark"), std::string::npos);
+  EXPECT_NE(errors_of("pipeline: p\nclients:\n\ta:\n\t\tsource: x\n").find(":3:1: a tab indents"), std::string::npos);
+  EXPECT_EQ(errors_of("pipeline: p\nclients: [\n\n").find("a tab"), std::string::npos);
   EXPECT_NE(errors_of("").find("empty"), std::string::npos);
   EXPECT_NE(errors_of("pipeline: p\n---\npipeline: q\n").find("second document"), std::string::npos);
   EXPECT_NE(errors_of("? [a]\n: b\n").find("a key is a plain text"), std::string::npos);

@@ -155,6 +155,21 @@ std::pair<size_t, char> scalar_begin(std::string_view document, size_t offset) {
   return {end == std::string_view::npos ? document.size() : end + 1, '\0'};
 }
 
+// The last tab before a line's text, in lines up to that of `offset`: what the parser says of it helps nobody.
+std::optional<size_t> indenting_tab(std::string_view document, size_t offset) {
+  std::optional<size_t> found;
+  for (size_t begin = 0; begin <= std::min(offset, document.size());) {
+    size_t text = std::min(document.find_first_not_of(" \t", begin), document.size());
+    size_t tab = document.substr(begin, text - begin).find('\t');
+    bool blank = text == document.size() || document[text] == '\n' || document[text] == '\r';
+    if (tab != std::string_view::npos && !blank) found = begin + tab;
+    size_t end = document.find('\n', text);
+    if (end == std::string_view::npos) break;
+    begin = end + 1;
+  }
+  return found;
+}
+
 }  // namespace
 
 std::variant<YamlNode, std::vector<FileError>> parse_yaml(const std::string& file, std::string_view document) {
@@ -179,7 +194,10 @@ std::variant<YamlNode, std::vector<FileError>> parse_yaml(const std::string& fil
   } catch (const Refused& refused) {
     return fail(refused.offset, refused.message);
   } catch (const YAML::Exception& error) {
-    return fail(builder.offset_of(error.mark), "not YAML: " + error.msg);
+    size_t offset = builder.offset_of(error.mark);
+    if (auto tab = indenting_tab(document, offset))
+      return fail(*tab, "a tab indents this line; YAML takes spaces alone");
+    return fail(offset, "not YAML: " + error.msg);
   } catch (const std::exception& error) {
     return fail(0, fmt::format("not YAML: {}", error.what()));
   }
