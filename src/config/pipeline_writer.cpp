@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "config/scalars.h"
@@ -148,9 +149,24 @@ class Writer {
       line(fmt::format("  {}: {{ table: {}, event: {} }}   # {}{}", name, yaml_text(table->schema + "." + table->name),
                        event, rows_text(table->rows_estimated), table->partitioned ? ", partitioned" : ""));
       notes(*table);
+      if (!example_) find_example(*table, name);
     }
     if (captured_.empty()) line("  # None of the database's tables can be captured as it is; see below.");
     line();
+  }
+
+  // A view that works as it stands: the first columns whose names are plain.
+  void find_example(const DescribedTable& table, const std::string& domain) {
+    std::string list;
+    std::string last;
+    for (const std::string& column : table.columns) {
+      if (column != name_from(column, "") || column == "client_id") continue;
+      last = sql_name(column);
+      list += (list.empty() ? "" : ", ") + last;
+      if (list.size() > 40) break;
+    }
+    if (list.empty()) return;
+    example_ = {domain, fmt::format("SELECT {} FROM {} WHERE {} IS NOT NULL", list, sql_name(domain), last)};
   }
 
   void notes(const DescribedTable& table) {
@@ -177,8 +193,10 @@ class Writer {
   void rest() {
     comment("Without views each domain is its own view. A view is a query over a domain, kept up to date:");
     comment("views:");
-    comment("  customers:");
-    comment("    sql: SELECT id, lower(trim(email)) AS email, client.plan FROM users WHERE email IS NOT NULL");
+    comment(fmt::format("  {}:", example_ ? example_->first + "_in_short" : "customers"));
+    comment(fmt::format(
+        "    sql: {}",
+        example_ ? example_->second : "SELECT id, lower(trim(email)) AS email FROM users WHERE email IS NOT NULL"));
     line();
     line("log: embedded");
     line("process: native");
@@ -259,6 +277,7 @@ class Writer {
   std::string source_name_;
   std::vector<const DescribedTable*> captured_;
   std::vector<const DescribedTable*> refused_;
+  std::optional<std::pair<std::string, std::string>> example_;  // a domain, and a query over it
   std::string out_;
 };
 

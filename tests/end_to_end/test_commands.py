@@ -213,6 +213,12 @@ def test_init_writes_a_file_that_runs(shops, pipelines):
     pipeline.verify_clean()
     (entry,) = pipeline.status()["clients"]
     assert pipeline.count(entry["client"], "orders") == acme.value("SELECT count(*) FROM orders")
+    before, views = done.output.split("# views:\n")
+    example, after = views.split("\n\n", 1)  # its commented example is one of this database
+    pipeline.file.write_text(before + "views:\n" + "\n".join(line[2:] for line in example.splitlines()) + "\n\n" + after)
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    pipeline.verify_clean()
+    assert "_in_short: " in pipeline.verify_clean().output
 
 
 def test_unknown_commands_and_options_are_refused(shops, pipelines):
