@@ -317,10 +317,19 @@ void ClientContext::set_mode(SourceMode mode, std::string reason, std::string re
   board.stopped = mode == SourceMode::kStopped;
 }
 
+std::vector<std::string> ClientContext::table_warnings() const {
+  std::vector<std::string> warnings;
+  for (const auto& [table, why] : set_aside) warnings.push_back(why);
+  for (const auto& [table, holder] : locked) {
+    std::string doing = table.empty() ? "looking at the tables" : "reading " + table;
+    warnings.push_back(fmt::format("{} waits for {}", doing, holder));
+  }
+  return warnings;
+}
+
 void ClientContext::show_tables() {
   std::lock_guard lock(board.mutex);
-  board.status.warnings.clear();
-  for (const auto& [table, why] : set_aside) board.status.warnings.push_back(why);
+  board.status.warnings = table_warnings();
 }
 
 }  // namespace tributary

@@ -27,6 +27,7 @@ struct Trouble {
     kRetry,   // connect again, later
     kStop,    // a person is needed
     kSwitch,  // go on in the other way of reading
+    kLocked,  // somebody holds a lock on a table: ask again
   };
   Kind kind = Kind::kNone;
   std::string reason;
@@ -114,6 +115,7 @@ struct ClientContext : std::enable_shared_from_this<ClientContext> {
   std::map<std::string, uint64_t> publication_marks;
   std::set<std::string> tables_to_read;
   std::map<std::string, std::string> set_aside;  // table → why
+  std::map<std::string, std::string> locked;     // table, or "" for a look at all → who keeps us waiting
   Visibility visibility;
   std::unique_ptr<TransactionSpill> spill;
   std::unique_ptr<ChangeAssembler> assembler;
@@ -162,10 +164,12 @@ struct ClientContext : std::enable_shared_from_this<ClientContext> {
   // Changes of the table were left out: what a snapshot read of it does not count any more, also after a restart.
   void forget_snapshot(const std::string& table);
   // Looks at the captured tables in the catalog: sets aside what cannot be captured, and notes what must be read
-  // (again). Adds tables to the publication.
+  // (again). Adds tables to the publication. kLocked: not all was seen.
   asio::awaitable<Trouble> refresh_tables();
 
   void set_mode(SourceMode mode, std::string reason = {}, std::string remedy = {});
+  // What is to be said of tables, in status.
+  std::vector<std::string> table_warnings() const;
   void show_tables();
   bool stopping = false;
 

@@ -2,6 +2,7 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "capture/postgres/lock_wait.h"
 #include "capture/postgres/server_check.h"
 #include "capture/postgres/server_encoding.h"
 
@@ -229,6 +230,14 @@ std::optional<Trouble> why_not_this_slot(const ClientContext& context, const Slo
   return std::nullopt;
 }
 
+asio::awaitable<Trouble> look_at_tables(ClientContext& context) {
+  while (true) {
+    Trouble trouble = co_await context.refresh_tables();
+    if (trouble.kind != Kind::kLocked) co_return trouble;
+    context.set_mode(SourceMode::kConnecting, trouble.reason, trouble.remedy);
+  }
+}
+
 asio::awaitable<Trouble> begin_epoch(ClientContext& context, const SourceIdentity& identity, Slot& slot) {
   if (slot.exists && context.reset_wanted) {
     Status dropped = co_await context.control->execute(
@@ -264,8 +273,11 @@ asio::awaitable<Trouble> begin_epoch(ClientContext& context, const SourceIdentit
 }  // namespace
 
 asio::awaitable<Trouble> prepare_source(ClientContext& context) {
+  context.locked.clear();
   context.control = std::make_unique<PgConnection>(context.executor, *context.settings);
   Status connected = co_await context.control->connect(false, connect_limit);
+  if (!connected.ok()) co_return failed(context, connected.error(), *context.control);
+  connected = co_await limit_lock_waits(*context.control);
   if (!connected.ok()) co_return failed(context, connected.error(), *context.control);
   Result<ServerText> text = co_await find_server_text(*context.control);
   if (!text.ok()) co_return failed(context, text.error(), *context.control);
@@ -290,7 +302,7 @@ asio::awaitable<Trouble> prepare_source(ClientContext& context) {
   if (trouble.kind != Kind::kNone) co_return trouble;
   if (!known || context.reset_wanted) {
     // The publication gets its tables first: one that is added later does not exist for changes decoded before.
-    trouble = co_await context.refresh_tables();
+    trouble = co_await look_at_tables(context);
     if (trouble.kind != Kind::kNone) co_return trouble;
     if (!context.reset_wanted) {
       if (auto refused = why_not_this_slot(context, slot)) co_return *refused;
@@ -308,7 +320,7 @@ asio::awaitable<Trouble> prepare_source(ClientContext& context) {
     context.board.status.durable = context.state.appended;
   }
   context.visibility = Visibility();
-  co_return co_await context.refresh_tables();
+  co_return co_await look_at_tables(context);
 }
 
 }  // namespace tributary

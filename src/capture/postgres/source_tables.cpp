@@ -1,5 +1,6 @@
 // Which tables of a client are captured: looked up at the start and again by timer, since owners change them.
 #include "capture/postgres/client_context.h"
+#include "capture/postgres/lock_wait.h"
 
 namespace tributary {
 namespace {
@@ -54,7 +55,7 @@ asio::awaitable<Result<std::string>> publish(ClientContext& context, const Catal
     published = std::move(*now);
     co_return std::string();
   }
-  if (!context.control->usable()) co_return added.error();
+  if (!context.control->usable() || waited_for_lock(added.error())) co_return added.error();
   co_return fmt::format("{} is not in publication {}: let its owner run ALTER PUBLICATION {} ADD TABLE ONLY {}; ({})",
                         name, context.config.name, quote_pg_identifier(context.config.name), table.name.quoted(),
                         added.error().message);
@@ -121,6 +122,17 @@ asio::awaitable<Status> unpublish_others(ClientContext& context, const Published
   co_return Status();
 }
 
+asio::awaitable<Trouble> look_failed(ClientContext& context, Error error) {
+  PgConnection& control = *context.control;
+  if (!waited_for_lock(error)) co_return trouble_of(error, control.sqlstate(), context.config.client.value);
+  std::set<std::string> names;
+  for (const auto& [table, domain] : context.domains) names.insert(table);
+  context.locked[""] = co_await lock_holder(control, names);
+  context.show_tables();
+  co_return Trouble{Trouble::Kind::kLocked, "looking at the tables waits for " + context.locked[""],
+                    std::string(lock_remedy)};
+}
+
 }  // namespace
 
 asio::awaitable<Result<std::optional<Publication>>> find_publication(ClientContext& context) {
@@ -146,16 +158,16 @@ Trouble narrowed_publication(const ClientContext& context) {
 asio::awaitable<Trouble> ClientContext::refresh_tables() {
   AsyncLock::Held held = co_await control_lock.hold();
   Result<std::optional<Publication>> publication = co_await find_publication(*this);
-  if (!publication.ok()) co_return trouble_of(publication.error(), control->sqlstate(), config.client.value);
+  if (!publication.ok()) co_return co_await look_failed(*this, publication.error());
   // A session begins with what is to be done then (ensure_publication).
   if (!*publication) co_return Trouble{Trouble::Kind::kRetry, fmt::format("publication {} is gone", config.name), ""};
   if (!(*publication)->whole) co_return narrowed_publication(*this);
   Result<Published> published = co_await published_tables(*this);
-  if (!published.ok()) co_return trouble_of(published.error(), control->sqlstate(), config.client.value);
+  if (!published.ok()) co_return co_await look_failed(*this, published.error());
   std::map<std::string, std::string> refused;
   for (const auto& [plain, domain] : domains) {
     Result<std::string> why = co_await check_table(*this, plain, (*publication)->version, *published);
-    if (!why.ok()) co_return trouble_of(why.error(), control->sqlstate(), config.client.value);
+    if (!why.ok()) co_return co_await look_failed(*this, why.error());
     if (why->empty()) continue;
     refused[plain] = *why;
     tables.erase(plain);
@@ -169,8 +181,9 @@ asio::awaitable<Trouble> ClientContext::refresh_tables() {
     }
   }
   Status dropped = co_await unpublish_others(*this, *published);
-  if (!dropped.ok()) co_return trouble_of(dropped.error(), control->sqlstate(), config.client.value);
+  if (!dropped.ok()) co_return co_await look_failed(*this, dropped.error());
   set_aside = std::move(refused);
+  locked.erase("");
   show_tables();
   work.notify();
   co_return Trouble{};

@@ -52,8 +52,7 @@ asio::awaitable<Trouble> check_health(ClientContext& context, Watch& watch) {
   std::lock_guard lock(context.board.mutex);
   context.board.status.lag_bytes = lag;
   context.board.status.retained_wal_bytes = retained;
-  context.board.status.warnings.clear();
-  for (const auto& [table, why] : context.set_aside) context.board.status.warnings.push_back(why);
+  context.board.status.warnings = context.table_warnings();
   uint64_t limit = context.config.retained_wal_bytes_max;
   if (limit != 0 && retained > limit) {
     context.board.status.warnings.push_back(
@@ -75,6 +74,7 @@ asio::awaitable<Trouble> serve_marks(ClientContext& context, Watch& watch) {
   }
   if (requested != watch.mark_wanted) {
     Trouble tables = co_await context.refresh_tables();
+    if (tables.kind == Kind::kLocked) co_return Trouble{};  // until all tables were seen, there is no mark
     if (tables.kind != Kind::kNone) co_return tables;
     Result<uint64_t> lsn = co_await emit_message(context, "mark");
     if (!lsn.ok()) co_return trouble_of(lsn.error(), context.control->sqlstate(), context.config.client.value);
@@ -130,6 +130,7 @@ asio::awaitable<Trouble> watch_source(ClientContext& context) {
     if (trouble.kind == Kind::kNone && now - watch.tables_at > context.options.heartbeat_interval) {
       watch.tables_at = now;
       trouble = co_await context.refresh_tables();
+      if (trouble.kind == Kind::kLocked) trouble = {};  // what is captured already goes on
     }
     if (trouble.kind != Kind::kNone) co_return trouble;
     confirm_idle(context, watch, now);

@@ -7,6 +7,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "capture/postgres/chunk_reader.h"
+#include "capture/postgres/lock_wait.h"
 #include "capture/postgres/row_key_sql.h"
 
 namespace tributary {
@@ -199,12 +200,22 @@ asio::awaitable<Result<Next>> finish(TableConnection& reader, TableRun& run) {
   co_return Next::kDone;
 }
 
+// What was read of the table so far stays; it comes again when it is its turn.
+asio::awaitable<Trouble> come_back(TableConnection& reader, const std::string& name) {
+  const std::set<std::string> only{name};
+  reader.context.locked[name] = co_await lock_holder(reader.connection, only);
+  reader.context.show_tables();
+  co_return Trouble{};
+}
+
 asio::awaitable<Trouble> read_table(TableConnection& reader, std::string name) {
   ClientContext& context = reader.context;
   TableRun run;
   run.name = name;
   Result<bool> planned = co_await plan(reader, run);
+  if (!planned.ok() && waited_for_lock(planned.error())) co_return co_await come_back(reader, name);
   if (!planned.ok()) co_return reader.failed(planned.error());
+  if (context.locked.erase(name) > 0) context.show_tables();
   if (!*planned) {
     context.tables_to_read.erase(name);  // refresh_tables() says why, and asks again when it is back
     co_return Trouble{};
@@ -216,6 +227,7 @@ asio::awaitable<Trouble> read_table(TableConnection& reader, std::string name) {
   Result<Next> next = Next::kMore;
   while (next.ok() && *next == Next::kMore) next = co_await read_next(reader, run);
   if (next.ok() && *next == Next::kDone) next = co_await finish(reader, run);
+  if (!next.ok() && waited_for_lock(next.error())) co_return co_await come_back(reader, name);
   hide_progress(context, name);
   if (next.ok() && *next == Next::kDone) {
     context.tables_to_read.erase(name);
@@ -252,6 +264,7 @@ asio::awaitable<Trouble> read_rows(TableConnection& reader, std::string name, st
   run.name = name;
   if (!context.domains.contains(name)) co_return Trouble{};
   Result<bool> planned = co_await plan(reader, run);
+  if (!planned.ok() && waited_for_lock(planned.error())) co_return Trouble{};  // best effort, as below
   if (!planned.ok()) co_return reader.failed(planned.error());
   if (!*planned) co_return Trouble{};
   Trouble passed = co_await pass_barrier(reader);
@@ -291,6 +304,7 @@ asio::awaitable<Trouble> read_rows(TableConnection& reader, std::string name, st
 
 asio::awaitable<Trouble> read_tables(ClientContext& context) {
   TableConnection reader(context);
+  std::string read_last;
   while (true) {
     std::string table;
     std::vector<std::string> keys;
@@ -303,11 +317,16 @@ asio::awaitable<Trouble> read_tables(ClientContext& context) {
     }
     if (!reader.connection.usable()) {
       Status connected = co_await reader.connection.connect(false, connect_limit);
+      if (connected.ok()) connected = co_await limit_lock_waits(reader.connection);
       if (!connected.ok()) co_return reader.failed(connected.error());
     }
     Trouble trouble;
     if (snapshot) {
-      trouble = co_await read_table(reader, *context.tables_to_read.begin());
+      // In turn: a table that somebody holds locked must not keep the others waiting.
+      auto next = context.tables_to_read.upper_bound(read_last);
+      if (next == context.tables_to_read.end()) next = context.tables_to_read.begin();
+      read_last = *next;
+      trouble = co_await read_table(reader, read_last);
       if (trouble.kind == Kind::kNone && context.tables_to_read.empty()) context.set_mode(SourceMode::kStreaming);
     } else {
       trouble = co_await read_rows(reader, table, std::move(keys));
