@@ -54,13 +54,10 @@ Trouble trouble_of(const Error& error, const std::string& sqlstate, const std::s
   if (has("must be superuser or replication role") || has("REPLICATION")) {
     return stop("Let our user replicate: ALTER ROLE … REPLICATION;");
   }
-  // Before a password is asked for there is no SQLSTATE to be had from libpq: the text has it.
-  if (sqlstate.starts_with("28") || has("password authentication failed") || has("no password supplied") ||
-      has("no pg_hba.conf entry") || (has("role \"") && has("does not exist"))) {
+  if (sqlstate.starts_with("28") || has("no password supplied")) {  // the latter is libpq's own
     return stop("Check user and password of the source, and pg_hba.conf on the server.");
   }
-  if (sqlstate == "3D000" || (has("database \"") && has("does not exist")))
-    return stop("Check the database's name in the source's URL.");
+  if (sqlstate == "3D000") return stop("Check the database's name in the source's URL.");
   if (has("certificate") || has("SSL")) {
     return {Trouble::Kind::kRetry, text,
             "Check the server's certificate, or say sslmode and sslrootcert in the source's URL."};

@@ -26,6 +26,25 @@ std::string trimmed(std::string text) {
   return text;
 }
 
+// From what libpq writes verbosely ("FATAL:  28P01: … LOCATION:  auth_failed, auth.c:326"): the last SQLSTATE in it, which
+// is taken out of the text with the places in the server's source. "" where it has none.
+std::string take_sqlstate(std::string& text) {
+  auto in_code = [](char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z'); };
+  std::string found;
+  for (size_t at = text.find(":  "); at != std::string::npos; at = text.find(":  ", at + 3)) {
+    std::string code = text.substr(at + 3, 7);
+    if (!code.ends_with(": ") || std::count_if(code.begin(), code.end(), in_code) != 5) continue;
+    found = code.substr(0, 5);
+    text.erase(at + 3, code.size());
+  }
+  for (size_t at = text.find(" LOCATION:  "); at != std::string::npos; at = text.find(" LOCATION:  ")) {
+    size_t file = text.find(", ", at);
+    size_t end = file == std::string::npos ? file : text.find(' ', file + 2);
+    text.erase(at, end == std::string::npos ? end : end - at);
+  }
+  return found;
+}
+
 bool is_local(const std::string& host) {
   return host.empty() || host.front() == '/' || host.front() == '@' || host == "localhost" || host == "::1" ||
          host.starts_with("127.");
@@ -144,6 +163,13 @@ Error PgConnection::connection_error(std::string_view doing) {
   return {ErrorCode::kUnavailable, settings_.scrubbed(fmt::format("{}: {}", doing, why))};
 }
 
+Error PgConnection::refused() {
+  Error error = connection_error("could not connect");
+  std::string state = take_sqlstate(error.message);
+  if (state.starts_with("28") || state == "3D000" || state == "42501") sqlstate_ = state;
+  return error;
+}
+
 Error PgConnection::result_error(const PGresult* result) {
   const char* state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
   const char* primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
@@ -189,17 +215,18 @@ asio::awaitable<Status> PgConnection::connect(bool replication, std::chrono::mil
   keywords.push_back(nullptr);
   values.push_back(nullptr);
   connection_ = PQconnectStartParams(keywords.data(), values.data(), 0);
-  if (connection_ == nullptr || PQstatus(connection_) == CONNECTION_BAD)
-    co_return connection_error("could not connect");
+  if (connection_ == nullptr || PQstatus(connection_) == CONNECTION_BAD) co_return refused();
+  PQsetErrorVerbosity(connection_, PQERRORS_VERBOSE);  // for the SQLSTATE, which refused() takes out again
   PostgresPollingStatusType state = PGRES_POLLING_WRITING;
   while (state != PGRES_POLLING_OK) {
     attach_socket();
     Status waited = co_await wait(state == PGRES_POLLING_READING ? Wait::wait_read : Wait::wait_write, deadline);
     if (!waited.ok()) co_return with_context(waited.error(), "could not connect");
     state = PQconnectPoll(connection_);
-    if (state == PGRES_POLLING_FAILED) co_return connection_error("could not connect");
+    if (state == PGRES_POLLING_FAILED) co_return refused();
   }
   attach_socket();
+  PQsetErrorVerbosity(connection_, PQERRORS_DEFAULT);
   PQsetnonblocking(connection_, 1);
   PQsetNoticeProcessor(connection_, [](void*, const char*) {}, nullptr);
   // synchronous_commit: our own marks in the log must not wait for a standby (see snapshot.h).

@@ -109,6 +109,7 @@ class PgConnection {
   int server_version() const { return PQserverVersion(connection_); }
 
  private:
+  Error refused();  // why there is no connection, in whatever language the server says it; sets sqlstate()
   Error connection_error(std::string_view doing);
   Error result_error(const PGresult* result);
   asio::awaitable<Status> flush(Clock::time_point deadline);

@@ -1,5 +1,8 @@
 #include <signal.h>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
 #include <thread>
 
 #include "capture/postgres/capture_fixture_for_test.h"
@@ -360,6 +363,30 @@ TEST_F(TroubleTest, AHundredClientsOnOneLoop) {
   auto before = std::chrono::steady_clock::now();
   stop();
   EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(10));
+}
+
+// Also where the server speaks another language: by what it refuses a connection is in no text.
+TEST_F(TroubleTest, ARefusedConnectionHasItsSqlstateAndAPlainText) {
+  struct Case {
+    std::string url, state, text;
+  };
+  TestPostgres& server = TestPostgres::shared();
+  for (const Case& one : {Case{server.tcp_url("nobody", "postgres"), "28000", "role \"nobody\" does not exist"},
+                          Case{server.url("nowhere"), "3D000", "database \"nowhere\" does not exist"}}) {
+    auto settings = ConnectionSettings::parse(one.url, "");
+    ASSERT_TRUE(settings.ok());
+    asio::io_context loop;
+    PgConnection connection(loop.get_executor(), *settings);
+    Status refused;
+    auto run = [&]() -> asio::awaitable<void> {
+      refused = co_await connection.connect(false, std::chrono::seconds(10));
+    };
+    asio::co_spawn(loop, run(), asio::detached);
+    loop.run();
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(connection.sqlstate(), one.state) << refused.error().message;
+    EXPECT_TRUE(refused.error().message.ends_with("FATAL:  " + one.text)) << refused.error().message;
+  }
 }
 
 TEST(ConnectionSettingsTest, PasswordsAreNeverShownAndRemoteHostsAreVerified) {
