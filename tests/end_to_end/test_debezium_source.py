@@ -79,3 +79,55 @@ def test_a_client_read_from_a_connector_equals_its_database(kafka, shops, pipeli
                   for event in pipeline.events(client="acme", store="raw")]
     assert len(identities) == len(set(identities)), "events are in raw more than once"
     assert not pipeline.client_status("acme")["warnings"]
+
+
+def test_taking_over_from_a_connector_leaves_no_gap_and_reads_no_table(kafka, shops, pipelines, connectors):
+    """docs/migrate-from-debezium.md, step by step, with a writer that never stops."""
+    (acme,) = shops("acme")
+    writer = Workload(acme, seed=72).seed_rows()
+    connector = connectors(acme, schemas=True, settings={"skipped.operations": "none", "heartbeat.interval.ms": 200}).start()
+    pipeline = make_pipeline(pipelines, {"acme": client_of(kafka, connector.name, acme)}, acme).start()
+    connector.wait_streaming()
+    writer.start(rate=100)
+    name = f"tributary_{pipeline.name}_acme"
+    tables = ", ".join(f"ONLY {table}" for table in TABLES)
+    acme.execute(f"CREATE PUBLICATION {name} FOR TABLE {tables} WITH (publish_via_partition_root = true)")
+    head = acme.value("SELECT pg_current_wal_lsn()")
+    wait_for(lambda: acme.value("SELECT confirmed_flush_lsn > %s FROM pg_replication_slots WHERE slot_name = %s",
+                                (head, connector.slot)), 60, "the connector to confirm", seen=connector.log_tail)
+    acme.execute("SELECT pg_copy_logical_replication_slot(%s, %s)", (connector.slot, name))
+    pipeline.wait_state("streaming")
+    end_marker(acme, kafka, connector)
+    pipeline.wait_queryable()
+    pipeline.terminate()
+    events = [event for event in pipeline.events(client="acme") if event["event"].endswith(".snapshot")]
+    pipeline.content["clients"]["acme"]["source"] = acme.url()
+    pipeline.content["clients"]["acme"]["password"] = "${env:OF_THE_DATABASE}"
+    pipeline.write()
+    pipeline.start_and_wait()
+    pipeline.wait_queryable()
+    writer.close()
+    connector.kill()
+    pipeline.terminate()
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    pipeline.verify_clean()
+    after = [event for event in pipeline.events(client="acme") if event["event"].endswith(".snapshot")]
+    assert len(after) == len(events), "a table was read"
+
+
+def test_taking_over_without_a_slot_is_refused_with_what_to_do(kafka, shops, pipelines, connectors):
+    (acme,) = shops("acme")
+    acme.execute("INSERT INTO users (id, email) VALUES (1, 'one')")
+    connector = connectors(acme, schemas=True).start()
+    pipeline = make_pipeline(pipelines, {"acme": client_of(kafka, connector.name, acme)}, acme)
+    connector.wait_streaming()
+    end_marker(acme, kafka, connector)
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    pipeline.content["clients"]["acme"].update(source=acme.url(), password="${env:OF_THE_DATABASE}")
+    pipeline.write()
+    done = pipeline.run_until_caught_up()
+    assert done.exit_code == ExitCode.UNAVAILABLE and "pg_copy_logical_replication_slot" in done.errors, done
+    pipeline.command("client", "reset", "acme").expect(ExitCode.OK)
+    acme.execute("INSERT INTO users (id, email) VALUES (2, 'two'); DELETE FROM users WHERE id = 1")
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    pipeline.verify_clean()

@@ -89,8 +89,9 @@ Status DebeziumClient::load() {
     ASSIGN_OR_RETURN(state_, DebeziumState::decode(bytes));
   }
   bool reset = !entry(reset_key).empty();
-  if (state_.epoch == 0 || reset) {
-    state_.epoch = std::max(state_.epoch, native_epoch(entry(native_state_key))) + 1;
+  uint32_t native = native_epoch(entry(native_state_key));
+  if (state_.epoch == 0 || reset || native > state_.newest_epoch()) {
+    state_.epoch = std::max(state_.newest_epoch(), native) + 1;
     for (auto& [name, topic] : state_.topics) topic = {.epoch = state_.epoch};
     for (auto& [key, partition] : state_.partitions) {
       partition = {.next = partition.next, .highest = {.epoch = state_.epoch}};
@@ -203,7 +204,10 @@ std::optional<Position> DebeziumClient::place(const TopicPartitionKey& key, cons
   bool came_before = !of_snapshot && position <= partition.repeated && event.commit_micros <= partition.repeated_micros;
   if (came_before) return std::nullopt;
   position.epoch = partition.highest.epoch;
-  if (position >= partition.highest || event.commit_micros <= partition.latest_micros) return position;
+  if (position >= partition.highest) return position;
+  // A repeat. It would change nothing, but for rows that took values along to another key: those doubt an older fact.
+  if (!of_snapshot && event.commit_micros <= partition.latest_micros) return std::nullopt;
+  if (event.commit_micros <= partition.latest_micros) return position;
   stopped_ = DebeziumTrouble{
       fmt::format(
           "the connector of {} came back with a lower position ({} behind {}): its database was restored or failed "

@@ -117,13 +117,12 @@ TEST_F(DebeziumClientTest, ARestartGoesOnBehindWhatIsDurable) {
   EXPECT_EQ(appended().size(), 1u);
 }
 
-TEST_F(DebeziumClientTest, RepeatsOfAConnectorKeepTheirPositions) {
+TEST_F(DebeziumClientTest, RepeatsOfAConnectorArePassedOver) {
   take({.lsn = 1000, .micros = 5});
   take({.lsn = 2000, .last_commit = "\\\"1900\\\"", .micros = 6});
   take({.lsn = 1000, .micros = 5});
-  take({.lsn = 2000, .last_commit = "\\\"1900\\\"", .micros = 6});
-  EXPECT_THAT(appended(), ElementsAre("c (1) 1:0/384:0/3E8:0", "c (1) 1:0/76C:0/7D0:0", "c (1) 1:0/384:0/3E8:0",
-                                      "c (1) 1:0/76C:0/7D0:0"));
+  take({.lsn = 2000, .last_commit = "\\\"1900\\\"", .micros = 6});  // another row may share it
+  EXPECT_THAT(appended(), ElementsAre("c (1) 1:0/384:0/3E8:0", "c (1) 1:0/76C:0/7D0:0", "c (1) 1:0/76C:0/7D0:0"));
   EXPECT_EQ(stopped(), "");
 }
 

@@ -1,5 +1,7 @@
 #include "capture/debezium/debezium_state.h"
 
+#include <algorithm>
+
 #include "base/bytes.h"
 
 namespace tributary {
@@ -14,9 +16,16 @@ Error corrupt(const char* what) {
 
 }  // namespace
 
+uint32_t DebeziumState::newest_epoch() const {
+  uint32_t newest = epoch;
+  for (const auto& [name, topic] : topics) newest = std::max(newest, topic.epoch);
+  return newest;
+}
+
 std::string DebeziumState::encode() const {
   std::string out;
   put_u8(out, state_version);
+  put_u32(out, newest_epoch());  // native capture reads as far as this
   put_u32(out, epoch);
   put_u32(out, dead);
   put_u32(out, static_cast<uint32_t>(topics.size()));
@@ -43,6 +52,7 @@ Result<DebeziumState> DebeziumState::decode(std::string_view bytes) {
   ByteReader reader(bytes);
   if (reader.u8() != state_version) return corrupt("debezium");
   DebeziumState state;
+  reader.u32();
   state.epoch = reader.u32();
   state.dead = reader.u32();
   uint32_t count = reader.u32();

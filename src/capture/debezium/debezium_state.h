@@ -44,6 +44,9 @@ struct DebeziumState {
   std::map<TopicPartitionKey, DebeziumPartition> partitions;
   uint32_t dead = 0;  // messages set aside
 
+  // The newest epoch of any topic.
+  uint32_t newest_epoch() const;
+
   std::string encode() const;
   static Result<DebeziumState> decode(std::string_view bytes);
   friend bool operator==(const DebeziumState&, const DebeziumState&) = default;

@@ -107,6 +107,8 @@ struct ClientContext : std::enable_shared_from_this<ClientContext> {
   std::unique_ptr<PgConnection> control;
   AsyncLock control_lock;
   ServerText server_text;
+  bool takes_over = false;  // from a connector, in the epoch that begins
+  bool tables_taken_over = false;  // it has begun: tables are complete already, at the slot's place
   bool reset_wanted = false;
   StreamState state;  // as of the newest append that was queued
   std::map<std::string, CatalogTable> tables;    // captured, as the catalog had them last

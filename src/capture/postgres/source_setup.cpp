@@ -42,6 +42,8 @@ asio::awaitable<Trouble> load_state(ClientContext& context, bool& known) {
   if (!stored.ok()) co_return Trouble{Kind::kRetry, stored.error().to_string(), ""};
   context.snapshots.clear();
   known = false;
+  context.takes_over = context.tables_taken_over = false;
+  uint32_t of_connector = 0;
   for (const auto& [key, value] : *stored) {
     if (key == reset_state_key) context.reset_wanted = true;
     if (key == stream_state_key) {
@@ -55,6 +57,14 @@ asio::awaitable<Trouble> load_state(ClientContext& context, bool& known) {
       if (!state.ok()) co_return stop(state.error().message, reset_remedy(context));
       context.snapshots[key.substr(9)] = *state;
     }
+    if (key == debezium_state_of_client_key) of_connector = debezium_epoch(value);
+  }
+  if (of_connector > context.state.epoch) {
+    // It was read from a connector's topics meanwhile: what is known of its slot and tables is from before that.
+    context.state.epoch = of_connector;
+    context.snapshots.clear();
+    context.takes_over = !context.reset_wanted;
+    known = false;
   }
   co_return Trouble{};
 }
@@ -245,6 +255,15 @@ asio::awaitable<Trouble> begin_epoch(ClientContext& context, const SourceIdentit
     if (!dropped.ok()) co_return failed(context, dropped.error(), *context.control);
     slot.exists = false;
   }
+  if (!slot.exists && context.takes_over) {
+    co_return stop(
+        fmt::format("it was read from a connector's topics until now, and there is no slot {} at the connector's "
+                    "place",
+                    context.config.name),
+        fmt::format("SELECT pg_copy_logical_replication_slot('SLOT_OF_THE_CONNECTOR', {}) takes over without a gap "
+                    "(docs/migrate-from-debezium.md). {}",
+                    quote_pg_literal(context.config.name), reset_remedy(context)));
+  }
   if (!slot.exists) {
     Trouble made = co_await make_slot_and_report(context, slot);
     if (made.kind != Kind::kNone) co_return made;
@@ -267,6 +286,7 @@ asio::awaitable<Trouble> begin_epoch(ClientContext& context, const SourceIdentit
   while (context.jobs_in_flight > 0 && !context.append_error) co_await context.changed.wait(std::chrono::seconds(60));
   if (context.append_error) co_return Trouble{Kind::kStop, context.append_error->to_string(), ""};
   context.reset_wanted = false;
+  context.tables_taken_over = std::exchange(context.takes_over, false);
   co_return Trouble{};
 }
 
@@ -320,7 +340,9 @@ asio::awaitable<Trouble> prepare_source(ClientContext& context) {
     context.board.status.durable = context.state.appended;
   }
   context.visibility = Visibility();
-  co_return co_await look_at_tables(context);
+  trouble = co_await look_at_tables(context);
+  context.tables_taken_over = false;
+  co_return trouble;
 }
 
 }  // namespace tributary

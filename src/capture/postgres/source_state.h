@@ -16,6 +16,9 @@ namespace tributary {
 
 inline constexpr std::string_view stream_state_key = "stream";
 inline constexpr std::string_view reset_state_key = "reset";
+// Of a client that was read from a connector's topics before; debezium_epoch() is its newest epoch, 0 where the bytes are none.
+inline constexpr std::string_view debezium_state_of_client_key = "debezium";
+uint32_t debezium_epoch(std::string_view state);
 std::string snapshot_state_key(std::string_view table);
 
 struct StreamState {
@@ -60,14 +63,14 @@ struct SnapshotState {
   uint32_t epoch = 0;
   bool done = false;
   uint32_t table_oid = 0;
-  uint64_t publication_mark = 0;            // as ClientContext::publication_marks had it
-  Position first;                           // of the first chunk
+  uint64_t publication_mark = 0;  // as ClientContext::publication_marks had it
+  Position first;  // of the first chunk
   std::vector<SnapshotColumn> columns;
-  std::vector<std::string> key;             // names, in the key's order
+  std::vector<std::string> key;  // names, in the key's order
   std::vector<SnapshotRelation> relations;  // in the order of reading
   uint32_t next_relation = 0;
   uint64_t next_block = 0;
-  uint64_t end_block = 0;                   // of the relation being read; rows behind it came after its first chunk
+  uint64_t end_block = 0;  // of the relation being read; rows behind it came after its first chunk
   uint64_t rows = 0;
 
   std::string encode() const;

@@ -77,6 +77,27 @@ asio::awaitable<Result<std::string>> check_relations(ClientContext& context, con
   co_return std::string();
 }
 
+// The connector has told of all rows up to the slot's place: the table counts as read.
+std::map<std::string, SnapshotState>::iterator take_over(ClientContext& context, const CatalogTable& table,
+                                                         const std::vector<SnapshotRelation>& relations,
+                                                         uint64_t mark) {
+  SnapshotState complete;
+  complete.epoch = context.state.epoch;
+  complete.done = true;
+  complete.table_oid = table.oid;
+  complete.publication_mark = mark;
+  complete.first = context.state.appended;
+  for (const CatalogColumn& column : table.columns) complete.columns.push_back(column.column);
+  complete.key = table.key;
+  complete.relations = relations;
+  complete.next_relation = static_cast<uint32_t>(relations.size());
+  context.tables_to_read.erase(table.name.plain());
+  LogAppend append{context.config.client, {}, {}};
+  append.state_changes[snapshot_state_key(table.name.plain())] = complete.encode();
+  context.queue_append(std::move(append), 0, &context.table_bytes_in_flight, std::nullopt);
+  return context.snapshots.insert_or_assign(table.name.plain(), std::move(complete)).first;
+}
+
 asio::awaitable<Result<std::string>> check_table(ClientContext& context, const std::string& plain,
                                                  uint64_t publication_version, Published& published) {
   Result<std::optional<CatalogTable>> found = co_await find_table(*context.control, split_table_name(plain));
@@ -96,6 +117,7 @@ asio::awaitable<Result<std::string>> check_table(ClientContext& context, const s
     read_afresh(context, plain);
     snapshot = context.snapshots.end();
   }
+  if (context.tables_taken_over) snapshot = take_over(context, table, relations, mark);
   bool complete =
       snapshot != context.snapshots.end() && snapshot->second.epoch == context.state.epoch && snapshot->second.done;
   // Partitions come, go and are truncated alone without an event on their table.
