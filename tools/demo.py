@@ -4,6 +4,9 @@
     ./dev demo                   until Ctrl-C
     ./dev demo --seconds 60      then: writers stop, the pipeline catches up, `tributary verify` compares source and
                                  analytics row by row, and its exit code is the demo's
+    ./dev demo --log kafka       events go through a Kafka broker of its own
+    ./dev demo --capture debezium --log kafka
+                                 and a Debezium connector for each client reads its database instead
 
 A PostgreSQL of its own with three clients' databases, a shop's workload that keeps writing to them (inserts, updates,
 deletes, key changes, a wide table, TRUNCATE, a burst of one client), and the pipeline, all in a temporary folder that is
@@ -22,8 +25,8 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "end_to_end"))
 
-from harness import (ExitCode, NotReached, Pipeline, Postgres, TRADE_DOMAINS, TRADE_VIEWS, Traders,
-                     Workload, add_trade, create_shop)  # noqa: E402
+from harness import (DebeziumConnector, ExitCode, KafkaBroker, NotReached, Pipeline, Postgres, TRADE_DOMAINS, TRADE_VIEWS, Traders,
+                     Workload, add_trade, create_shop, wait_for)  # noqa: E402
 from harness.pipeline import CommandFailed, program  # noqa: E402
 
 # client → attributes, transactions a second, seed
@@ -75,9 +78,13 @@ QUESTIONS = [
 class Demo:
     """Everything that runs. One thread, beside the writers' own."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, capture="native", log="embedded"):
         self.folder = pathlib.Path(folder)
+        self.by_connectors = capture == "debezium"
+        self.log = log
         self.server = None
+        self.broker = None
+        self.connectors = {}
         self.pipeline = None
         self.writers = {}
         self.traders = []
@@ -94,7 +101,17 @@ class Demo:
             clients[client] = {"database": database, "attributes": attributes}
             self.writers[client] = Workload(database, seed).seed_rows(users=500, products=200, orders=1000)
             self.traders.append(Traders(database, seed).seed_rows())
-        self.pipeline = Pipeline(self.folder, "shop", clients, domains=TRADE_DOMAINS, views=VIEWS)
+        settings, environment = {}, {}
+        if self.by_connectors or self.log == "kafka":
+            say("starting a Kafka broker …")
+            self.broker = KafkaBroker().start()
+        if self.log == "kafka":
+            settings["log"] = {"at": f"kafka://{self.broker.address}"}
+        if self.by_connectors:
+            environment["OF_THE_DATABASES"] = self.server.password
+            clients = {client: self._by_connector(client, **options) for client, options in clients.items()}
+        self.pipeline = Pipeline(self.folder, "shop", clients, domains=TRADE_DOMAINS, views=VIEWS, settings=settings,
+                                 environment=environment)
         say(f"the pipeline file: {self.pipeline.file}")
         self.pipeline.start()
         for client, (_, rate, _) in CLIENTS.items():
@@ -103,6 +120,24 @@ class Demo:
             traders.start(TRADERS_RATE)
         self._burster = threading.Thread(target=self._burst, daemon=True)
         self._burster.start()
+
+    def _by_connector(self, client, database, attributes):
+        """Starts Debezium on the client's database; gives the client as the pipeline file has it."""
+        say(f"starting a Debezium connector for {client} …")
+        tables = [domain["table"] for domain in TRADE_DOMAINS.values()]
+        self.connectors[client] = DebeziumConnector(self.broker, database, client, tables, schemas=True, settings={
+            "skipped.operations": "none", "heartbeat.interval.ms": 500}).start()
+        return {"source": f"debezium+kafka://{self.broker.address}/{client}", "verify_source": database.url(),
+                "verify_password": "${env:OF_THE_DATABASES}", "attributes": attributes}
+
+    def wait_for_connectors(self):
+        """Returns when their topics have all that was written: a last row of each database has come through."""
+        for connector in self.connectors.values():
+            last = connector.database.value("INSERT INTO visits (id, page) VALUES (gen_random_uuid(), 'the last') RETURNING id")
+            topic = f"{connector.name}.public.visits"
+            wait_for(lambda last=last, topic=topic: any(str(last).encode() in record.key
+                                                        for record in self.broker.records(topic) if record.key),
+                     CATCH_UP_LIMIT, f"the connector of {connector.name} to have read everything", seen=connector.log_tail)
 
     def _burst(self):
         """From time to time one client loads many rows at once; the others shall not feel it."""
@@ -133,6 +168,10 @@ class Demo:
                 say(str(error))
         if self.pipeline:
             self.pipeline.close()
+        for connector in self.connectors.values():
+            connector.remove()
+        if self.broker:
+            self.broker.remove()
         if self.server:
             self.server.remove()
 
@@ -239,6 +278,7 @@ def finish(demo, screen):
     rows = sum(demo.rows_written(client) for client in CLIENTS)
     say(f"writers stopped after {rows:,} rows; waiting until all of it is queryable …")
     begin = time.monotonic()
+    demo.wait_for_connectors()
     demo.pipeline.wait_queryable(limit=CATCH_UP_LIMIT)
     say(f"caught up {time.monotonic() - begin:.1f} s later")
     if not screen.live:
@@ -255,11 +295,13 @@ def parse_arguments():
     parser = argparse.ArgumentParser(prog="./dev demo", description=__doc__.split("\n\n", maxsplit=1)[0],
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=0, help="end by itself: catch up, verify, exit with its result")
-    for stage, built, later in [("log", "embedded", "kafka"), ("process", "native", "flink"),
-                                ("raw", "embedded", "mongodb"), ("analytics", "embedded", "clickhouse")]:
+    parser.add_argument("--capture", choices=["native", "debezium"], default="native", help="who reads the databases")
+    parser.add_argument("--log", choices=["embedded", "kafka"], default="embedded", help="what carries the events")
+    for stage, built, later in [("process", "native", "flink"), ("raw", "embedded", "mongodb"),
+                                ("analytics", "embedded", "clickhouse")]:
         parser.add_argument(f"--{stage}", choices=[built, later], default=built, help=f"{later} is not built yet")
     options = parser.parse_args()
-    for stage in ("log", "process", "raw", "analytics"):
+    for stage in ("process", "raw", "analytics"):
         if (value := getattr(options, stage)) not in ("embedded", "native"):
             say(f"'--{stage} {value}' is not built yet; the demo runs with what is embedded")
             sys.exit(ExitCode.UNAVAILABLE)
@@ -279,7 +321,7 @@ def main():
         return ExitCode.UNAVAILABLE
     signal.signal(signal.SIGTERM, interrupt)
     with tempfile.TemporaryDirectory(prefix="tributary-demo-") as folder:
-        demo = Demo(folder)
+        demo = Demo(folder, options.capture, options.log)
         try:
             demo.start()
             screen = Screen(demo, options.seconds)

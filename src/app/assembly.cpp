@@ -5,6 +5,7 @@
 
 #include "app/log_choice.h"
 #include "app/source_choice.h"
+#include "process/row_history.h"
 
 namespace tributary {
 namespace {
@@ -148,7 +149,33 @@ void Assembly::open_capture(bool bulk) {
   PostgresCaptureOptions options;
   options.bulk = bulk;
   options.temp_directory = directory->spill();
-  source = make_source(capture_clients(pipeline), *log, std::move(options));
+  DebeziumCaptureOptions of_connectors;
+  if (runtime != nullptr) {
+    of_connectors.processed = [this](const std::map<TopicPartition, Offset>& ends) {
+      auto processed = runtime->processed();
+      return std::all_of(ends.begin(), ends.end(), [&](const auto& end) {
+        auto at = processed.find(end.first);
+        return end.second == Offset{0} || (at != processed.end() && at->second >= end.second);
+      });
+    };
+    of_connectors.complete_row = [this](const ClientId& client, const std::string& table, const std::string& key) {
+      return complete_row(key, [&](const std::string& of) { return facts_of_key(client, table, of); });
+    };
+  }
+  source = make_source(capture_clients(pipeline), *log, std::move(options), std::move(of_connectors));
+}
+
+Result<std::vector<EventBatch>> Assembly::facts_of_key(const ClientId& client, const std::string& table,
+                                                       const std::string& key) {
+  std::vector<EventBatch> facts;
+  for (const auto& [name, domain] : pipeline.domains) {
+    if (domain.table != table) continue;
+    RETURN_IF_ERROR(raw->read({.client = client, .domain = name, .key = key}, [&](const EventBatch& batch) {
+      facts.push_back(batch);
+      return true;
+    }));
+  }
+  return facts;
 }
 
 Status Assembly::start() {

@@ -65,6 +65,8 @@ struct Assembly {
   Status open_log();
   Status open_process(LockFile lock);
   void open_capture(bool bulk);
+  Result<std::vector<EventBatch>> facts_of_key(const ClientId& client, const std::string& table,
+                                               const std::string& key);
 };
 
 // The capture's view of the pipeline file.

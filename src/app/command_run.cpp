@@ -120,7 +120,11 @@ class CaughtUp {
       captured_ = true;
       ends_ = assembly_.log->ends();
     }
-    return assembly_.runtime == nullptr || assembly_.runtime->queryable(ends_);
+    if (assembly_.runtime == nullptr) return true;
+    if (!assembly_.runtime->queryable(ends_)) return false;
+    // Rows may have turned out to lack a value, which the source brings again.
+    captured_ = assembly_.source->caught_up();
+    return captured_;
   }
 
  private:

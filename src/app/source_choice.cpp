@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "capture/debezium/debezium_source.h"
 #include "capture/postgres/describe_tables.h"
 #include "capture/postgres/server_check.h"
 
@@ -50,14 +49,14 @@ class SourceSet final : public ChangeSource {
 }  // namespace
 
 std::unique_ptr<ChangeSource> make_source(std::vector<CaptureClient> clients, EventLog& log,
-                                          PostgresCaptureOptions options) {
+                                          PostgresCaptureOptions options, DebeziumCaptureOptions of_connectors) {
   auto native = std::stable_partition(clients.begin(), clients.end(), is_debezium);
   std::vector<CaptureClient> of_debezium(std::make_move_iterator(clients.begin()), std::make_move_iterator(native));
   clients.erase(clients.begin(), native);
   if (of_debezium.empty()) return make_postgres_source(std::move(clients), log, std::move(options));
   std::vector<std::unique_ptr<ChangeSource>> sources;
   if (!clients.empty()) sources.push_back(make_postgres_source(std::move(clients), log, std::move(options)));
-  sources.push_back(make_debezium_source(std::move(of_debezium), log, {}));
+  sources.push_back(make_debezium_source(std::move(of_debezium), log, std::move(of_connectors)));
   return std::make_unique<SourceSet>(std::move(sources));
 }
 

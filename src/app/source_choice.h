@@ -1,6 +1,7 @@
 // Which capture a client's address asks for.
 #pragma once
 
+#include "capture/debezium/debezium_source.h"
 #include "capture/postgres/postgres_source.h"
 #include "contracts/change_source.h"
 
@@ -8,7 +9,7 @@ namespace tributary {
 
 // One source of all clients, each read by the capture of its address.
 std::unique_ptr<ChangeSource> make_source(std::vector<CaptureClient> clients, EventLog& log,
-                                          PostgresCaptureOptions options);
+                                          PostgresCaptureOptions options, DebeziumCaptureOptions of_connectors);
 
 // describe_tables() of that capture.
 Result<std::vector<TableLook>> describe_source(const CaptureClient& client, std::chrono::milliseconds limit);

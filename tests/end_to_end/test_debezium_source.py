@@ -50,10 +50,12 @@ def make_pipeline(pipelines, clients, database, **options):
     return pipelines(clients, environment={"OF_THE_DATABASE": database.server.password}, **options)
 
 
-def test_a_client_read_from_a_connector_equals_its_database(kafka, shops, pipelines, connectors):
+@pytest.mark.parametrize("partitions", [1, 4])
+def test_a_client_read_from_a_connector_equals_its_database(kafka, shops, pipelines, connectors, partitions):
     (acme,) = shops("acme")
     writer = Workload(acme, seed=71).seed_rows()
-    connector = connectors(acme, schemas=True, settings={"skipped.operations": "none"}).start()
+    connector = connectors(acme, schemas=True, settings={"skipped.operations": "none",
+                                                         "topic.creation.default.partitions": partitions}).start()
     pipeline = make_pipeline(pipelines, {"acme": client_of(kafka, connector.name, acme), "beside": acme}, acme)
     connector.wait_streaming()
     writer.start(rate=150)

@@ -8,6 +8,7 @@ namespace tributary {
 namespace {
 
 constexpr size_t records_at_once = 4096;
+constexpr size_t rows_wanted_max = 10'000;
 
 std::vector<std::string> topics_of(const std::vector<std::unique_ptr<DebeziumClient>>& clients) {
   std::set<std::string> topics;
@@ -82,6 +83,11 @@ void DebeziumGroup::run() {
 // Everything anew from what the log has: whatever failed, no record is passed over.
 Status DebeziumGroup::session() {
   failed_ = {};
+  rows_.clear();
+  {
+    std::lock_guard lock(mutex_);
+    rows_under_way_ = false;
+  }
   waiting_rows_ = waiting_bytes_ = 0;
   RETURN_IF_ERROR(open_clients());
   ASSIGN_OR_RETURN(reader_, TopicReader::open(members_[0].target.with_password(members_[0].config.password)));
@@ -105,6 +111,7 @@ Status DebeziumGroup::session() {
     if (!full && count == records_wanted && Clock::now() < flush_due) continue;
     RETURN_IF_ERROR(flush());
     keep_pace();
+    RETURN_IF_ERROR(complete_rows());
     flush_due = Clock::now() + options_.flush_interval;
     show(SourceMode::kStreaming, reader_->trouble().empty() || count > 0 ? "" : reader_->trouble());
   }
@@ -231,6 +238,57 @@ void DebeziumGroup::keep_pace() {
   }
 }
 
+void DebeziumGroup::read_again(const ClientId& client, const std::string& table,
+                               const std::vector<std::string>& row_keys) {
+  std::lock_guard lock(mutex_);
+  bool ours = std::any_of(seen_.begin(), seen_.end(), [&](const Seen& seen) { return seen.status.client == client; });
+  if (!ours || !options_.complete_row) return;
+  for (const std::string& key : row_keys) {
+    if (rows_wanted_.size() < rows_wanted_max) rows_wanted_.insert({client, table, key});
+  }
+}
+
+Status DebeziumGroup::complete_rows() {
+  if (Clock::now() < rows_due_) return {};
+  rows_due_ = Clock::now() + options_.complete_interval;
+  if (rows_.empty()) {
+    {
+      std::lock_guard lock(mutex_);
+      rows_.assign(rows_wanted_.begin(), rows_wanted_.end());
+      rows_wanted_.clear();
+      rows_under_way_ = !rows_.empty();
+    }
+    if (rows_.empty()) return {};
+    rows_log_.reset();
+    rows_topics_.clear();
+    ASSIGN_OR_RETURN(auto found, reader_->partitions(topics_of(clients_), options_.broker_limit));
+    for (const auto& [key, offsets] : found) rows_topics_[key] = offsets.end;
+  }
+  if (!rows_log_) {
+    for (const auto& client : clients_) {
+      if (client->stopped()) continue;
+      for (const auto& [key, end] : rows_topics_) {
+        if (client->durable_offset(key) < end) return {};
+      }
+    }
+    rows_log_ = log_.ends();
+  }
+  if (!options_.processed(*rows_log_)) return {};
+  std::vector<LogAppend> appends;
+  for (const Row& row : rows_) {
+    ASSIGN_OR_RETURN(std::optional<EventBatch> whole, options_.complete_row(row.client, row.table, row.key));
+    if (!whole) continue;
+    LogAppend& append = appends.emplace_back();
+    append.client = row.client;
+    append.batches.push_back(*std::move(whole));
+  }
+  rows_.clear();
+  Status appended = appends.empty() ? Status() : log_.append(appends);
+  std::lock_guard lock(mutex_);
+  rows_under_way_ = false;
+  return appended;
+}
+
 void DebeziumGroup::show(SourceMode mode, const std::string& reason) {
   std::lock_guard lock(mutex_);
   for (Seen& seen : seen_) {
@@ -277,6 +335,7 @@ void DebeziumGroup::mark_heads() {
 
 bool DebeziumGroup::caught_up(const ClientId* client) const {
   std::lock_guard lock(mutex_);
+  if (rows_under_way_ || !rows_wanted_.empty()) return false;
   for (const Seen& seen : seen_) {
     if (client != nullptr && seen.status.client != *client) continue;
     if (seen.stopped) continue;

@@ -29,6 +29,8 @@ class DebeziumGroup {
   std::vector<SourceStatus> status() const;
   void mark_heads();
   bool caught_up(const ClientId* client) const;  // nullptr: all
+  // Clients of other groups are passed over.
+  void read_again(const ClientId& client, const std::string& table, const std::vector<std::string>& row_keys);
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -49,6 +51,7 @@ class DebeziumGroup {
   Status append(std::vector<LogAppend>& appends, std::vector<DebeziumClient*>& of);
   // Waits while one of the clients is held to its pace; the others of the group wait with it.
   void keep_pace();
+  Status complete_rows();
   void show(SourceMode mode, const std::string& reason);
   bool wait_unless_stopping(std::chrono::milliseconds time);
 
@@ -68,6 +71,20 @@ class DebeziumGroup {
   std::condition_variable wake_;
   bool stopping_ = false;
   std::vector<Seen> seen_;  // by member
+  // Rows that wait for a value: taken together through three steps, so that no older fact is still on its way: the topics
+  // are read to their ends, what was read is processed, then the facts are asked.
+  struct Row {
+    ClientId client;
+    std::string table;
+    std::string key;
+    friend auto operator<=>(const Row&, const Row&) = default;
+  };
+  std::set<Row> rows_wanted_;
+  bool rows_under_way_ = false;
+  std::vector<Row> rows_;  // of the round under way; these by the group's thread alone
+  std::map<TopicPartitionKey, int64_t> rows_topics_;
+  std::optional<std::map<TopicPartition, Offset>> rows_log_;
+  Clock::time_point rows_due_;
   uint64_t mark_wanted_ = 0;
   uint64_t mark_done_ = 0;
   std::map<TopicPartitionKey, int64_t> mark_;

@@ -53,9 +53,9 @@ class DebeziumSource final : public ChangeSource {
     return std::all_of(groups_.begin(), groups_.end(), [&](auto& group) { return group->caught_up(&client); });
   }
 
-  // The database is the connector's alone: what misses a value waits for an event that has it.
-  void read_again(const ClientId& /*client*/, const std::string& /*table*/,
-                  std::vector<std::string> /*keys*/) override {}
+  void read_again(const ClientId& client, const std::string& table, std::vector<std::string> row_keys) override {
+    for (auto& group : groups_) group->read_again(client, table, row_keys);
+  }
 
  private:
   std::vector<CaptureClient> clients_;

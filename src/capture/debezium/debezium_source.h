@@ -6,6 +6,8 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -18,6 +20,13 @@ struct DebeziumCaptureOptions {
   size_t batch_rows_max = 16'384;
   size_t batch_bytes_max = size_t{8} << 20;
   std::chrono::milliseconds flush_interval{10};
+
+  // For read_again(): the database is the connector's alone, so a row that waits for a value is completed from the facts that
+  // were kept. `processed` says whether everything below these ends of the log is among them. Empty: such rows wait.
+  std::function<bool(const std::map<TopicPartition, Offset>&)> processed;
+  std::function<Result<std::optional<EventBatch>>(const ClientId&, const std::string& table, const std::string& key)>
+      complete_row;
+  std::chrono::milliseconds complete_interval{200};
 
   std::chrono::milliseconds broker_limit{10'000};  // an answer takes at most
   std::chrono::milliseconds topics_interval{5'000};  // between two looks for topics and partitions that were made
