@@ -38,30 +38,10 @@ Result<SourceAnswer> run_by_row(ScratchDatabase& database, const VerifyView& vie
 Result<SourceAnswer> take_answer(ScratchDatabase& database, const VerifyView& view, const std::vector<size_t>& key,
                                  const std::set<std::string>& dead);
 
-// ClickHouse SQL that reads the view's rows; `key` and `keys`: these rows only, where their types allow to say so.
-std::string analytics_query(const VerifyView& view, const std::vector<size_t>& key, const std::vector<VerifyKey>* keys);
-
-// Reads the answer of analytics_query() into main.__a (c0 …, texts).
-class AnalyticsLoader {
- public:
-  AnalyticsLoader(ScratchDatabase& database, const VerifyView& view);
-
-  Status open();
-  Status feed(std::string_view piece);
-  Status finish();
-  uint64_t rows() const { return reader_.rows(); }
-
- private:
-  Status add(TabSeparatedReader::Row cells);
-  Status convert();
-
-  ScratchDatabase& database_;
-  const VerifyView& view_;
-  TabSeparatedReader reader_;
-  std::optional<TextLoader> staging_;
-  uint64_t staged_rows_ = 0;
-  size_t staged_bytes_ = 0;
-};
+// SQL: the columns c0 …, texts of such a table.
+std::string compared_columns_sql(const VerifyView& view);
+// SQL that gives c0 …, texts out of columns v0 … (values) and t0 … (texts, where there is no value).
+std::string gathered_sql(const VerifyView& view);
 
 // SQL: a compared column as text, also where its type cannot hold the value.
 std::string compared_text(const VerifyView& view, size_t column, const std::string& table);
