@@ -35,10 +35,11 @@ RuntimePlanner::RuntimePlanner(const Pipeline& pipeline, LockFile lock, DuckDbEn
 }
 
 Result<PlannedPipeline> RuntimePlanner::plan(const std::vector<ClientTable>& tables) {
+  const LockFile before = lock_;
   for (const ClientTable& table : tables) {
     TableSchema schema = *table.schema;
     schema.version = 0;
-    lock_.domains[table.domain][table.client.value] = std::move(schema);
+    note_table(lock_, before, table.domain, table.client.value, std::move(schema));
   }
   RETURN_IF_ERROR(write_lock(lock_path(pipeline_.file), lock_));
   CompileResult result = compile_pipeline(pipeline_, &lock_, functions_);

@@ -32,6 +32,7 @@ void look_at_all(size_t count, const std::function<void(size_t)>& look) {
 }  // namespace
 
 SchemaReading read_source_schemas(const Pipeline& pipeline, LockFile lock) {
+  const LockFile before = lock;
   SchemaReading reading{std::move(lock), {}};
   reading.lock.pipeline = pipeline.name;
   std::vector<Look> looks;
@@ -44,7 +45,7 @@ SchemaReading read_source_schemas(const Pipeline& pipeline, LockFile lock) {
     }
     for (TableLook& table : *look.tables) {
       if (table.schema) {
-        reading.lock.domains[table.table.domain][look.client.client.value] = *std::move(table.schema);
+        note_table(reading.lock, before, table.table.domain, look.client.client.value, *std::move(table.schema));
       } else {
         reading.unreachable.push_back(
             fmt::format("client {}: table {}: {}", look.client.client, table.table.table, table.refusal));

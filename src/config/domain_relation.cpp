@@ -11,12 +11,6 @@ namespace {
 
 using Tables = std::vector<std::pair<std::string, const TableSchema*>>;  // by client id
 
-std::vector<std::string> key_names(const TableSchema& schema) {
-  std::vector<std::string> names;
-  for (uint32_t index : schema.key_columns) names.push_back(schema.columns[index].name);
-  return names;
-}
-
 // The value that most entries have; among as many, that of the first entry.
 template <typename T>
 T most_common(const std::vector<T>& values) {
@@ -60,8 +54,23 @@ std::string merge_table(std::vector<OutputColumn>& columns, const TableSchema& s
   return {};
 }
 
-// The columns with the type that most clients have, in the order of their first appearance.
-std::vector<OutputColumn> common_columns(const Tables& tables, const std::vector<std::string>& key) {
+// The clients whose tables changed least recently first: among as many that differ, the newcomer gives way.
+Tables eldest_first(Tables tables, const LockFile& lock, const std::string& domain) {
+  auto known = lock.changed.find(domain);
+  if (known == lock.changed.end()) return tables;
+  auto changed = [&](const std::string& client) {
+    auto at = known->second.find(client);
+    return at == known->second.end() ? 0 : at->second;
+  };
+  std::stable_sort(tables.begin(), tables.end(),
+                   [&](const auto& a, const auto& b) { return changed(a.first) < changed(b.first); });
+  return tables;
+}
+
+// The columns with the type that most clients have, in the order of their first appearance in `tables`. `eldest`: the same
+// tables in the order in which they count among as many.
+std::vector<OutputColumn> common_columns(const Tables& tables, const Tables& eldest,
+                                         const std::vector<std::string>& key) {
   std::vector<OutputColumn> columns;
   for (const auto& [client, schema] : tables) {
     for (const ColumnSchema& column : schema->columns) {
@@ -69,7 +78,7 @@ std::vector<OutputColumn> common_columns(const Tables& tables, const std::vector
           std::any_of(columns.begin(), columns.end(), [&](const auto& other) { return other.name == column.name; });
       if (known) continue;
       std::vector<LogicalType> types;
-      for (const auto& [other_client, other] : tables) {
+      for (const auto& [other_client, other] : eldest) {
         if (auto index = other->find(column.name)) types.push_back(other->columns[*index].type);
       }
       bool is_key = std::find(key.begin(), key.end(), column.name) != key.end();
@@ -96,18 +105,19 @@ std::optional<DomainRelation> domain_relation(const Pipeline& pipeline, const Lo
 
   DomainRelation result;
   result.relation.name = domain;
+  Tables eldest = eldest_first(tables, lock, domain);
   std::vector<std::vector<std::string>> keys;
-  for (const auto& [client, schema] : tables) keys.push_back(key_names(*schema));
+  for (const auto& [client, schema] : eldest) keys.push_back(key_names(*schema));
   result.relation.key = most_common(keys);
 
-  Tables same_key;
-  for (const auto& entry : tables) {
-    if (key_names(*entry.second) == result.relation.key) same_key.push_back(entry);
-  }
+  auto with_key = [&](Tables some) {
+    std::erase_if(some, [&](const auto& entry) { return key_names(*entry.second) != result.relation.key; });
+    return some;
+  };
   // Columns of clients that turn out not to fit stay out: seed with all, then gather those of the fitting ones.
-  std::vector<OutputColumn> seed = common_columns(same_key, result.relation.key);
+  std::vector<OutputColumn> seed = common_columns(with_key(tables), with_key(eldest), result.relation.key);
   std::vector<std::string> used;
-  for (const auto& [client, schema] : tables) {
+  for (const auto& [client, schema] : eldest) {
     std::string reason = merge_table(seed, *schema, result.relation.key);
     if (!reason.empty()) {
       result.set_aside.push_back({client, std::move(reason)});
@@ -116,6 +126,9 @@ std::optional<DomainRelation> domain_relation(const Pipeline& pipeline, const Lo
     result.clients.push_back(client);
     for (const ColumnSchema& column : schema->columns) used.push_back(column.name);
   }
+  std::sort(result.clients.begin(), result.clients.end());
+  std::sort(result.set_aside.begin(), result.set_aside.end(),
+            [](const SetAside& a, const SetAside& b) { return a.client < b.client; });
   for (OutputColumn& column : seed) {
     if (std::find(used.begin(), used.end(), column.name) != used.end()) {
       result.relation.columns.push_back(std::move(column));

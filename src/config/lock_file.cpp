@@ -78,14 +78,37 @@ LockFile lock_from(const json& document) {
   for (const auto& [domain, clients] : member(document, "domains", json::value_t::object, "the file").items()) {
     if (!clients.is_object()) throw Malformed{domain + ": is no object"};
     auto& tables = lock.domains[domain];
-    for (const auto& [client, table] : clients.items())
+    for (const auto& [client, table] : clients.items()) {
       tables.emplace(client, table_from(table, domain + "/" + client));
+      auto changed = table.find("changed");
+      if (changed == table.end()) continue;
+      if (!changed->is_number_unsigned()) throw Malformed{domain + "/" + client + ": \"changed\" is no number"};
+      lock.changed[domain][client] = changed->get<uint64_t>();
+    }
   }
   return lock;
 }
 
-void append_table(std::string& out, const TableSchema& schema) {
-  out += fmt::format("        \"table\": {},\n        \"old_image\": \"{}\",\n        \"key\": [", quoted(schema.table),
+uint64_t changed_of(const LockFile& lock, const std::string& domain, const std::string& client) {
+  auto known = lock.changed.find(domain);
+  if (known == lock.changed.end()) return 0;
+  auto at = known->second.find(client);
+  return at == known->second.end() ? 0 : at->second;
+}
+
+// Another table, key or type, or a new column; one that went does not count.
+bool is_changed(const TableSchema& before, const TableSchema& now) {
+  if (before.table != now.table || key_names(before) != key_names(now)) return true;
+  return std::any_of(now.columns.begin(), now.columns.end(), [&](const ColumnSchema& column) {
+    auto index = before.find(column.name);
+    return !index || before.columns[*index].type != column.type;
+  });
+}
+
+void append_table(std::string& out, const TableSchema& schema, uint64_t changed) {
+  out += fmt::format("        \"table\": {},\n", quoted(schema.table));
+  if (changed != 0) out += fmt::format("        \"changed\": {},\n", changed);
+  out += fmt::format("        \"old_image\": \"{}\",\n        \"key\": [",
                      schema.old_image == OldImage::kFull ? "full" : "key");
   for (size_t i = 0; i < schema.key_columns.size(); ++i) {
     out += (i == 0 ? "" : ", ") + quoted(schema.columns[schema.key_columns[i]].name);
@@ -103,6 +126,26 @@ void append_table(std::string& out, const TableSchema& schema) {
 
 }  // namespace
 
+std::vector<std::string> key_names(const TableSchema& schema) {
+  std::vector<std::string> names;
+  for (uint32_t index : schema.key_columns) names.push_back(schema.columns[index].name);
+  return names;
+}
+
+void note_table(LockFile& lock, const LockFile& before, const std::string& domain, const std::string& client,
+                TableSchema schema) {
+  auto others = before.domains.find(domain);
+  if (others != before.domains.end() && !others->second.empty()) {
+    auto known = others->second.find(client);
+    if (known == others->second.end() || is_changed(known->second, schema)) {
+      uint64_t newest = 0;
+      for (const auto& [other, table] : others->second) newest = std::max(newest, changed_of(before, domain, other));
+      lock.changed[domain][client] = newest + 1;
+    }
+  }
+  lock.domains[domain][client] = std::move(schema);
+}
+
 std::string lock_path(const std::string& pipeline_path) {
   return std::filesystem::path(pipeline_path).replace_extension(".lock").string();
 }
@@ -116,7 +159,7 @@ std::string lock_to_text(const LockFile& lock) {
     size_t clients_left = clients.size();
     for (const auto& [client, schema] : clients) {
       out += fmt::format("      {}: {{\n", quoted(client));
-      append_table(out, schema);
+      append_table(out, schema, changed_of(lock, domain, client));
       out += --clients_left > 0 ? "      },\n" : "      }\n";
     }
     out += --domains_left > 0 ? "    },\n" : "    }\n";

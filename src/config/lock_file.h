@@ -21,7 +21,15 @@ inline constexpr size_t lock_bytes_max = size_t{64} << 20;
 struct LockFile {
   std::string pipeline;
   std::map<std::string, std::map<std::string, TableSchema>> domains;  // domain → client → its table; versions are 0
+  // Domain → client → when its table came to the others', or got another key, type or column: 1, 2, …; not there: never.
+  std::map<std::string, std::map<std::string, uint64_t>> changed;
 };
+
+// Takes in a client's table as it is now. `before`: the lock file before this and what was seen at the same time.
+void note_table(LockFile& lock, const LockFile& before, const std::string& domain, const std::string& client,
+                TableSchema schema);
+
+std::vector<std::string> key_names(const TableSchema& schema);
 
 std::string lock_path(const std::string& pipeline_path);  // "a/shop.yaml" → "a/shop.lock"
 
@@ -46,7 +54,7 @@ struct DomainRelation {
 };
 
 // The union of the clients' columns by name, widened (model/type.h, widen). What most clients have is what the others must
-// fit; among as many, the first client by id. nullopt where the lock file knows no client's table of this domain.
+// fit; among as many, the one whose table changed least recently, then the first by id. nullopt where the lock file knows no client's table of this domain.
 std::optional<DomainRelation> domain_relation(const Pipeline& pipeline, const LockFile& lock,
                                               const std::string& domain);
 

@@ -107,6 +107,40 @@ TEST(DomainRelation, WhoDoesNotFitIsSetAsideAlone) {
             "- initech: its key is (number), that of the other clients (id); give the table the same key\n");
 }
 
+// acme sorts first, and yet it is the one to give way where it changed last.
+TEST(DomainRelation, AmongAsManyWhoChangedLastGivesWay) {
+  auto orders = [](const char* note) { return table("public.orders", {{"id", "int32", true}, {"note", note}}); };
+  LockFile lock;
+  lock.pipeline = "shop";
+  auto look = [&](const std::string& client, const char* note) {
+    LockFile before = std::get<LockFile>(lock_from_text("shop.lock", lock_to_text(lock)));  // as the file keeps it
+    note_table(lock, before, "orders", client, orders(note));
+  };
+  auto set_aside = [&] {
+    auto relation = *domain_relation(pipeline_of(""), lock, "orders");
+    return relation.set_aside.empty() ? "nobody" : relation.set_aside[0].client;
+  };
+  LockFile empty;
+  for (const char* client : {"acme", "globex"}) note_table(lock, empty, "orders", client, orders("text"));
+  EXPECT_TRUE(lock.changed.empty());
+  look("acme", "bool");
+  EXPECT_EQ(set_aside(), "acme");
+  look("globex", "text");  // seen again as it was
+  EXPECT_EQ(set_aside(), "acme");
+  look("acme", "text");
+  EXPECT_EQ(set_aside(), "nobody");
+  look("globex", "bool");
+  EXPECT_EQ(set_aside(), "globex");
+  // A client that comes later, and a column that does.
+  lock = LockFile{.pipeline = "shop", .domains = {}, .changed = {}};
+  note_table(lock, empty, "orders", "globex", orders("text"));
+  look("acme", "bool");
+  EXPECT_EQ(set_aside(), "acme");
+  // Two against one: what most have counts, whoever changed.
+  look("initech", "bool");
+  EXPECT_EQ(set_aside(), "globex");
+}
+
 TEST(DomainRelation, StaleEntriesDoNotCount) {
   LockFile lock = example();
   lock.domains["orders"]["gone"] = table("public.orders", {{"other", "text", true}});
