@@ -10,6 +10,7 @@
 #include "process/plan_text.h"
 #include "process/range_floors.h"
 #include "process/row_state.h"
+#include "process/rows_for_test.h"
 #include "process/sweep.h"
 
 namespace tributary {
@@ -206,6 +207,34 @@ TEST(StateFormat, FingerprintsOfVersion1Decode) {
                                                 "01026964"))
                    .ok());
   EXPECT_FALSE(PlanFingerprint::decode(from_hex("03026162")).ok());
+}
+
+TEST(StateFormat, StoredGroupDecodes) {
+  const std::vector<OutputColumn> input = {{"status", {TypeId::kText}}};
+  AggregateCall count;
+  count.kind = AggregateKind::kCountRows;
+  count.column = {"orders", {TypeId::kInt64}};
+  AggregateOperator op(AggregatePlan{.group_columns = 1, .global = false, .calls = {count}}, input,
+                       std::vector<OutputColumn>{input[0], count.column}, "by_status#2");
+  // The cell "new" · 2 rows · none that cannot be taken in, and no reason · count(*): 2.
+  std::string stored = from_hex(
+      "01"
+      "05"
+      "00036e6577"
+      "04"
+      "00"
+      "00"
+      "04");
+  MemoryState state;
+  EXPECT_EQ(run(op, state, {rows_of(input, {"+ acme a new", "+ acme b new"})}), "+ acme new 2\n");
+  ASSERT_EQ(state.entries().size(), 1U);
+  const std::string key = state.entries().begin()->first;
+  EXPECT_EQ(state.entries().begin()->second, stored);
+  MemoryState restored;
+  restored.put(key, stored);
+  EXPECT_EQ(run(op, restored, {rows_of(input, {"- acme a new"})}), "+ acme new 1\n- acme new 2\n");
+  restored.put(key, "\x02" + stored.substr(1));
+  EXPECT_FALSE(op.run(restored, std::vector<Rows>{rows_of(input, {"- acme a new"})}).ok());
 }
 
 // What a group remembers of each kind of call.
