@@ -80,18 +80,17 @@ Status EventReader::read_raw(const TapOptions& options, const std::function<bool
   for (const auto& [id, client] : pipeline_.clients) {
     if (!options.client.empty() && id != options.client) continue;
     bool go_on = true;
-    RETURN_IF_ERROR(raw_.read({.client = ClientId{id},
-                               .domain = options.domain,
-                               .key = options.key,
-                               .from_micros = options.from_micros,
-                               .to_micros = {}},
-                              [&](const EventBatch& batch) {
-                                std::vector<Line> lines;
-                                lines_of(options, batch, fmt::format(R"("topic":"{}",)", batch.domain), std::nullopt,
-                                         lines);
-                                for (const Line& line : lines) go_on = go_on && out(line.text);
-                                return go_on;
-                              }));
+    RawQuery query;
+    query.client = ClientId{id};
+    query.domain = options.domain;
+    if (options.key) query.keys.insert(*options.key);
+    query.from_micros = options.from_micros;
+    RETURN_IF_ERROR(raw_.read(query, [&](const EventBatch& batch) {
+      std::vector<Line> lines;
+      lines_of(options, batch, fmt::format(R"("topic":"{}",)", batch.domain), std::nullopt, lines);
+      for (const Line& line : lines) go_on = go_on && out(line.text);
+      return go_on;
+    }));
     if (!go_on) break;
   }
   return {};

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,7 +17,8 @@ namespace tributary {
 struct RawQuery {
   ClientId client;
   std::string domain;                       // empty: all
-  std::optional<std::string> key;           // row key bytes
+  std::set<std::string> keys;               // row key bytes, any of them; empty: all
+  std::optional<Position> after;            // only what is newer
   std::optional<int64_t> from_micros;       // commit time, inclusive
   std::optional<int64_t> to_micros;         // exclusive
 };

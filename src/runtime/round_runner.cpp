@@ -1,6 +1,7 @@
 #include "runtime/round_runner.h"
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "base/bytes.h"
 #include "runtime/stored_facts.h"
@@ -32,6 +33,31 @@ std::string number_bytes(uint64_t number) {
   put_u64(bytes, number);
   return bytes;
 }
+
+// The newest fact about each of some rows, of what was read.
+class NewestFacts {
+ public:
+  void add(const EventBatch& batch) {
+    std::string key;
+    for (uint32_t row = 0; row < batch.rows(); ++row) {
+      key.clear();
+      batch.append_row_key(key, row);
+      Position& newest = rows_[key];
+      newest = std::max(newest, batch.positions[row]);
+    }
+    ranges_.insert(ranges_.end(), batch.ranges.begin(), batch.ranges.end());
+  }
+  bool has_newer(const std::string& row_key, const Position& position) const {
+    auto row = rows_.find(row_key);
+    if (row != rows_.end() && row->second > position) return true;
+    return std::any_of(ranges_.begin(), ranges_.end(),
+                       [&](const RangeFact& range) { return range.position > position && range.covers(row_key); });
+  }
+
+ private:
+  std::unordered_map<std::string, Position> rows_;
+  std::vector<RangeFact> ranges_;
+};
 
 }  // namespace
 
@@ -313,19 +339,19 @@ Status RoundRunner::retry(const DeadLetterOrder& order, Generation& generation, 
   std::deque<EventBatch> batches;
   for (const Table& of : client_tables_) {
     if (of.client != order.client || !generation.graph->reads(of.domain)) continue;
-    bool kept = generation.graph->keeps_rows(of.domain);
-    for (const std::string& key : order.keys) {
-      if (kept) {
+    if (generation.graph->keeps_rows(of.domain)) {
+      for (const std::string& key : order.keys)
         input.touched.push_back({of.domain, of.client, of.table, domain_key(key)});
-        continue;
-      }
-      RETURN_IF_ERROR(ports_.raw.read(
-          {.client = order.client, .domain = of.domain, .key = domain_key(key), .from_micros = {}, .to_micros = {}},
-          [&](const EventBatch& batch) {
-            batches.push_back(batch);
-            return true;
-          }));
+      continue;
     }
+    RawQuery query;
+    query.client = order.client;
+    query.domain = of.domain;
+    for (const std::string& key : order.keys) query.keys.insert(domain_key(key));
+    RETURN_IF_ERROR(ports_.raw.read(query, [&](const EventBatch& batch) {
+      batches.push_back(batch);
+      return true;
+    }));
   }
   for (const EventBatch& batch : batches) input.batches.push_back(&batch);
   return run_graph(generation, std::move(input), pass);
@@ -386,24 +412,29 @@ Status RoundRunner::run_graph(Generation& generation, GraphInput input, Pass& pa
 }
 
 // A fact that failed and about whose row a newer one has come before: only raw knows, where the domain keeps no rows.
+// It is asked once for all that failed of a domain: in a flood that is the whole round.
 Status RoundRunner::remove_outdated(const std::string& table, std::vector<DeadRow>& dead) {
-  std::vector<DeadRow> left;
-  for (DeadRow& row : dead) {
-    bool outdated = false;
-    if (!row.domain.empty() && dead_.would_keep(row.client, table)) {
-      RawQuery query{
-          .client = row.client, .domain = row.domain, .key = row.row_key, .from_micros = {}, .to_micros = {}};
-      RETURN_IF_ERROR(ports_.raw.read(query, [&](const EventBatch& batch) {
-        auto newer = [&](const auto& position) { return position > row.position; };
-        outdated = std::any_of(batch.positions.begin(), batch.positions.end(), newer) ||
-                   std::any_of(batch.ranges.begin(), batch.ranges.end(),
-                               [&](const RangeFact& range) { return newer(range.position); });
-        return !outdated;
-      }));
-    }
-    if (!outdated) left.push_back(std::move(row));
+  using Owner = std::pair<ClientId, std::string>;  // and domain
+  auto may_be_outdated = [&](const DeadRow& row) { return !row.domain.empty() && dead_.would_keep(row.client, table); };
+  std::map<Owner, RawQuery> queries;
+  for (const DeadRow& row : dead) {
+    if (!may_be_outdated(row)) continue;
+    RawQuery& query = queries[{row.client, row.domain}];
+    query.keys.insert(row.row_key);
+    query.after = std::min(query.after.value_or(row.position), row.position);
   }
-  dead = std::move(left);
+  std::map<Owner, NewestFacts> newest;
+  for (auto& [owner, query] : queries) {
+    query.client = owner.first;
+    query.domain = owner.second;
+    RETURN_IF_ERROR(ports_.raw.read(query, [&newest = newest[owner]](const EventBatch& batch) {
+      newest.add(batch);
+      return true;
+    }));
+  }
+  std::erase_if(dead, [&](const DeadRow& row) {
+    return may_be_outdated(row) && newest.at({row.client, row.domain}).has_newer(row.row_key, row.position);
+  });
   return {};
 }
 

@@ -1,5 +1,6 @@
 #include "store/raw/embedded_raw.h"
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <unordered_map>
@@ -31,10 +32,11 @@ std::vector<uint32_t> matching_rows(const EventBatch& events, const RawQuery& qu
   for (uint32_t row = 0; row < events.rows(); ++row) {
     if (query.from_micros && events.commit_micros[row] < *query.from_micros) continue;
     if (query.to_micros && events.commit_micros[row] >= *query.to_micros) continue;
-    if (query.key) {
+    if (query.after && events.positions[row] <= *query.after) continue;
+    if (!query.keys.empty()) {
       key.clear();
       events.append_row_key(key, row);
-      if (key != *query.key) continue;
+      if (!query.keys.contains(key)) continue;
     }
     rows.push_back(row);
   }
@@ -46,16 +48,25 @@ std::vector<RangeFact> matching_ranges(const EventBatch& events, const RawQuery&
   for (const RangeFact& range : events.ranges) {
     if (query.from_micros && range.commit_micros < *query.from_micros) continue;
     if (query.to_micros && range.commit_micros >= *query.to_micros) continue;
-    if (query.key && !range.covers(*query.key)) continue;
+    if (query.after && range.position <= *query.after) continue;
+    if (!query.keys.empty()) {
+      auto first = query.keys.lower_bound(range.low);
+      if (first == query.keys.end() || !range.covers(*first)) continue;
+    }
     ranges.push_back(range);
   }
   return ranges;
 }
 
-bool may_match(const BlockSummary& summary, const RawQuery& query, uint64_t key_hash) {
+// `hashes`: of the query's keys, in their order.
+bool may_match(const BlockSummary& summary, const RawQuery& query, const std::vector<uint64_t>& hashes) {
   if (query.from_micros && summary.max_commit_micros < *query.from_micros) return false;
   if (query.to_micros && summary.min_commit_micros >= *query.to_micros) return false;
-  return !query.key || summary.ranges > 0 || summary.may_hold_key(*query.key, key_hash);
+  if (query.after && summary.max_position <= *query.after) return false;
+  if (query.keys.empty() || summary.ranges > 0) return true;
+  auto hash = hashes.begin();
+  return std::any_of(query.keys.begin(), query.keys.end(),
+                     [&](const std::string& key) { return summary.may_hold_key(key, *hash++); });
 }
 
 }  // namespace
@@ -215,13 +226,14 @@ Status EmbeddedRaw::write(std::span<const LogBlock> blocks) {
 }
 
 Status EmbeddedRaw::read(const RawQuery& query, const std::function<bool(const EventBatch&)>& visit) {
-  uint64_t key_hash = query.key ? row_key_hash(*query.key) : 0;
+  std::vector<uint64_t> hashes;
+  for (const std::string& key : query.keys) hashes.push_back(row_key_hash(key));
   StorageIterator it = state_->storage.iterate(Family::kRawIndex, raw_client_prefix(query.client, query.domain));
   for (; it.valid(); it.next()) {
     std::optional<RawIndexEntry> entry = decode_raw_index(it.key(), it.value());
     if (!entry)
       return Error{ErrorCode::kCorrupt, fmt::format("raw: an index entry of client {} is damaged", query.client)};
-    if (!may_match(entry->summary, query, key_hash)) continue;
+    if (!may_match(entry->summary, query, hashes)) continue;
     std::string context =
         fmt::format("raw: client {}, block at {}", query.client, entry->summary.min_position.to_string());
     Result<std::optional<std::string>> bytes =
