@@ -170,7 +170,11 @@ Result<std::vector<EventBatch>> Assembly::facts_of_key(const ClientId& client, c
   std::vector<EventBatch> facts;
   for (const auto& [name, domain] : pipeline.domains) {
     if (domain.table != table) continue;
-    RETURN_IF_ERROR(raw->read({.client = client, .domain = name, .key = key}, [&](const EventBatch& batch) {
+    RawQuery query;
+    query.client = client;
+    query.domain = name;
+    query.keys.insert(key);
+    RETURN_IF_ERROR(raw->read(query, [&](const EventBatch& batch) {
       facts.push_back(batch);
       return true;
     }));
