@@ -171,6 +171,28 @@ def test_a_table_that_does_not_fit_any_more_is_set_aside_alone(shops, pipelines)
     pipeline.verify("--client", "second").expect(ExitCode.OK)
 
 
+def test_of_two_clients_whose_types_conflict_the_one_that_changed_gives_way(shops, pipelines):
+    """Although it sorts first; and so it stays after a restart, since the lock file has it."""
+    first, second = shops("first", "second")
+    pipeline = pipelines({"first": first, "second": second}).start_and_wait()
+    own(first, "ALTER TABLE orders ALTER COLUMN status TYPE boolean USING true")
+    first.execute("INSERT INTO orders (id, user_id, status, total_cents) VALUES (1, 1, true, 1)")
+
+    def is_aside(status):
+        warned = {c["client"]: any("orders is set aside" in warning for warning in c["warnings"])
+                  for c in status["clients"]}
+        assert not warned["second"], "the client that did not change"
+        return warned["first"]
+
+    pipeline.wait_status(is_aside, 40, "the client that changed to be set aside")
+    second.execute("INSERT INTO orders (id, user_id, status, total_cents) VALUES (1, 1, 'fine', 1)")
+    pipeline.wait_status(lambda _: pipeline.count("second", "orders") == 1, 30, "the other's row")
+    pipeline.terminate()
+    pipeline.start()
+    pipeline.wait_status(is_aside, 40, "the same after a restart")
+    pipeline.verify("--client", "second").expect(ExitCode.OK)
+
+
 def test_a_column_becomes_a_type_that_its_table_cannot_grow_into(around):
     pipeline = around("ALTER TABLE items ALTER COLUMN amount TYPE text USING 'x' || amount",
                       "INSERT INTO items (id, amount) VALUES (1002, 'hello')")
