@@ -1,6 +1,7 @@
 """What a person does with the program: run, stop, ask."""
 
 import concurrent.futures
+import json
 import os
 import re
 import subprocess
@@ -105,6 +106,21 @@ def test_status_and_query_answer_while_running_and_when_stopped(shops, pipelines
     csv = pipeline.command("query", "--client", "acme", "SELECT id, email FROM users ORDER BY id LIMIT 2",
                            "--format", "CSV").expect(ExitCode.OK).output
     assert csv.splitlines() == ['1,"u1"', '2,"u2"']
+
+
+def test_status_tells_of_a_view_that_is_computed_again(shops, pipelines):
+    """From what a process wrote last that was killed in the middle of it."""
+    (acme,) = shops("acme")
+    pipeline = pipelines({"acme": acme})
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    assert "computed again" not in pipeline.command("status").expect(ExitCode.OK).output
+    written = pipeline.data / "run" / "status.json"
+    status = json.loads(written.read_text())
+    assert status["rebuilds"] == []
+    written.write_text(json.dumps(status | {"rebuilds": [{"view": "users", "fraction": 0.4}]}))
+    assert pipeline.status()["rebuilds"] == [{"view": "users", "fraction": 0.4}]
+    text = pipeline.command("status").expect(ExitCode.OK).output
+    assert "view users is computed again: 40 %; until then readers see the build before" in text
 
 
 def test_status_answers_before_the_first_run(shops, pipelines):
