@@ -24,13 +24,13 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "end_to_end"))
 
-from benchmarks import capture, idle, latency, load, measuring, memory, process  # noqa: E402
+from benchmarks import capture, decode, idle, latency, load, measuring, memory, process  # noqa: E402
 from harness import ExitCode, NotReached  # noqa: E402
 from harness.pipeline import CommandFailed, program  # noqa: E402
 
 BENCHMARKS = {"capture": capture.run, "load": load.run, "pipeline": capture.run, "latency": latency.run,
               "memory": memory.run, "process": process.run,
-              "idle": idle.run}
+              "idle": idle.run, "decode": decode.run}
 MIB = 1 << 20
 
 
@@ -43,6 +43,8 @@ def report(name, result):
         lines += table_of_runs(result["runs"])
     if "cases" in result:
         lines += process.report(result)
+    if "decode" in result:
+        lines += decode.report(result)
     for key in ("start_to_one_event_seconds", "bytes_per_idle_client", "rows_per_second", "p50_ms", "p95_ms", "p99_ms",
                 "max_ms", "query_p50_ms", "core_share", "engine_core_share"):
         if key in result:
