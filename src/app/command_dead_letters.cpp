@@ -39,6 +39,14 @@ void print_letters(const json& letters, bool events) {
           client.c_str(), view.c_str(), letter["not_kept"].dump().c_str());
       continue;
     }
+    if (view.empty()) {
+      std::printf("%s  a message that could not be read  %s  key %s\n    %s\n", client.c_str(),
+                  letter["id"].get<std::string>().c_str(), letter["key"].get<std::string>().c_str(),
+                  letter["reason"].get<std::string>().c_str());
+      if (events)
+        std::printf("    %s\n", letter["events"][0].dump(-1, ' ', false, json::error_handler_t::replace).c_str());
+      continue;
+    }
     std::printf("%s  %s  %s  key %s  position %s\n    %s\n", client.c_str(), view.c_str(),
                 letter["id"].get<std::string>().c_str(), letter["key"].get<std::string>().c_str(),
                 letter["position"].get<std::string>().c_str(), letter["reason"].get<std::string>().c_str());

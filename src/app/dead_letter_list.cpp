@@ -1,6 +1,7 @@
 #include "app/dead_letter_list.h"
 
 #include "app/event_reader.h"
+#include "capture/debezium/debezium_state.h"
 #include "model/row_key.h"
 #include "runtime/builds.h"
 #include "runtime/dead_letters.h"
@@ -36,6 +37,22 @@ Result<json> events_of(const Pipeline& pipeline, EventLog& log, RawStore& raw, c
       },
       [] { return true; }));
   return events;
+}
+
+// Messages of a connector that could not be read.
+Status add_unread_messages(EventLog& log, const std::string& client, const DeadLetterFilter& filter, json& list) {
+  ASSIGN_OR_RETURN(SourceState state, log.peek_source_state(ClientId{client}));
+  for (const auto& [key, bytes] : state) {
+    if (!key.starts_with(debezium_dead_prefix)) continue;
+    std::string place = key.substr(debezium_dead_prefix.size());
+    if (!filter.id.empty() && filter.id != place) continue;
+    ASSIGN_OR_RETURN(DebeziumDeadMessage message, DebeziumDeadMessage::decode(bytes));
+    json entry{{"client", client},   {"view", ""},        {"id", place},
+               {"key", message.key}, {"position", place}, {"reason", message.reason}};
+    if (filter.events) entry["events"] = json::array({{{"key", message.key}, {"value", message.value}}});
+    list.push_back(std::move(entry));
+  }
+  return {};
 }
 
 }  // namespace
@@ -91,6 +108,10 @@ Result<json> list_dead_letters(const Pipeline& pipeline, const Storage& storage,
         list.push_back({{"client", id}, {"view", build.view}, {"not_kept", at->second.not_kept}});
       }
     }
+  }
+  for (const auto& [id, config] : pipeline.clients) {
+    bool wanted = filter.view.empty() && (filter.client.empty() || id == filter.client);
+    if (wanted) RETURN_IF_ERROR(add_unread_messages(log, id, filter, list));
   }
   return list;
 }

@@ -22,7 +22,7 @@ struct DeadLetterFilter {
 };
 
 // [{"client":"acme","view":"sales","id":"…","key":"(42)","position":"…","reason":"…","events":[…]}], and where a breaker has
-// tripped {"client":…,"view":…,"not_kept":17}.
+// tripped {"client":…,"view":…,"not_kept":17}. A connector's message that could not be read has no view, and its place as id.
 Result<nlohmann::json> list_dead_letters(const Pipeline& pipeline, const Storage& storage, EventLog& log, RawStore& raw,
                                          const DeadLetterFilter& filter);
 

@@ -64,6 +64,8 @@ class EventLog {
   virtual Result<std::vector<ClientId>> known_clients() = 0;
   // The newest durable state of a source. Empty for one never seen.
   virtual Result<SourceState> source_state(const ClientId& client) = 0;
+  // The same for somebody who only looks, and does not mean to write for the client.
+  virtual Result<SourceState> peek_source_state(const ClientId& client) { return source_state(client); }
 
   // Gives `schema` its version: the newest registered one's where the content is the same, else the next number.
   // Durable when it returns. Batches given to append() carry the schema returned here. Thread-safe.

@@ -133,3 +133,32 @@ def test_taking_over_without_a_slot_is_refused_with_what_to_do(kafka, shops, pip
     acme.execute("INSERT INTO users (id, email) VALUES (2, 'two'); DELETE FROM users WHERE id = 1")
     pipeline.run_until_caught_up().expect(ExitCode.OK)
     pipeline.verify_clean()
+
+
+def test_a_message_that_is_none_is_a_dead_letter_and_the_rest_flows(kafka, shops, pipelines, unique_name):
+    """Without a connector: records as it would write them, among others."""
+    (acme,) = shops("acme")
+    prefix = unique_name("hand")
+    topic = f"{prefix}.public.visits"
+    kafka.create_topic(topic)
+    source = {"connector": "postgresql", "name": prefix, "ts_ms": 1, "snapshot": "false", "db": "shop",
+              "sequence": '["100","200"]', "schema": "public", "table": "visits", "txId": 1, "lsn": 200}
+    key = {"id": "00000000-0000-0000-0000-000000000001"}
+    row = {**key, "page": "one", "seconds": 1.5, "visited_on": 20000}
+    good = {"before": None, "after": row, "source": source, "op": "c"}
+    later = {"before": None, "after": {**row, "page": "two"}, "source": {**source, "lsn": 300, "sequence": '["250","300"]',
+                                                                        "ts_ms": 2}, "op": "u"}
+    kafka.produce(topic, [(json.dumps(key).encode(), json.dumps(good).encode()), (None, b"no JSON"),
+                          (json.dumps(key).encode(), json.dumps({**good, "op": "?"}).encode()),
+                          (json.dumps(key).encode(), None), (json.dumps(key).encode(), json.dumps(later).encode())])
+    pipeline = make_pipeline(pipelines, {"acme": client_of(kafka, prefix, acme)}, acme,
+                             domains={"visits": {**SHOP_DOMAINS["visits"], "columns": {
+                                 "id": "uuid", "page": "text", "seconds": "real", "visited_on": "date"}}})
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    assert [row["page"] for row in pipeline.query("acme", "SELECT page FROM visits")] == ["two"]
+    assert "2 messages could not be read" in pipeline.client_status("acme")["warnings"][0]
+    letters = json.loads(pipeline.command("dead-letters", "show", "--json").expect(ExitCode.OK).output)
+    assert [letter["events"][0]["value"][:7] for letter in letters] == ["no JSON", '{"befor']
+    assert all(letter["client"] == "acme" and topic in letter["id"] for letter in letters)
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    assert "2 messages" in pipeline.client_status("acme")["warnings"][0], "they were counted twice"

@@ -244,6 +244,8 @@ Result<SourceState> KafkaLog::source_state(const ClientId& client) {
   return state_->client(client).entries;
 }
 
+Result<SourceState> KafkaLog::peek_source_state(const ClientId& client) { return state_->client(client).entries; }
+
 Result<SchemaPtr> KafkaLog::register_schema(const ClientId& client, const TableSchema& schema) {
   CHECK(!schema.key_columns.empty(), "{} has no key", schema.table);
   std::lock_guard lock(write_mutex_);

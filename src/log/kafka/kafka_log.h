@@ -49,6 +49,7 @@ class KafkaLog final : public EventLog {
   Result<std::vector<ClientId>> known_clients() override;
   // Takes the lease on the client. What older leases' owners still write is void from then on.
   Result<SourceState> source_state(const ClientId& client) override;
+  Result<SourceState> peek_source_state(const ClientId& client) override;
   Result<SchemaPtr> register_schema(const ClientId& client, const TableSchema& schema) override;
   Result<SchemaPtr> schema(const ClientId& client, const std::string& table, uint32_t version) override;
   Result<std::vector<SchemaPtr>> newest_schemas(const ClientId& client) override;
