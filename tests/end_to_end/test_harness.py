@@ -54,7 +54,7 @@ def test_waiting_says_what_for():
 def test_a_pipeline_file_is_written_as_yaml():
     text = yaml_text({"pipeline": "shop", "views": {"v": {"sql": "SELECT 1\nFROM t"}},
                       "clients": {"a": {"x": [1, True]}}})
-    assert text == ('pipeline: "shop"\nviews:\n  v:\n    sql: |\n      SELECT 1\n      FROM t\n'
+    assert text == ('pipeline: "shop"\nviews:\n  v:\n    sql: |-\n      SELECT 1\n      FROM t\n'
                     'clients:\n  a:\n    x: [1, true]\n')
 
 

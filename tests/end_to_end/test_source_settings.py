@@ -103,6 +103,7 @@ def test_a_table_that_is_published_in_part_is_left_out_by_name(shop, pipelines, 
     pipeline.start_and_wait()
     warnings = pipeline.client_status("acme")["warnings"]
     assert len(warnings) == 1 and "users" in warnings[0] and "publish it whole" in warnings[0], warnings
+    pipeline.wait_queryable()
     assert pipeline.count("acme", "visits") == 1 and pipeline.count("acme", "users") == 0
 
 

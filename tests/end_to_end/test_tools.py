@@ -39,7 +39,7 @@ def test_the_demo_cleans_up_after_ctrl_c(built_program):
     assert left == ""
 
 
-@pytest.mark.parametrize("stage", ["--log=kafka", "--process=flink", "--raw=mongodb", "--analytics=clickhouse"])
+@pytest.mark.parametrize("stage", ["--process=flink", "--raw=mongodb", "--analytics=clickhouse"])
 def test_the_demo_refuses_what_is_not_built_yet(built_program, stage):
     assert built_program
     run = start("demo.py", stage)
