@@ -320,6 +320,7 @@ def main():
         say(f"{program()} is not there; run ./dev build")
         return ExitCode.UNAVAILABLE
     signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGINT, interrupt)  # also where a shell started it in the background, with SIGINT ignored
     with tempfile.TemporaryDirectory(prefix="tributary-demo-") as folder:
         demo = Demo(folder, options.capture, options.log)
         try:
