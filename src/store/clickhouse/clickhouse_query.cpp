@@ -1,5 +1,6 @@
 #include "store/clickhouse/clickhouse_query.h"
 
+#include "store/clickhouse/clickhouse_errors.h"
 #include "store/clickhouse/query_gate.h"
 #include "store/clickhouse/table_ddl.h"
 
@@ -10,6 +11,7 @@ constexpr size_t tree_bytes_max = 16 << 20;
 
 // What a client learns of an error: nothing of who else is there.
 Error for_client(Error error, const ClientId& client) {
+  if (refuses_user(error)) return {ErrorCode::kUnavailable, "the analytics server refuses the pipeline's own user"};
   // Its own, since every other one's name is refused before: no run of the pipeline has made its tables yet.
   if (error.message.find("(UNKNOWN_DATABASE)") != std::string::npos) {
     return {ErrorCode::kUnavailable,
@@ -32,7 +34,7 @@ Error for_client(Error error, const ClientId& client) {
 }  // namespace
 
 std::vector<std::pair<std::string, std::string>> ClickHouseQueries::parameters(const ClientQuery& query) const {
-  return {{"database", query.client.value},
+  return {{"database", layout_.client_database(query.client)},
           {"default_format", query.format.empty() ? "TabSeparated" : query.format},
           {"max_execution_time", std::to_string(limits_.execution_time_max.count())},
           {"timeout_before_checking_execution_speed", "0"},
@@ -56,7 +58,7 @@ Status ClickHouseQueries::query(const ClientQuery& query, const std::function<vo
     bool parses = tree.ok() || tree.error().message.find("(SYNTAX_ERROR)") == std::string::npos;
     if (statement.refused && parses) return refusal();
     if (!tree.ok()) return for_client(std::move(tree).error(), query.client);
-    RETURN_IF_ERROR(check_tree(*tree, query.client.value));
+    RETURN_IF_ERROR(check_tree(*tree, layout_.client_database(query.client)));
   }
   ClientQuery run = query;
   run.sql = statement.text;

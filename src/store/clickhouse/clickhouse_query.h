@@ -2,6 +2,7 @@
 #pragma once
 
 #include "contracts/analytics.h"
+#include "store/clickhouse/database_layout.h"
 #include "store/clickhouse/http_client.h"
 
 namespace tributary {
@@ -17,7 +18,8 @@ struct QueryLimits {
 // Thread-safe.
 class ClickHouseQueries : public QueryBackend {
  public:
-  ClickHouseQueries(ClickHouseEndpoint endpoint, QueryLimits limits) : http_(std::move(endpoint)), limits_(limits) {}
+  ClickHouseQueries(ClickHouseEndpoint endpoint, QueryLimits limits, DatabaseLayout layout = {})
+      : http_(std::move(endpoint)), limits_(limits), layout_(std::move(layout)) {}
 
   // kPermissionDenied: refused, always with the same words. kInvalidInput: ClickHouse's text. A limit reached is
   // kResourceExhausted or kTimeout.
@@ -28,6 +30,7 @@ class ClickHouseQueries : public QueryBackend {
 
   ClickHouseHttp http_;
   QueryLimits limits_;
+  DatabaseLayout layout_;
 };
 
 }  // namespace tributary

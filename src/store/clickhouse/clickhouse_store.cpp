@@ -1,11 +1,13 @@
 #include "store/clickhouse/clickhouse_store.h"
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <cstdlib>
-#include <map>
 
 #include "base/bytes.h"
 #include "base/clickhouse_tokens.h"
+#include "store/clickhouse/clickhouse_errors.h"
 #include "store/clickhouse/clickhouse_types.h"
 #include "store/clickhouse/native_encoder.h"
 
@@ -13,7 +15,8 @@ namespace tributary {
 namespace {
 
 constexpr std::chrono::hours change_timeout{6};  // a rebuild copies a whole table
-constexpr int server_major_min = 23;             // ReplacingMergeTree with is_deleted
+constexpr int server_major_min = 23;             // ReplacingMergeTree with is_deleted that FINAL applies
+constexpr int server_minor_min = 8;
 
 std::string hex_of(std::string_view bytes) {
   std::string out;
@@ -42,7 +45,7 @@ void add_error(std::optional<Error>& all, Error next) {
 
 Status ClickHouseStore::change(const std::string& sql) {
   return http_.execute({.sql = sql,
-                        .parameters = {{"database", internal_database},
+                        .parameters = {{"database", layout_.tables},
                                        {"max_execution_time", "0"},
                                        {"alter_sync", "2"},
                                        {"mutations_sync", "2"}},
@@ -51,27 +54,56 @@ Status ClickHouseStore::change(const std::string& sql) {
 
 Result<std::string> ClickHouseStore::ask(const std::string& sql,
                                          std::vector<std::pair<std::string, std::string>> parameters) {
-  parameters.emplace_back("database", internal_database);
+  parameters.emplace_back("database", layout_.tables);
   return http_.read({.sql = sql, .parameters = std::move(parameters)});
 }
 
 Status ClickHouseStore::check_server() {
   ASSIGN_OR_RETURN(std::string version, http_.read({.sql = "SELECT version() FORMAT TabSeparated"}));
-  if (std::atoi(version.c_str()) >= server_major_min) return {};
   while (!version.empty() && version.back() == '\n') version.pop_back();
-  return Error{ErrorCode::kUnsupported, fmt::format("{} is version {}; {}.1 or newer is needed",
-                                                    http_.endpoint().name(), version, server_major_min)};
+  char* end = nullptr;
+  long major = std::strtol(version.c_str(), &end, 10);
+  long minor = *end == '.' ? std::strtol(end + 1, nullptr, 10) : 0;
+  if (std::pair(major, minor) >= std::pair<long, long>(server_major_min, server_minor_min)) return {};
+  return Error{ErrorCode::kUnsupported,
+               fmt::format("{} is version {}; {}.{} or newer is needed", http_.endpoint().name(), version,
+                           server_major_min, server_minor_min)};
+}
+
+Status ClickHouseStore::make_database(const std::string& name) {
+  // A user may have all rights on a database that is there, and not the one to make databases.
+  ASSIGN_OR_RETURN(std::string engine,
+                   http_.read({.sql = fmt::format("SELECT engine FROM system.databases WHERE name = "
+                                                  "{} FORMAT TabSeparated",
+                                                  quote_text(name))}));
+  if (name == layout_.tables) layout_.replicated = engine == "Replicated\n";
+  if (!engine.empty()) return {};
+  Status made = http_.execute({.sql = create_database_sql(layout_, name), .timeout = change_timeout});
+  if (made.ok()) return {};
+  return with_context(std::move(made).error(),
+                      fmt::format("the database {0} is not there and cannot be made; make it yourself, or GRANT CREATE "
+                                  "DATABASE ON {0}.* to the user",
+                                  name));
+}
+
+Status ClickHouseStore::prepare_databases() {
+  Status ready = check_server();
+  if (ready.ok()) ready = make_database(layout_.tables);
+  if (ready.ok() || retryable(ready.error().code)) return ready;
+  return Error{ErrorCode::kUnavailable, std::move(ready).error().message};
 }
 
 Status ClickHouseStore::prepare(std::span<const TableDefinition> tables, std::span<const ClientId> clients) {
-  RETURN_IF_ERROR(check_server());
-  RETURN_IF_ERROR(http_.execute({.sql = "CREATE DATABASE IF NOT EXISTS " + quote_identifier(internal_database)}));
+  RETURN_IF_ERROR(prepare_databases());
   std::optional<Error> errors;
   std::vector<Prepared> good;
+  // What may go away by itself ends the attempt: it will be made again.
   for (const TableDefinition& table : tables) {
     auto prepared = prepare_table(table);
     if (prepared.ok()) {
       good.push_back(*std::move(prepared));
+    } else if (retryable(prepared.error().code)) {
+      return std::move(prepared).error();
     } else {
       add_error(errors, std::move(prepared).error());
     }
@@ -79,7 +111,9 @@ Status ClickHouseStore::prepare(std::span<const TableDefinition> tables, std::sp
   for (const ClientId& client : clients) {
     Status status = check_client_name(client);
     if (status.ok()) status = prepare_client(client, good);
-    if (!status.ok()) add_error(errors, std::move(status).error());
+    if (status.ok()) continue;
+    if (retryable(status.error().code)) return status;
+    add_error(errors, std::move(status).error());
   }
   if (errors) return *std::move(errors);
   return {};
@@ -90,7 +124,7 @@ Result<ExistingTable> ClickHouseStore::read_table(const std::string& name) {
   ASSIGN_OR_RETURN(std::string columns,
                    ask(fmt::format("SELECT name, type FROM system.columns WHERE database = '{}' AND table = {} "
                                    "ORDER BY position FORMAT RowBinary",
-                                   internal_database, quote_text(name))));
+                                   layout_.tables, quote_text(name))));
   ByteReader reader(columns);
   while (reader.ok() && !reader.at_end()) {
     std::string column(reader.string());
@@ -98,7 +132,7 @@ Result<ExistingTable> ClickHouseStore::read_table(const std::string& name) {
   }
   ASSIGN_OR_RETURN(std::string key, ask(fmt::format("SELECT sorting_key FROM system.tables WHERE database = '{}' AND "
                                                     "name = {} FORMAT RowBinary",
-                                                    internal_database, quote_text(name))));
+                                                    layout_.tables, quote_text(name))));
   ByteReader key_reader(key);
   if (!key.empty()) table.sorting_key = parse_sorting_key(key_reader.string());
   if (!reader.ok() || !key_reader.ok())
@@ -108,10 +142,9 @@ Result<ExistingTable> ClickHouseStore::read_table(const std::string& name) {
 
 Result<ClickHouseStore::Prepared> ClickHouseStore::prepare_table(const TableDefinition& table) {
   ASSIGN_OR_RETURN(ExistingTable existing, read_table(table.name));
-  ASSIGN_OR_RETURN(TableChange needed, plan_table(table, existing));
+  ASSIGN_OR_RETURN(TableChange needed, plan_table(layout_, table, existing));
   // What a killed rebuild left: before the exchange a half copy, after it the old table.
-  RETURN_IF_ERROR(
-      change("DROP TABLE IF EXISTS " + qualified_name(internal_database, rebuild_name(table.name)) + " SYNC"));
+  RETURN_IF_ERROR(change(drop_table_sql(layout_, rebuild_name(table.name))));
   for (const std::string& sql : needed.statements) {
     if (Status status = change(sql); !status.ok()) return with_context(std::move(status).error(), "view " + table.name);
   }
@@ -122,10 +155,11 @@ Result<ClickHouseStore::Prepared> ClickHouseStore::prepare_table(const TableDefi
 }
 
 Status ClickHouseStore::prepare_client(const ClientId& client, std::span<const Prepared> tables) {
-  RETURN_IF_ERROR(change("CREATE DATABASE IF NOT EXISTS " + quote_identifier(client.value)));
+  std::string database = layout_.client_database(client);
+  RETURN_IF_ERROR(make_database(database));
   ASSIGN_OR_RETURN(std::string existing, ask(fmt::format("SELECT name, comment FROM system.tables WHERE database = {} "
                                                          "FORMAT RowBinary",
-                                                         quote_text(client.value))));
+                                                         quote_text(database))));
   std::map<std::string, std::string> comments;
   ByteReader reader(existing);
   while (reader.ok() && !reader.at_end()) {
@@ -134,7 +168,7 @@ Status ClickHouseStore::prepare_client(const ClientId& client, std::span<const P
   }
   for (const Prepared& table : tables) {
     if (!table.definition->shown) continue;
-    ReadView view = read_view(*table.definition, table.table, client);
+    ReadView view = read_view(layout_, *table.definition, table.table, client);
     auto at = comments.find(table.definition->read_name());
     if (at == comments.end() || at->second != view.comment) RETURN_IF_ERROR(change(view.sql));
   }
@@ -146,32 +180,72 @@ Result<std::string> ClickHouseStore::encode(const TableDefinition& table, const 
 }
 
 Status ClickHouseStore::insert(const std::string& table, std::span<const std::string_view> encoded) {
-  size_t next = 0;
-  while (next < encoded.size()) {
-    ASSIGN_OR_RETURN(EncodedRows first, open_encoded(encoded[next]));
-    std::vector<std::string_view> blocks = {first.block};
-    for (++next; next < encoded.size(); ++next) {
-      ASSIGN_OR_RETURN(EncodedRows other, open_encoded(encoded[next]));
-      if (other.columns != first.columns) break;
-      blocks.push_back(other.block);
-    }
-    std::string sql = "INSERT INTO " + qualified_name(internal_database, table) + " (";
-    for (const std::string& name : first.column_names()) {
-      if (sql.back() != '(') sql += ", ";
-      sql += quote_identifier(name);
-    }
-    sql += ") FORMAT Native";
-    // A NULL for a column that takes none is an error, not a zero. Versions of one key are left for merges and FINAL to
-    // choose from: choosing already on INSERT cost 1.9 instead of 0.7 us of CPU a row (12 columns, 100,000 rows).
-    Status status = http_.execute({.sql = sql,
-                                   .data = blocks,
-                                   .parameters = {{"database", internal_database},
-                                                  {"async_insert", "0"},
-                                                  {"input_format_null_as_default", "0"},
-                                                  {"optimize_on_insert", "0"}}});
-    if (!status.ok()) return with_context(std::move(status).error(), "table " + table);
+  while (!encoded.empty()) {
+    size_t group = next_group(table, encoded);
+    Status inserted = insert_group(table, encoded.first(group));
+    if (!inserted.ok()) return with_context(std::move(inserted).error(), "table " + table);
+    encoded = encoded.subspan(group);
   }
   return {};
+}
+
+size_t ClickHouseStore::next_group(const std::string& table, std::span<const std::string_view> encoded) {
+  {
+    std::lock_guard lock(mutex_);
+    auto at = unsure_.find(table);
+    if (at != unsure_.end() && at->second.size() <= encoded.size() &&
+        std::equal(at->second.begin(), at->second.end(), encoded.begin(), [](uint64_t hash, std::string_view batch) {
+          return hash == XXH3_64bits(batch.data(), batch.size());
+        })) {
+      return at->second.size();
+    }
+  }
+  auto first = open_encoded(encoded[0]);
+  size_t group = 1;
+  while (first.ok() && group < encoded.size()) {
+    auto other = open_encoded(encoded[group]);
+    if (!other.ok() || other->columns != first->columns) break;
+    ++group;
+  }
+  return group;
+}
+
+Status ClickHouseStore::insert_group(const std::string& table, std::span<const std::string_view> encoded) {
+  std::vector<std::string_view> blocks;
+  std::vector<uint64_t> hashes;
+  for (std::string_view batch : encoded) {
+    ASSIGN_OR_RETURN(EncodedRows opened, open_encoded(batch));
+    blocks.push_back(opened.block);
+    hashes.push_back(XXH3_64bits(batch.data(), batch.size()));
+  }
+  ASSIGN_OR_RETURN(EncodedRows first, open_encoded(encoded[0]));
+  std::string sql = "INSERT INTO " + qualified_name(layout_.tables, table) + " (";
+  for (const std::string& name : first.column_names()) {
+    if (sql.back() != '(') sql += ", ";
+    sql += quote_identifier(name);
+  }
+  sql += ") FORMAT Native";
+  XXH128_hash_t token = XXH3_128bits(hashes.data(), hashes.size() * sizeof(uint64_t));
+  // A NULL for a column that takes none is an error, not a zero. Versions of one key are left for merges and FINAL to
+  // choose from: choosing already on INSERT cost 1.9 instead of 0.7 us of CPU a row (12 columns, 100,000 rows).
+  Status status = http_.execute(
+      {.sql = sql,
+       .data = blocks,
+       .parameters = {{"database", layout_.tables},
+                      {"async_insert", "0"},
+                      {"insert_deduplication_token", fmt::format("{:016x}{:016x}", token.high64, token.low64)},
+                      {"input_format_null_as_default", "0"},
+                      {"optimize_on_insert", "0"}}});
+  std::lock_guard lock(mutex_);
+  if (!status.ok() && refuses_user(status.error())) {  // no table is to blame
+    status = Error{ErrorCode::kUnavailable, std::move(status).error().message};
+  }
+  if (!status.ok() && retryable(status.error().code)) {
+    unsure_[table] = std::move(hashes);
+  } else {
+    unsure_.erase(table);
+  }
+  return status;
 }
 
 Status ClickHouseStore::withdraw(const Withdrawal& withdrawal) {
@@ -182,7 +256,7 @@ Status ClickHouseStore::withdraw(const Withdrawal& withdrawal) {
   }
   std::string key;  // the columns by which a row is replaced
   for (const std::string& column : table.sorting_key) key += quote_identifier(column) + ", ";
-  std::string name = qualified_name(internal_database, withdrawal.view);
+  std::string name = qualified_name(layout_.tables, withdrawal.view);
   std::string where = fmt::format("{} = {} AND {} < toUInt256('{}')", client_id_column,
                                   quote_text(withdrawal.client.value), version_column, withdrawal.below.to_decimal());
   if (!withdrawal.low.empty()) where += fmt::format(" AND {} >= unhex('{}')", key_column, hex_of(withdrawal.low));
@@ -191,22 +265,21 @@ Status ClickHouseStore::withdraw(const Withdrawal& withdrawal) {
       fmt::format("INSERT INTO {0} ({1}{2}, {3}) SELECT {1}toUInt256('{4}'), 1 FROM {0} FINAL WHERE {5}", name, key,
                   version_column, deleted_column, before(withdrawal.below).to_decimal(), where);
   Status status = http_.execute(
-      {.sql = sql, .parameters = {{"database", internal_database}, {"async_insert", "0"}}, .timeout = change_timeout});
-  if (!status.ok()) return with_context(std::move(status).error(), "view " + withdrawal.view);
-  return {};
+      {.sql = sql, .parameters = {{"database", layout_.tables}, {"async_insert", "0"}}, .timeout = change_timeout});
+  if (status.ok()) return {};
+  if (refuses_user(status.error())) return Error{ErrorCode::kUnavailable, std::move(status).error().message};
+  return with_context(std::move(status).error(), "view " + withdrawal.view);
 }
 
-Status ClickHouseStore::drop(const std::string& table) {
-  return change("DROP TABLE IF EXISTS " + qualified_name(internal_database, table) + " SYNC");
-}
+Status ClickHouseStore::drop(const std::string& table) { return change(drop_table_sql(layout_, table)); }
 
 Result<std::string> ClickHouseStore::execute(const std::string& sql, const std::string& format) {
-  return http_.read({.sql = sql, .parameters = {{"database", internal_database}, {"default_format", format}}});
+  return http_.read({.sql = sql, .parameters = {{"database", layout_.tables}, {"default_format", format}}});
 }
 
 Result<uint64_t> ClickHouseStore::count_rows(const std::string& view, const ClientId& client) {
   ASSIGN_OR_RETURN(std::string count, execute(fmt::format("SELECT count() FROM {} FINAL WHERE {} = {}",
-                                                          qualified_name(internal_database, view), client_id_column,
+                                                          qualified_name(layout_.tables, view), client_id_column,
                                                           quote_text(client.value))));
   return std::strtoull(count.c_str(), nullptr, 10);
 }

@@ -100,6 +100,18 @@ TEST_F(ClickHouseStoreTest, NewestVersionWinsWhateverTheOrder) {
   EXPECT_EQ(shown(), "1\tnewest\n");
 }
 
+// A retry is known by its token: it makes no rows that a merge would have to take out again.
+TEST_F(ClickHouseStoreTest, TheSameBatchTwiceIsStoredOnceOnAServer) {
+  ClickHouseStore server({.socket = TemporaryEngine::shared().socket()}, {.deduplication_window = 100});
+  ASSERT_TRUE(server.prepare({&table_, 1}, clients_).ok());
+  put({{.id = 1, .note = "a"}, {.id = 2, .note = "b"}});
+  put({{.id = 1, .note = "a"}, {.id = 2, .note = "b"}});
+  EXPECT_EQ(ask(fmt::format("SELECT count() FROM _tributary.{}", name_)), "2\n");
+  put({{.id = 1, .note = "a"}});
+  EXPECT_EQ(ask(fmt::format("SELECT count() FROM _tributary.{}", name_)), "3\n");
+  EXPECT_EQ(shown(), "1\ta\n2\tb\n");
+}
+
 // Any order, any split into INSERTs, any repetition, merged or not: the newest of each key, if it is no deletion.
 TEST_F(ClickHouseStoreTest, AnyHistoryConverges) {
   prepare();

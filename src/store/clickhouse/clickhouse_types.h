@@ -25,7 +25,6 @@ inline constexpr int64_t clickhouse_micros_end = (int64_t{clickhouse_day_max} + 
 std::optional<std::string> clickhouse_common_type(const std::string& a, const std::string& b);
 
 // The technical columns of every table (docs/formats/analytics-table.md).
-inline constexpr const char* internal_database = "_tributary";
 inline constexpr const char* client_id_column = "client_id";
 inline constexpr const char* key_column = "_key";
 inline constexpr const char* version_column = "_version";

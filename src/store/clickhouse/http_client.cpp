@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <mutex>
 
+#include "store/clickhouse/clickhouse_errors.h"
+
 namespace tributary {
 namespace {
 
@@ -107,14 +109,17 @@ Error transport_error(CURLcode code, const std::string& name, const std::string&
   size_t text = tail.rfind("Code: ");
   if ((code == CURLE_PARTIAL_FILE || code == CURLE_RECV_ERROR) && text != std::string::npos &&
       tail.find("DB::Exception", text) != std::string::npos) {
-    return clickhouse_error(std::atoi(tail.c_str() + text + 6), tail.substr(text));
+    return clickhouse_error(clickhouse_code(std::string_view(tail).substr(text)), tail.substr(text));
   }
   switch (code) {
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_COULDNT_RESOLVE_HOST: return Error{ErrorCode::kUnavailable, what + "; check the address"};
     case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CONNECT_ERROR: return Error{ErrorCode::kPermissionDenied, what + "; check the server's certificate"};
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CONNECT_ERROR:  // a certificate is renewed without us
+      return Error{ErrorCode::kUnavailable,
+                   what + "; check the server's certificate, and the authority it is checked by"};
     default: return Error{ErrorCode::kUnavailable, what};
   }
 }
@@ -223,7 +228,7 @@ Result<ClickHouseAnswer> ClickHouseHttp::run(const ClickHouseRequest& request,
                                                     : ErrorCode::kInvalidInput;
     // Servers before 19.x name no code in a header.
     if (transfer.error_text.starts_with("Code: ")) {
-      return clickhouse_error(std::atoi(transfer.error_text.c_str() + 6), std::move(transfer.error_text));
+      return clickhouse_error(clickhouse_code(transfer.error_text), std::move(transfer.error_text));
     }
     return Error{kind, fmt::format("{} answers {}: {}", endpoint_.name(), status, transfer.error_text)};
   }
@@ -246,40 +251,6 @@ Status ClickHouseHttp::execute(const ClickHouseRequest& request) {
   auto answer = run(request, [](std::string_view) {});
   if (!answer.ok()) return std::move(answer).error();
   return {};
-}
-
-Error clickhouse_error(int code, std::string message) {
-  // A full disk has many codes: of writing, of creating, of syncing a file.
-  if (message.find("No space left on device") != std::string::npos) {
-    return Error{ErrorCode::kResourceExhausted, std::move(message)};
-  }
-  switch (code) {
-    case 159:  // TIMEOUT_EXCEEDED
-    case 209:  // SOCKET_TIMEOUT
-      return Error{ErrorCode::kTimeout, std::move(message)};
-    case 164:  // READONLY
-    case 203:  // NO_FREE_CONNECTION
-    case 241:  // MEMORY_LIMIT_EXCEEDED
-    case 242:  // TABLE_IS_READ_ONLY
-    case 243:  // NOT_ENOUGH_SPACE
-    case 252:  // TOO_MANY_PARTS
-      return Error{ErrorCode::kResourceExhausted, std::move(message)};
-    case 202:  // TOO_MANY_SIMULTANEOUS_QUERIES
-    case 210:  // NETWORK_ERROR
-    case 236:  // ABORTED
-    case 394:  // QUERY_WAS_CANCELLED
-      return Error{ErrorCode::kUnavailable, std::move(message)};
-    case 192:
-    case 193:
-    case 194:
-    case 497:
-    case 516:  // users and passwords
-      return Error{ErrorCode::kPermissionDenied, std::move(message)};
-    case 60:
-    case 81:  // UNKNOWN_TABLE, UNKNOWN_DATABASE
-      return Error{ErrorCode::kNotFound, std::move(message)};
-    default: return Error{ErrorCode::kInvalidInput, std::move(message)};
-  }
 }
 
 }  // namespace tributary

@@ -3,13 +3,8 @@
 //   ClickHouseHttp http({.socket = "data/analytics/run/engine.sock"});
 //   ASSIGN_OR_RETURN(std::string count, http.read({.sql = "SELECT count() FROM t"}));
 //
-// Errors, by what the caller can do:
-//   kUnavailable        refused, reset, closed in the middle; ClickHouse says to try later
-//   kTimeout            no answer in time; an INSERT may have taken effect
-//   kResourceExhausted  too many parts, memory limit, read-only, no space
-//   kPermissionDenied   user or password refused
-//   kNotFound           no such table or database
-//   kInvalidInput       any other error of ClickHouse's, with its text
+// Errors are ClickHouse's own, by clickhouse_errors.h, and those of the way there: kUnavailable for refused, reset, closed
+// in the middle, or a certificate that is not good; kTimeout for no answer in time, when an INSERT may have taken effect.
 // User and password travel in headers and appear in no URL, message or log. Thread-safe.
 #pragma once
 
@@ -27,9 +22,9 @@
 namespace tributary {
 
 struct ClickHouseEndpoint {
-  std::string socket;       // a unix socket's path; or else:
-  std::string url;          // "http://host:8123", "https://host:8443", without user, password and path
-  std::string user;         // empty: ClickHouse's default
+  std::string socket;  // a unix socket's path; or else:
+  std::string url;  // "http://host:8123", "https://host:8443", without user, password and path
+  std::string user;  // empty: ClickHouse's default
   std::string password;
   std::chrono::milliseconds connect_timeout{5'000};
   std::chrono::milliseconds timeout{120'000};  // of a whole request
@@ -38,10 +33,10 @@ struct ClickHouseEndpoint {
 };
 
 struct ClickHouseRequest {
-  std::string sql;                                    // in the body; in the URL where there is data
-  std::span<const std::string_view> data;             // of an INSERT, sent one after the other
+  std::string sql;  // in the body; in the URL where there is data
+  std::span<const std::string_view> data;  // of an INSERT, sent one after the other
   std::vector<std::pair<std::string, std::string>> parameters;  // database, settings, param_NAME
-  std::chrono::milliseconds timeout{0};               // 0: the endpoint's
+  std::chrono::milliseconds timeout{0};  // 0: the endpoint's
 };
 
 struct ClickHouseAnswer {
@@ -69,8 +64,5 @@ class ClickHouseHttp {
   ClickHouseEndpoint endpoint_;
   std::unique_ptr<Pool> pool_;
 };
-
-// "Code: 60. DB::Exception: …" by its number, as listed above.
-Error clickhouse_error(int code, std::string message);
 
 }  // namespace tributary

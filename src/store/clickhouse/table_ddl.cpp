@@ -74,14 +74,21 @@ std::string column_list(const std::vector<ExistingColumn>& columns) {
   return out;
 }
 
-std::vector<std::string> rebuild_statements(const TableDefinition& table, const std::vector<ExistingColumn>& columns,
-                                            const ExistingTable& existing) {
-  std::string old_name = qualified_name(internal_database, table.name);
-  std::string new_name = qualified_name(internal_database, rebuild_name(table.name));
+// Behind the name of what a statement changes.
+std::string on_cluster(const DatabaseLayout& layout) {
+  return layout.cluster.empty() ? "" : " ON CLUSTER " + quote_text(layout.cluster);
+}
+
+std::vector<std::string> rebuild_statements(const DatabaseLayout& layout, const TableDefinition& table,
+                                            const std::vector<ExistingColumn>& columns, const ExistingTable& existing) {
+  std::string old_name = qualified_name(layout.tables, table.name);
+  std::string new_name = qualified_name(layout.tables, rebuild_name(table.name));
   std::string copied = column_list(existing.columns);  // all of them are in the new one, maybe wider
-  return {"DROP TABLE IF EXISTS " + new_name + " SYNC", create_table_sql(rebuild_name(table.name), table, columns),
+  return {drop_table_sql(layout, rebuild_name(table.name)),
+          create_table_sql(layout, rebuild_name(table.name), table, columns),
           "INSERT INTO " + new_name + " (" + copied + ") SELECT " + copied + " FROM " + old_name,
-          "EXCHANGE TABLES " + old_name + " AND " + new_name, "DROP TABLE IF EXISTS " + new_name + " SYNC"};
+          "EXCHANGE TABLES " + old_name + " AND " + new_name + on_cluster(layout),
+          drop_table_sql(layout, rebuild_name(table.name))};
 }
 
 }  // namespace
@@ -93,32 +100,47 @@ std::string qualified_name(std::string_view database, std::string_view table) {
 // No view's name begins with a space.
 std::string rebuild_name(const std::string& table) { return " rebuild " + table; }
 
-std::string create_table_sql(const std::string& name, const TableDefinition& table,
+std::string create_database_sql(const DatabaseLayout& layout, const std::string& database) {
+  return "CREATE DATABASE IF NOT EXISTS " + quote_identifier(database) + on_cluster(layout);
+}
+
+std::string drop_table_sql(const DatabaseLayout& layout, const std::string& name) {
+  return "DROP TABLE IF EXISTS " + qualified_name(layout.tables, name) + on_cluster(layout) + " SYNC";
+}
+
+std::string create_table_sql(const DatabaseLayout& layout, const std::string& name, const TableDefinition& table,
                              const std::vector<ExistingColumn>& columns) {
-  std::string sql = "CREATE TABLE IF NOT EXISTS " + qualified_name(internal_database, name) + " (";
+  std::string sql = "CREATE TABLE IF NOT EXISTS " + qualified_name(layout.tables, name) + on_cluster(layout) + " (";
   for (const ExistingColumn& column : columns) {
     if (sql.back() != '(') sql += ", ";
     sql += quote_identifier(column.name) + " " + column.type;
   }
-  sql += fmt::format(") ENGINE = ReplacingMergeTree({}, {}) ORDER BY (", version_column, deleted_column);
+  // Without a path and a name of its own a replicated table takes the server's default_replica_path and _name.
+  bool replicated = layout.replicated || !layout.cluster.empty();
+  sql += fmt::format(") ENGINE = {}ReplacingMergeTree({}, {}) ORDER BY (", replicated ? "Replicated" : "",
+                     version_column, deleted_column);
   for (const std::string& column : sorting_key_of(table)) {
     if (sql.back() != '(') sql += ", ";
     sql += quote_identifier(column);
   }
   sql += fmt::format(") SETTINGS {}", table_settings);
+  if (layout.deduplication_window != 0 && !replicated) {
+    sql += fmt::format(", non_replicated_deduplication_window = {}", layout.deduplication_window);
+  }
   if (!table.comment.empty()) sql += " COMMENT " + quote_text(table.comment);
   return sql;
 }
 
-Result<TableChange> plan_table(const TableDefinition& table, const ExistingTable& existing) {
+Result<TableChange> plan_table(const DatabaseLayout& layout, const TableDefinition& table,
+                               const ExistingTable& existing) {
   RETURN_IF_ERROR(check_definition(table));
   TableChange change;
   std::vector<ExistingColumn> wanted = wanted_columns(table);
   if (existing.columns.empty()) {
-    change.statements = {create_table_sql(table.name, table, wanted)};
+    change.statements = {create_table_sql(layout, table.name, table, wanted)};
     return change;
   }
-  std::string name = qualified_name(internal_database, table.name);
+  std::string name = qualified_name(layout.tables, table.name) + on_cluster(layout);
   std::vector<std::string> key = sorting_key_of(table);
   change.rebuild = key != existing.sorting_key;
   std::vector<ExistingColumn> result = existing.columns;
@@ -151,20 +173,22 @@ Result<TableChange> plan_table(const TableDefinition& table, const ExistingTable
     change.statements.push_back("ALTER TABLE " + name + " MODIFY COLUMN " + quote_identifier(column.name) + " " +
                                 *common);
   }
-  if (change.rebuild) change.statements = rebuild_statements(table, result, existing);
+  if (change.rebuild) change.statements = rebuild_statements(layout, table, result, existing);
   return change;
 }
 
-ReadView read_view(const TableDefinition& table, const ExistingTable& existing, const ClientId& client) {
+ReadView read_view(const DatabaseLayout& layout, const TableDefinition& table, const ExistingTable& existing,
+                   const ClientId& client) {
   std::string select = "SELECT ";
   for (const OutputColumn& column : table.columns) select += quote_identifier(column.name) + ", ";
   select += fmt::format("{} FROM {} FINAL WHERE {} = {}", unrepresentable_column,
-                        qualified_name(internal_database, table.name), client_id_column, quote_text(client.value));
+                        qualified_name(layout.tables, table.name), client_id_column, quote_text(client.value));
   std::string content = select;
   for (const ExistingColumn& column : existing.columns) content += "\n" + column.name + " " + column.type;
   std::string comment = fmt::format("tributary {:016x}", XXH3_64bits(content.data(), content.size()));
-  return {fmt::format("CREATE OR REPLACE VIEW {} AS {} COMMENT {}", qualified_name(client.value, table.read_name()),
-                      select, quote_text(comment)),
+  return {fmt::format("CREATE OR REPLACE VIEW {}{} AS {} COMMENT {}",
+                      qualified_name(layout.client_database(client), table.read_name()), on_cluster(layout), select,
+                      quote_text(comment)),
           comment};
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "contracts/analytics.h"
+#include "store/clickhouse/database_layout.h"
 
 namespace tributary {
 
@@ -27,10 +28,13 @@ struct TableChange {
 };
 
 // kInvalidInput, naming table and column, where they cannot be made to fit without losing values.
-Result<TableChange> plan_table(const TableDefinition& table, const ExistingTable& existing);
+Result<TableChange> plan_table(const DatabaseLayout& layout, const TableDefinition& table,
+                               const ExistingTable& existing);
 
-std::string create_table_sql(const std::string& name, const TableDefinition& table,
+std::string create_database_sql(const DatabaseLayout& layout, const std::string& database);
+std::string create_table_sql(const DatabaseLayout& layout, const std::string& name, const TableDefinition& table,
                              const std::vector<ExistingColumn>& columns);
+std::string drop_table_sql(const DatabaseLayout& layout, const std::string& name);
 std::string rebuild_name(const std::string& table);
 
 // The client's read view: its own current rows, without the technical columns but _unrepresentable. The comment holds a
@@ -40,7 +44,8 @@ struct ReadView {
   std::string sql;
   std::string comment;
 };
-ReadView read_view(const TableDefinition& table, const ExistingTable& existing, const ClientId& client);
+ReadView read_view(const DatabaseLayout& layout, const TableDefinition& table, const ExistingTable& existing,
+                   const ClientId& client);
 
 // `acme`.`orders`
 std::string qualified_name(std::string_view database, std::string_view table);

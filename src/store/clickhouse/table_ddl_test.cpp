@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include "base/clickhouse_tokens.h"
+#include "engine/temporary_engine.h"
+#include "store/clickhouse/http_client.h"
+
 namespace tributary {
 namespace {
 
@@ -10,7 +14,7 @@ TEST(TableDdl, TheTablesLayoutStays) {
   TableDefinition table{.name = "sales@3",
                         .columns = {{"id", {TypeId::kInt64}, false}, {"total", {TypeId::kDecimal, 12, 2}, true}},
                         .order_by = {"id"}};
-  auto change = plan_table(table, {});
+  auto change = plan_table({}, table, {});
   ASSERT_TRUE(change.ok()) << change.error().to_string();
   ASSERT_EQ(change->statements.size(), 1U);
   EXPECT_EQ(change->statements[0],
@@ -19,6 +23,40 @@ TEST(TableDdl, TheTablesLayoutStays) {
             "`_unrepresentable` Map(LowCardinality(String), String)) ENGINE = ReplacingMergeTree(_version, _deleted) "
             "ORDER BY (`client_id`, `id`, `_key`) SETTINGS allow_nullable_key = 1, fsync_after_insert = 1, "
             "fsync_part_directory = 1");
+  change = plan_table({.deduplication_window = 100}, table, {});
+  ASSERT_TRUE(change.ok());
+  EXPECT_TRUE(change->statements[0].ends_with(", non_replicated_deduplication_window = 100"));
+}
+
+// Also checked by ClickHouse's own parser, which no cluster is needed for.
+TEST(TableDdl, OnAClusterTablesAreReplicated) {
+  DatabaseLayout layout{.tables = "analytics", .clients_prefix = "analytics_", .cluster = "it's"};
+  TableDefinition table{.name = "sales", .columns = {{"id", {TypeId::kInt64}, false}}, .order_by = {"id"}};
+  ExistingTable old{.columns = {{"client_id", "LowCardinality(String)"}, {"id", "Int32"}, {"_key", "String"}},
+                    .sorting_key = {"client_id", "id", "_key"}};
+  auto made = plan_table(layout, table, {});
+  auto rebuilt = plan_table(layout, table, old);
+  ASSERT_TRUE(made.ok() && rebuilt.ok());
+  EXPECT_TRUE(rebuilt->rebuild);
+  std::vector<std::string> all = made->statements;
+  all.insert(all.end(), rebuilt->statements.begin(), rebuilt->statements.end());
+  all.push_back(create_database_sql(layout, "analytics_acme"));
+  all.push_back(read_view(layout, table, old, ClientId("acme")).sql);
+  EXPECT_EQ(read_view(layout, table, old, ClientId("acme")).sql.substr(0, 67),
+            R"(CREATE OR REPLACE VIEW `analytics_acme`.`sales` ON CLUSTER 'it\'s' )");
+  ClickHouseHttp http({.socket = TemporaryEngine::shared().socket()});
+  for (const std::string& sql : all) {
+    auto parsed = http.read({.sql = "SELECT formatQuery(" + quote_text(sql) + ")"});
+    EXPECT_TRUE(parsed.ok()) << sql << "\n" << parsed.error().to_string();
+    EXPECT_EQ(sql.find(" ON CLUSTER 'it\\'s'") != std::string::npos, !sql.starts_with("INSERT")) << sql;
+    if (!sql.starts_with("CREATE TABLE")) continue;
+    EXPECT_NE(sql.find("ENGINE = ReplicatedReplacingMergeTree(_version, _deleted)"), std::string::npos) << sql;
+  }
+  layout = {.tables = "analytics", .replicated = true};
+  made = plan_table(layout, table, {});
+  ASSERT_TRUE(made.ok());
+  EXPECT_EQ(made->statements[0].find("CLUSTER"), std::string::npos);
+  EXPECT_NE(made->statements[0].find("ReplicatedReplacingMergeTree"), std::string::npos);
 }
 
 }  // namespace
