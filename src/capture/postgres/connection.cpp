@@ -113,14 +113,21 @@ Result<ConnectionSettings> ConnectionSettings::parse(const std::string& url, con
   defaults("keepalives_idle", "10");
   defaults("keepalives_interval", "5");
   defaults("keepalives_count", "3");
-  defaults("tcp_user_timeout", "25000");
+  settings.hosts_ = static_cast<size_t>(std::count(host.begin(), host.end(), ',')) + 1;
+  if (settings.hosts_ == 1) defaults("tcp_user_timeout", "25000");
   defaults("application_name", "tributary");
   defaults("client_encoding", "UTF8");
   return settings;
 }
 
-std::vector<std::pair<std::string, std::string>> ConnectionSettings::parameters(bool replication) const {
+std::vector<std::pair<std::string, std::string>> ConnectionSettings::parameters(bool replication,
+                                                                                std::chrono::milliseconds limit) const {
   auto all = parameters_;
+  // Of several hosts libpq tries the next one when the network says that one is gone. A silent one says nothing: it gets
+  // its part of the limit. Ahead of what the URL sets, since libpq takes the last of a name.
+  if (hosts_ > 1) {
+    all.emplace(all.begin(), "tcp_user_timeout", std::to_string(limit.count() / static_cast<int64_t>(hosts_)));
+  }
   if (!password_.empty()) all.emplace_back("password", password_);
   if (replication) all.emplace_back("replication", "database");
   return all;
@@ -205,7 +212,7 @@ asio::awaitable<Status> PgConnection::wait(Wait what, Clock::time_point deadline
 asio::awaitable<Status> PgConnection::connect(bool replication, std::chrono::milliseconds limit) {
   close();
   auto deadline = Clock::now() + limit;
-  auto parameters = settings_.parameters(replication);
+  auto parameters = settings_.parameters(replication, limit);
   std::vector<const char*> keywords;
   std::vector<const char*> values;
   for (const auto& [keyword, value] : parameters) {

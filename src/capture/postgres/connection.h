@@ -36,8 +36,9 @@ class ConnectionSettings {
   // host must prove who it is (verify-full, against the system's certificates where no `sslrootcert` is named).
   static Result<ConnectionSettings> parse(const std::string& url, const std::string& password);
 
-  // The parameters for PQconnectStartParams, password included.
-  std::vector<std::pair<std::string, std::string>> parameters(bool replication) const;
+  // The parameters for PQconnectStartParams, password included. `limit`: how long connecting may take.
+  std::vector<std::pair<std::string, std::string>> parameters(
+      bool replication, std::chrono::milliseconds limit = std::chrono::seconds(20)) const;
   // A server's message as it may be shown: without the password. Such messages may be in any encoding (the server's
   // language, SQL_ASCII): where one is not UTF-8, what is not ASCII becomes '?'.
   std::string scrubbed(std::string text) const;
@@ -45,6 +46,7 @@ class ConnectionSettings {
  private:
   std::vector<std::pair<std::string, std::string>> parameters_;
   std::string password_;
+  size_t hosts_ = 1;  // that are tried one after the other
 };
 
 // Rows of a query, as text. Owns the result.

@@ -38,27 +38,44 @@ void read_afresh(ClientContext& context, const std::string& table) {
   context.visibility = Visibility();  // transactions that run now may have changed it untold: wait for them
 }
 
-// "" where it is captured now, or why not.
-asio::awaitable<Result<std::string>> publish(ClientContext& context, const CatalogTable& table, Published& published) {
-  std::string name = table.name.plain();
-  if (published.filtered.contains(name)) {
-    co_return fmt::format(
-        "{} is published with a row filter or a column list, under which changes are left out: publish it whole", name);
+// What a look at a table found.
+struct FoundTable {
+  CatalogTable table;
+  std::vector<SnapshotRelation> relations;
+  std::string refused;  // why it cannot be captured, or empty
+};
+
+// Adds the tables that are captured and not published yet. One that may not be added is refused with what to do.
+asio::awaitable<Status> publish_missing(ClientContext& context, std::map<std::string, FoundTable>& looks,
+                                        Published& published) {
+  bool added_some = false;
+  std::string publication = quote_pg_identifier(context.config.name);
+  for (auto& [name, look] : looks) {
+    if (!look.refused.empty()) continue;
+    if (published.filtered.contains(name)) {
+      look.refused = fmt::format(
+          "{} is published with a row filter or a column list, under which changes are left out: publish it whole",
+          name);
+    }
+    if (published.tables.contains(name)) continue;
+    std::string quoted = look.table.name.quoted();
+    Status added =
+        co_await context.control->execute(fmt::format("ALTER PUBLICATION {} ADD TABLE ONLY {}", publication, quoted));
+    if (added.ok()) {
+      read_afresh(context, name);
+      added_some = true;
+      continue;
+    }
+    if (!context.control->usable() || waited_for_lock(added.error())) co_return added;
+    look.refused =
+        fmt::format("{} is not in publication {}: let its owner run ALTER PUBLICATION {} ADD TABLE ONLY {}; ({})", name,
+                    context.config.name, publication, quoted, added.error().message);
   }
-  if (published.tables.contains(name)) co_return std::string();
-  Status added = co_await context.control->execute(fmt::format(
-      "ALTER PUBLICATION {} ADD TABLE ONLY {}", quote_pg_identifier(context.config.name), table.name.quoted()));
-  if (added.ok()) {
-    read_afresh(context, name);
-    Result<Published> now = co_await published_tables(context);
-    if (!now.ok()) co_return now.error();
-    published = std::move(*now);
-    co_return std::string();
-  }
-  if (!context.control->usable() || waited_for_lock(added.error())) co_return added.error();
-  co_return fmt::format("{} is not in publication {}: let its owner run ALTER PUBLICATION {} ADD TABLE ONLY {}; ({})",
-                        name, context.config.name, quote_pg_identifier(context.config.name), table.name.quoted(),
-                        added.error().message);
+  if (!added_some) co_return Status();
+  Result<Published> now = co_await published_tables(context);
+  if (!now.ok()) co_return now.error();
+  published = std::move(*now);
+  co_return Status();
 }
 
 asio::awaitable<Result<std::string>> check_relations(ClientContext& context, const CatalogTable& table,
@@ -98,38 +115,44 @@ std::map<std::string, SnapshotState>::iterator take_over(ClientContext& context,
   return context.snapshots.insert_or_assign(table.name.plain(), std::move(complete)).first;
 }
 
-asio::awaitable<Result<std::string>> check_table(ClientContext& context, const std::string& plain,
-                                                 uint64_t publication_version, Published& published) {
+asio::awaitable<Result<FoundTable>> look_at_table(ClientContext& context, const std::string& plain) {
   Result<std::optional<CatalogTable>> found = co_await find_table(*context.control, split_table_name(plain));
   if (!found.ok()) co_return found.error();
-  if (!*found) co_return fmt::format("there is no table {}: make it, or take it out of the pipeline file", plain);
-  CatalogTable table = std::move(**found);
-  if (std::string why = table.refusal(); !why.empty()) co_return why;
-  std::vector<SnapshotRelation> relations;
-  Result<std::string> refused = co_await check_relations(context, table, relations);
-  if (!refused.ok() || !refused->empty()) co_return refused;
-  refused = co_await publish(context, table, published);
-  if (!refused.ok() || !refused->empty()) co_return refused;
-  uint64_t mark = publication_version << 32 | published.tables[plain];
+  FoundTable look;
+  if (!*found) {
+    look.refused = fmt::format("there is no table {}: make it, or take it out of the pipeline file", plain);
+    co_return look;
+  }
+  look.table = std::move(**found);
+  look.refused = look.table.refusal();
+  if (!look.refused.empty()) co_return look;
+  Result<std::string> refused = co_await check_relations(context, look.table, look.relations);
+  if (!refused.ok()) co_return refused.error();
+  look.refused = std::move(*refused);
+  co_return look;
+}
+
+// It is published: is there something of it to read?
+void capture_table(ClientContext& context, const std::string& plain, FoundTable look, uint64_t mark) {
+  CatalogTable& table = look.table;
   context.publication_marks[plain] = mark;
   auto snapshot = context.snapshots.find(plain);
   if (snapshot != context.snapshots.end() && snapshot->second.publication_mark != mark) {
     read_afresh(context, plain);
     snapshot = context.snapshots.end();
   }
-  if (context.tables_taken_over) snapshot = take_over(context, table, relations, mark);
+  if (context.tables_taken_over) snapshot = take_over(context, table, look.relations, mark);
   bool complete =
       snapshot != context.snapshots.end() && snapshot->second.epoch == context.state.epoch && snapshot->second.done;
   // Partitions come, go and are truncated alone without an event on their table.
-  bool same_partitions = table.kind != 'p' || (complete && snapshot->second.relations == relations);
+  bool same_partitions = table.kind != 'p' || (complete && snapshot->second.relations == look.relations);
   bool changed = complete && (!reread_reason(snapshot->second, table).empty() ||
-                              !rewrite_reason(snapshot->second, table, relations).empty());
+                              !rewrite_reason(snapshot->second, table, look.relations).empty());
   if (!complete || !same_partitions || changed) {
     if (complete) snapshot->second.done = false;
     context.tables_to_read.insert(plain);
   }
   context.tables[plain] = std::move(table);
-  co_return std::string();
 }
 
 asio::awaitable<Status> unpublish_others(ClientContext& context, const Published& published) {
@@ -186,17 +209,27 @@ asio::awaitable<Trouble> ClientContext::refresh_tables() {
   if (!(*publication)->whole) co_return narrowed_publication(*this);
   Result<Published> published = co_await published_tables(*this);
   if (!published.ok()) co_return co_await look_failed(*this, published.error());
-  std::map<std::string, std::string> refused;
+  std::map<std::string, FoundTable> looks;
   for (const auto& [plain, domain] : domains) {
-    Result<std::string> why = co_await check_table(*this, plain, (*publication)->version, *published);
-    if (!why.ok()) co_return co_await look_failed(*this, why.error());
-    if (why->empty()) continue;
-    refused[plain] = *why;
+    Result<FoundTable> look = co_await look_at_table(*this, plain);
+    if (!look.ok()) co_return co_await look_failed(*this, look.error());
+    looks[plain] = std::move(*look);
+  }
+  Status added = co_await publish_missing(*this, looks, *published);
+  if (!added.ok()) co_return co_await look_failed(*this, added.error());
+  std::map<std::string, std::string> refused;
+  for (auto& [plain, look] : looks) {
+    if (look.refused.empty()) {
+      uint64_t mark = (*publication)->version << 32 | published->tables[plain];
+      capture_table(*this, plain, std::move(look), mark);
+      continue;
+    }
+    refused[plain] = look.refused;
     tables.erase(plain);
     tables_to_read.erase(plain);
     forget_snapshot(plain);
     if (published->tables.contains(plain) && state.publication_ours &&
-        why->find("REPLICA IDENTITY NOTHING") != std::string::npos) {
+        refused[plain].find("REPLICA IDENTITY NOTHING") != std::string::npos) {
       // Published without an identity, the owner's own updates would fail.
       (void)co_await control->execute(fmt::format("ALTER PUBLICATION {} DROP TABLE ONLY {}",
                                                   quote_pg_identifier(config.name), split_table_name(plain).quoted()));

@@ -3,6 +3,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <thread>
 
 #include "capture/postgres/capture_fixture_for_test.h"
@@ -387,6 +388,33 @@ TEST_F(TroubleTest, ARefusedConnectionHasItsSqlstateAndAPlainText) {
     EXPECT_EQ(connection.sqlstate(), one.state) << refused.error().message;
     EXPECT_TRUE(refused.error().message.ends_with("FATAL:  " + one.text)) << refused.error().message;
   }
+}
+
+// The kernel drops the first packet of a connection for which there is no room in the queue: a host that says nothing.
+TEST_F(TroubleTest, AHostThatSaysNothingLeavesTimeForTheNextOne) {
+  asio::io_context loop;
+  using asio::ip::tcp;
+  tcp::acceptor silent(loop, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
+  silent.listen(0);
+  std::vector<tcp::socket> waiting;
+  for (int i = 0; i < 4; ++i) {
+    waiting.emplace_back(loop, tcp::v4());
+    waiting.back().non_blocking(true);
+    auto endpoint = silent.local_endpoint();
+    (void)::connect(waiting.back().native_handle(), endpoint.data(), static_cast<socklen_t>(endpoint.size()));
+  }
+  std::string url = TestPostgres::shared().tcp_url("postgres", "postgres");
+  std::string silent_host = fmt::format("@127.0.0.1:{},", silent.local_endpoint().port());
+  auto settings = ConnectionSettings::parse(url.replace(url.find('@'), 1, silent_host), "");
+  ASSERT_TRUE(settings.ok());
+  PgConnection connection(loop.get_executor(), *settings);
+  Status connected;
+  auto run = [&]() -> asio::awaitable<void> {
+    connected = co_await connection.connect(false, std::chrono::seconds(6));
+  };
+  asio::co_spawn(loop, run(), asio::detached);
+  loop.run();
+  EXPECT_TRUE(connected.ok()) << connected.error().message;
 }
 
 TEST(ConnectionSettingsTest, PasswordsAreNeverShownAndRemoteHostsAreVerified) {
