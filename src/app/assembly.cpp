@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "app/analytics_choice.h"
 #include "app/log_choice.h"
 #include "app/source_choice.h"
 #include "process/row_history.h"
@@ -11,8 +12,6 @@ namespace tributary {
 namespace {
 
 constexpr size_t parked_at_once = 1000;
-
-ClickHouseEndpoint engine_endpoint(const EngineProcess& engine) { return {.socket = engine.socket_path()}; }
 
 // A slot keeps its server's log for ever, so somebody has to be told; that a client is gone from the file is no reason to
 // destroy anything.
@@ -67,21 +66,7 @@ Result<std::unique_ptr<Assembly>> Assembly::open(const Pipeline& pipeline, LockF
                                            [log](const ClientId& client, const std::string& table, uint32_t version) {
                                              return log->schema(client, table, version);
                                            });
-  if (parts.engine) {
-    EngineProcessOptions options;
-    options.data_directory = analytics_directory(pipeline.data);
-    options.memory_bytes_max = pipeline.analytics.memory_bytes_max;
-    options.threads = pipeline.analytics.threads;
-    options.log = log_line;
-    ASSIGN_OR_RETURN(all->engine, EngineProcess::start(std::move(options)));
-    all->store = std::make_unique<ClickHouseStore>(engine_endpoint(*all->engine));
-    all->queries = std::make_unique<ClickHouseQueries>(engine_endpoint(*all->engine), QueryLimits{});
-    QueryLimits whole_tables{.execution_time_max = std::chrono::hours(1),
-                             .memory_bytes_max = uint64_t{3} << 30,
-                             .result_bytes_max = uint64_t{1} << 40,
-                             .result_rows_max = uint64_t{1} << 40};
-    all->validator_queries = std::make_unique<ClickHouseQueries>(engine_endpoint(*all->engine), whole_tables);
-  }
+  if (parts.engine) RETURN_IF_ERROR(all->open_analytics(log_line));
   if (parts.process) RETURN_IF_ERROR(all->open_process(std::move(lock)));
   if (parts.capture) {
     ASSIGN_OR_RETURN(all->left_behind, clients_left_behind(pipeline, *log));
@@ -102,6 +87,30 @@ Status Assembly::open_log() {
   ASSIGN_OR_RETURN(auto opened, KafkaLog::open(kafka_options(pipeline)));
   kafka_log = opened.get();
   log = std::move(opened);
+  return {};
+}
+
+Status Assembly::open_analytics(const LogLine& log_line) {
+  RETURN_IF_ERROR(keep_analytics(*storage, pipeline));
+  ClickHouseTarget target;
+  if (auto server = analytics_server(pipeline)) {
+    target = *std::move(server);
+  } else {
+    EngineProcessOptions options;
+    options.data_directory = analytics_directory(pipeline.data);
+    options.memory_bytes_max = pipeline.analytics.memory_bytes_max;
+    options.threads = pipeline.analytics.threads;
+    options.log = log_line;
+    ASSIGN_OR_RETURN(engine, EngineProcess::start(std::move(options)));
+    target.endpoint.socket = engine->socket_path();
+  }
+  store = std::make_unique<ClickHouseStore>(target.endpoint, target.layout);
+  queries = std::make_unique<ClickHouseQueries>(target.endpoint, QueryLimits{}, target.layout);
+  QueryLimits whole_tables{.execution_time_max = std::chrono::hours(1),
+                           .memory_bytes_max = uint64_t{3} << 30,
+                           .result_bytes_max = uint64_t{1} << 40,
+                           .result_rows_max = uint64_t{1} << 40};
+  validator_queries = std::make_unique<ClickHouseQueries>(target.endpoint, whole_tables, target.layout);
   return {};
 }
 

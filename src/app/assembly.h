@@ -24,7 +24,7 @@ namespace tributary {
 
 // What a command needs. Later entries need the earlier ones where they build on them.
 struct AssemblyParts {
-  bool engine = false;
+  bool engine = false;  // the analytics store: the engine, or the way to a server
   bool process = false;
   bool capture = false;  // this is `run`: other commands reach it by its socket
   bool bulk = true;  // capture may read in bulk what is far behind; else it streams alone
@@ -41,7 +41,7 @@ struct Assembly {
   EmbeddedLog* embedded_log = nullptr;  // `log`, where it is that
   KafkaLog* kafka_log = nullptr;        // likewise
   std::unique_ptr<EmbeddedRaw> raw;
-  std::unique_ptr<EngineProcess> engine;
+  std::unique_ptr<EngineProcess> engine;  // where the analytics are embedded
   std::unique_ptr<ClickHouseStore> store;
   std::unique_ptr<ClickHouseQueries> queries;           // of clients, within limits
   std::unique_ptr<ClickHouseQueries> validator_queries; // the same without, for `verify`
@@ -63,6 +63,7 @@ struct Assembly {
 
  private:
   Status open_log();
+  Status open_analytics(const LogLine& log_line);
   Status open_process(LockFile lock);
   void open_capture(bool bulk);
   Result<std::vector<EventBatch>> facts_of_key(const ClientId& client, const std::string& table,

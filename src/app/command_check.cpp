@@ -1,6 +1,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "app/analytics_choice.h"
 #include "app/commands.h"
 #include "app/json_line.h"
 #include "app/pipeline_plan.h"
@@ -47,6 +48,7 @@ int check_command(const CheckOptions& options) {
       std::erase_if(unreachable, [&](const std::string& known) { return trouble.starts_with(known); });
     }
     unreachable.insert(unreachable.end(), troubles.begin(), troubles.end());
+    if (std::string trouble = analytics_trouble(*result.pipeline); !trouble.empty()) unreachable.push_back(trouble);
     CompileResult compiled = compile_pipeline(*result.pipeline, &reading.lock, functions);
     result.errors = compiled.errors;
     if (result.errors.empty()) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <thread>
 
+#include "app/analytics_choice.h"
 #include "app/commands.h"
 #include "app/control.h"
 #include "app/source_schemas.h"
@@ -206,6 +207,11 @@ int run_command(const RunOptions& options) {
     return exit_config;
   }
   bool capture_only = options.stages == "capture";
+  if (!capture_only) {
+    // One that is away is waited for, one that cannot be used is not.
+    Status usable = analytics_usable(pipeline);
+    if (!usable.ok()) return print_error(usable.error());
+  }
   auto opened = Assembly::open(
       pipeline, std::get<LockFile>(std::move(lock)),
       {.engine = !capture_only, .process = !capture_only, .capture = true, .bulk = options.read != "streaming"}, say);

@@ -2,6 +2,7 @@
 
 #include "capture/debezium/debezium_url.h"
 #include "sql/view_planner.h"
+#include "store/clickhouse/clickhouse_url.h"
 
 namespace tributary {
 namespace {
@@ -25,6 +26,10 @@ PlanFunctions plan_functions(DuckDbEngine& engine) {
           .check_source = [](const SourceUrl& url) -> Status {
             if (url.scheme != "debezium+kafka") return {};
             auto target = parse_debezium_url(url.text);
+            return target.ok() ? Status() : Status(target.error());
+          },
+          .check_analytics = [](const std::string& at) -> Status {
+            auto target = parse_clickhouse_url(at);
             return target.ok() ? Status() : Status(target.error());
           }};
 }

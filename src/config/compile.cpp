@@ -186,6 +186,13 @@ class Compiler {
 
 CompileResult compile_pipeline(const Pipeline& pipeline, const LockFile* lock, const PlanFunctions& functions) {
   CompileResult result = Compiler(pipeline, lock, functions).compile();
+  const StageTarget& analytics = pipeline.analytics.target;
+  if (functions.check_analytics && analytics.at != "embedded") {
+    Status understood = functions.check_analytics(analytics.at);
+    if (!understood.ok()) {
+      result.errors.push_back({pipeline.file, analytics.place, "analytics: " + understood.error().message});
+    }
+  }
   for (const auto& [id, client] : pipeline.clients) {
     Status understood = functions.check_source ? functions.check_source(client.source) : Status();
     if (understood.ok()) continue;

@@ -42,6 +42,8 @@ struct PlanFunctions {
   std::function<std::vector<RelationRead>(std::string_view sql, const std::vector<std::string>& names)> reads;
   // Whether whoever captures it understands a source's address. Not asked where empty.
   std::function<Status(const SourceUrl&)> check_source;
+  // Whether the analytics store understands its address, where that is no word. Not asked where empty.
+  std::function<Status(const std::string& at)> check_analytics;
 };
 
 struct CompiledPipeline {

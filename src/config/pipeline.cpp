@@ -88,7 +88,6 @@ std::vector<FileError> not_built_yet(const Pipeline& pipeline) {
   }
   stage(pipeline.process.target, "native", "process");
   stage(pipeline.raw.target, "embedded", "raw");
-  stage(pipeline.analytics.target, "embedded", "analytics");
   if (pipeline.raw.ttl) refuse(pipeline.raw.target.place, "raw: ttl is not built yet; take it out");
   for (const auto& [id, client] : pipeline.clients) {
     if (client.source.scheme != "postgresql" && client.source.scheme != "debezium+kafka") {
@@ -126,6 +125,9 @@ std::vector<FileError> without_effect(const Pipeline& pipeline) {
        "log: schemas has no effect with log: embedded, whose events are not JSON");
   note(pipeline.process.memory_bytes_max != 0, pipeline.process.target.place,
        fmt::format("process: memory has no effect with process: {}", pipeline.process.target.at));
+  bool of_engine = pipeline.analytics.memory_bytes_max != 0 || pipeline.analytics.threads != 0;
+  note(of_engine && pipeline.analytics.target.at != "embedded", pipeline.analytics.target.place,
+       "analytics: memory and threads have no effect with a server of its own");
   note(!pipeline.serve.host.empty(), pipeline.serve.place,
        "serve has no effect yet: the gateway comes with a later version; `tributary query` asks as a client");
   for (const auto& [id, client] : pipeline.clients) {

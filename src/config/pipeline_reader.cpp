@@ -311,8 +311,9 @@ void PipelineReader::read_stages(const Members& top) {
       read_stage(find("raw"), "raw", pipeline.raw.target, {"embedded", "mongodb://"}, {"at", "password", "ttl"});
   duration(raw, "ttl", pipeline.raw.ttl);
 
-  Members analytics = read_stage(find("analytics"), "analytics", pipeline.analytics.target,
-                                 {"embedded", "clickhouse://"}, {"at", "password", "memory", "threads"});
+  Members analytics =
+      read_stage(find("analytics"), "analytics", pipeline.analytics.target,
+                 {"embedded", "clickhouse://", "clickhouse+https://"}, {"at", "password", "memory", "threads"});
   size(analytics, "memory", pipeline.analytics.memory_bytes_max);
   count(analytics, "threads", pipeline.analytics.threads, 1024);
 }

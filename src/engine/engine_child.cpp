@@ -163,7 +163,8 @@ Status run(const std::map<std::string, std::string>& options) {
   RETURN_IF_ERROR(enter_engine_sandbox(static_cast<pid_t>(std::atol(option("parent").c_str()))));
   std::string directory = option("directory");
   EngineLimits limits{.memory_bytes_max = std::strtoull(option("memory-bytes").c_str(), nullptr, 10),
-                      .threads = static_cast<unsigned>(std::atoi(option("threads").c_str()))};
+                      .threads = static_cast<unsigned>(std::atoi(option("threads").c_str())),
+                      .walls = option("walls") != "none"};
   ASSIGN_OR_RETURN(std::vector<std::string> engine_options, write_configuration(directory, limits));
 
   // Before any thread is made, so that all inherit it: SIGTERM is only ever read from the signalfd.

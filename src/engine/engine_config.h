@@ -22,6 +22,7 @@ inline constexpr const char* client_column = "client_id";
 struct EngineLimits {
   uint64_t memory_bytes_max = 0;  // for all queries, merges and caches together
   unsigned threads = 2;           // of one query; also background merges
+  bool walls = true;  // false: no row filters, as a server of somebody else has none; for tests and the demo
 };
 
 std::string engine_server_config(const EngineLimits& limits, const std::string& users_file,

@@ -133,6 +133,8 @@ Result<HttpRequestHead> HttpConnection::read_request() {
   head.has_body = !request.is_done();
   auto format = message.find("X-ClickHouse-Format");
   if (format != message.end()) head.format = std::string(format->value());
+  auto encoding = message.find("Content-Encoding");
+  if (encoding != message.end()) head.content_encoding = std::string(encoding->value());
   parse_target(std::string_view(message.target()), head);
   auto expect = message.find(http::field::expect);
   if (expect != message.end()) RETURN_IF_ERROR(write_all("HTTP/1.1 100 Continue\r\n\r\n"));

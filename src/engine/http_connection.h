@@ -37,6 +37,7 @@ struct HttpRequestHead {
   std::string path;        // decoded, "/"
   HttpFields parameters;   // of the URL, decoded, in order
   std::string format;      // X-ClickHouse-Format header
+  std::string content_encoding;  // of the body, as it is written
   bool keep_alive = true;
   bool has_body = false;
 

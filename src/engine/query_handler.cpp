@@ -5,6 +5,7 @@
 #include <array>
 
 #include "base/clickhouse_tokens.h"
+#include "engine/body_decoder.h"
 
 namespace tributary {
 namespace {
@@ -195,6 +196,10 @@ Status QueryHandler::answer_query(HttpConnection& connection, const HttpRequestH
   if (insert.is_insert) {
     if (readonly) return clickhouse_error(164, "an INSERT is refused in readonly mode", "READONLY");
     std::string_view inline_data = std::string_view(sql).substr(insert.data_begin);
+    auto body = BodyDecoder::open(head.content_encoding, [&](char* buffer, size_t size) {
+      return body_left ? connection.read_body(buffer, size) : Result<size_t>(size_t{0});
+    });
+    if (!body.ok()) return clickhouse_error(48, body.error().message, "NOT_IMPLEMENTED");
     ASSIGN_OR_RETURN(StatementSummary summary,
                      session.insert(insert.statement, insert.format, [&](char* buffer, size_t size) -> Result<size_t> {
                        if (!inline_data.empty()) {
@@ -203,7 +208,7 @@ Status QueryHandler::answer_query(HttpConnection& connection, const HttpRequestH
                          inline_data.remove_prefix(take);
                          return take;
                        }
-                       return body_left ? connection.read_body(buffer, size) : Result<size_t>(size_t{0});
+                       return body->read(buffer, size);
                      }));
     return answer.finish(summary);
   }

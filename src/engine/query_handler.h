@@ -7,7 +7,7 @@
 //        &query_id=…                                given back in X-ClickHouse-Query-Id
 //        &SETTING=…                                 any setting of ClickHouse's; readonly is set last
 //
-// Answers carry X-ClickHouse-Format, X-ClickHouse-Timezone, X-ClickHouse-Summary (rows and bytes written, and rows read
+// The data of an INSERT may have a Content-Encoding (body_decoder.h). Answers carry X-ClickHouse-Format, X-ClickHouse-Timezone, X-ClickHouse-Summary (rows and bytes written, and rows read
 // where the engine tells) and on errors X-ClickHouse-Exception-Code with the text as body. An error after the first
 // bytes went out leaves the chunked answer without its end. One statement a request, always. Under readonly only
 // statements that ClickHouse's parser calls read-only are run, and INTO OUTFILE never.

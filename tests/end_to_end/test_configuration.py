@@ -107,7 +107,7 @@ def test_what_is_not_yaml_or_not_a_file_is_refused(refused, tmp_path):
 
 
 @pytest.mark.parametrize(("key", "value"), [("raw", "mongodb://host/raw"),
-                                            ("process", "flink"), ("analytics", "clickhouse://host:8123/a")])
+                                            ("process", "flink")])
 def test_what_is_not_built_yet_is_refused_by_name(built_program, tmp_path, key, value):
     pipeline = Pipeline(tmp_path / "later", "shop", {})
     pipeline.file.write_text(f"{GOOD}{key}: {value}\n")

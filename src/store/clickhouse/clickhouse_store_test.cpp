@@ -112,6 +112,24 @@ TEST_F(ClickHouseStoreTest, TheSameBatchTwiceIsStoredOnceOnAServer) {
   EXPECT_EQ(shown(), "1\ta\n2\tb\n");
 }
 
+TEST_F(ClickHouseStoreTest, CompressedDataArrives) {
+  prepare();
+  std::vector<Row> rows;
+  for (int i = 0; i < 200'000; ++i) rows.push_back({.id = i, .note = std::to_string(i * 2654435761U)});
+  std::string encoded = *store_.encode(table_, batch_of(rows));
+  std::string few = *store_.encode(table_, batch_of({{.id = -1, .note = "few"}}));
+  uint64_t times = 0;
+  for (HttpCompression compression : {HttpCompression::kLz4, HttpCompression::kZstd}) {
+    ClickHouseStore store({.socket = TemporaryEngine::shared().socket(), .compression = compression});
+    std::string_view pieces[] = {encoded, few};
+    Status status = store.insert(name_, pieces);
+    ASSERT_TRUE(status.ok()) << status.error().to_string();
+    ++times;
+    EXPECT_EQ(ask(fmt::format("SELECT count(), sum(id), uniqExact(note) FROM _tributary.{}", name_)),
+              fmt::format("{}\t{}\t200001\n", times * 200'001, times * (uint64_t{199'999} * 100'000 - 1)));
+  }
+}
+
 // Any order, any split into INSERTs, any repetition, merged or not: the newest of each key, if it is no deletion.
 TEST_F(ClickHouseStoreTest, AnyHistoryConverges) {
   prepare();

@@ -18,7 +18,7 @@ constexpr size_t error_text_bytes_max = 64 << 10;
 constexpr size_t socket_path_bytes_max = 107;
 
 struct Transfer {
-  const ClickHouseRequest* request = nullptr;
+  std::span<const std::string_view> data;
   const std::function<void(std::string_view)>* out = nullptr;
   CURL* curl = nullptr;
   size_t piece = 0;         // of the data being sent
@@ -33,8 +33,8 @@ size_t send_piece(char* buffer, size_t size, size_t count, void* context) {
   auto& transfer = *static_cast<Transfer*>(context);
   size_t room = size * count;
   size_t done = 0;
-  while (done < room && transfer.piece < transfer.request->data.size()) {
-    std::string_view piece = transfer.request->data[transfer.piece].substr(transfer.offset);
+  while (done < room && transfer.piece < transfer.data.size()) {
+    std::string_view piece = transfer.data[transfer.piece].substr(transfer.offset);
     size_t take = std::min(room - done, piece.size());
     piece.copy(buffer + done, take);
     done += take;
@@ -171,9 +171,21 @@ ClickHouseHttp::~ClickHouseHttp() = default;
 
 Result<ClickHouseAnswer> ClickHouseHttp::run(const ClickHouseRequest& request,
                                              const std::function<void(std::string_view)>& out) {
+  if (endpoint_.password.find_first_of("\r\n") != std::string::npos) {
+    return Error{ErrorCode::kInvalidInput,
+                 endpoint_.name() + ": the password has a line break, which no header can carry"};
+  }
   CURL* curl = pool_->take();
   CHECK(curl != nullptr);
-  Transfer transfer{.request = &request, .out = &out, .curl = curl};
+  std::string compressed;
+  std::string_view whole;
+  std::span<const std::string_view> data = request.data;
+  if (!data.empty() && endpoint_.compression != HttpCompression::kNone) {
+    compressed = compress_body(data, endpoint_.compression);
+    whole = compressed;
+    data = {&whole, 1};
+  }
+  Transfer transfer{.data = data, .out = &out, .curl = curl};
   std::string url = (endpoint_.socket.empty() ? endpoint_.url : "http://engine") + "/?";
   bool has_data = !request.data.empty();
   if (has_data) url += "query=" + percent_encode(curl, request.sql) + "&";
@@ -183,7 +195,13 @@ Result<ClickHouseAnswer> ClickHouseHttp::run(const ClickHouseRequest& request,
   url.pop_back();
   curl_slist* headers = curl_slist_append(nullptr, "Expect:");  // ask for no permission to send
   headers = curl_slist_append(headers, "Content-Type: application/octet-stream");
-  if (!endpoint_.user.empty()) headers = curl_slist_append(headers, ("X-ClickHouse-User: " + endpoint_.user).c_str());
+  if (!compressed.empty()) {
+    headers = curl_slist_append(headers,
+                                fmt::format("Content-Encoding: {}", content_encoding(endpoint_.compression)).c_str());
+  }
+  // A server takes a key without a user for that of a user without a name.
+  std::string user = endpoint_.user.empty() && !endpoint_.password.empty() ? "default" : endpoint_.user;
+  if (!user.empty()) headers = curl_slist_append(headers, ("X-ClickHouse-User: " + user).c_str());
   if (!endpoint_.password.empty()) {
     headers = curl_slist_append(headers, ("X-ClickHouse-Key: " + endpoint_.password).c_str());
   }
@@ -191,6 +209,10 @@ Result<ClickHouseAnswer> ClickHouseHttp::run(const ClickHouseRequest& request,
   auto timeout = request.timeout.count() != 0 ? request.timeout : endpoint_.timeout;
   curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+  if (!endpoint_.ca_file.empty()) curl_easy_setopt(curl, CURLOPT_CAINFO, endpoint_.ca_file.c_str());
+  curl_easy_setopt(curl, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+  curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);  // DDL may take hours, a peer that vanished shall not
   curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(curl, CURLOPT_PROXY, "");
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(endpoint_.connect_timeout.count()));
@@ -198,7 +220,7 @@ Result<ClickHouseAnswer> ClickHouseHttp::run(const ClickHouseRequest& request,
   curl_easy_setopt(curl, CURLOPT_POST, 1L);
   if (has_data) {
     curl_off_t bytes = 0;
-    for (std::string_view piece : request.data) bytes += static_cast<curl_off_t>(piece.size());
+    for (std::string_view piece : data) bytes += static_cast<curl_off_t>(piece.size());
     curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, bytes);
     curl_easy_setopt(curl, CURLOPT_READFUNCTION, &send_piece);
     curl_easy_setopt(curl, CURLOPT_READDATA, &transfer);
@@ -228,7 +250,8 @@ Result<ClickHouseAnswer> ClickHouseHttp::run(const ClickHouseRequest& request,
                                                     : ErrorCode::kInvalidInput;
     // Servers before 19.x name no code in a header.
     if (transfer.error_text.starts_with("Code: ")) {
-      return clickhouse_error(clickhouse_code(transfer.error_text), std::move(transfer.error_text));
+      int named = clickhouse_code(transfer.error_text);
+      return clickhouse_error(named, std::move(transfer.error_text));
     }
     return Error{kind, fmt::format("{} answers {}: {}", endpoint_.name(), status, transfer.error_text)};
   }

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "store/clickhouse/compressed_body.h"
 
 namespace tributary {
 
@@ -26,6 +27,8 @@ struct ClickHouseEndpoint {
   std::string url;  // "http://host:8123", "https://host:8443", without user, password and path
   std::string user;  // empty: ClickHouse's default
   std::string password;
+  std::string ca_file;  // certificates that the server's must come from; empty: the system's
+  HttpCompression compression = HttpCompression::kNone;  // of inserted data
   std::chrono::milliseconds connect_timeout{5'000};
   std::chrono::milliseconds timeout{120'000};  // of a whole request
 

@@ -11,6 +11,7 @@
 The demo (tools/demo.py) and the benchmarks (tools/bench.py) are built from the same parts.
 """
 
+from .clickhouse import ClickHouseServer
 from .debezium import DebeziumConnector, UpsertSink
 from .flink import FlinkSql
 from .kafka import KafkaBroker
@@ -24,6 +25,6 @@ from .trade import TRADE_DOMAINS, TRADE_VIEWS, Traders, add_trade
 from .waiting import NotReached, wait_for
 from .workload import Workload
 
-__all__ = ["ClickHouseError", "Database", "DebeziumConnector", "ExitCode", "FlinkSql", "KafkaBroker", "MongoServer",
+__all__ = ["ClickHouseError", "ClickHouseServer", "Database", "DebeziumConnector", "ExitCode", "FlinkSql", "KafkaBroker", "MongoServer",
            "NotReached", "OldClickHouse", "Pipeline", "Postgres", "SHOP_DOMAINS", "TRADE_DOMAINS", "TRADE_VIEWS", "TcpProxy",
            "Traders", "UpsertSink", "Workload", "add_trade", "create_shop", "wait_for"]

@@ -2,11 +2,22 @@
 
 import selectors
 import socket
+import ssl
 import threading
 import time
 
 CHUNK_BYTES = 64 << 10
 POLL_INTERVAL = 0.02
+LAST_WORDS_LIMIT = 5  # seconds
+
+
+def say_last(end, answer):
+    """Sends `answer` and ends the connection, once the other side has read it: what it still sends is dropped."""
+    end.sendall(answer)
+    end.shutdown(socket.SHUT_WR)
+    end.settimeout(LAST_WORDS_LIMIT)
+    while end.recv(CHUNK_BYTES):
+        pass
 
 
 class TcpProxy:
@@ -16,11 +27,14 @@ class TcpProxy:
     half_open  True: bytes are read and dropped on both ways, connections stay: a peer that vanished without a word
     refuse     True: new connections are closed at once
 
-    lose_answers(b"INSERT") arms it for the next answer to a request that holds those bytes: see there.
+    lose_answers(b"INSERT") arms it for the next answer to a request that holds those bytes, and answer_instead() answers
+    such a request itself: see there.
     """
 
     def __init__(self, target_port):
         self.target_port = target_port
+        self.answered_instead = 0
+        self._instead = None
         self.delay = 0.0
         self.half_open = False
         self.refuse = False
@@ -76,6 +90,30 @@ class TcpProxy:
             self.answers_lost += 1
             return self._losing[1]
 
+    def answer_instead(self, marker, answer, times=1):
+        """Requests whose newest piece holds `marker` never reach the target: the client gets `answer` (bytes) and the end.
+
+        times       so many requests, None for all until the next call; answered_instead counts them
+        """
+        with self._lock:
+            self._instead = [marker, answer, times]
+
+    def _own_answer(self, request):
+        with self._lock:
+            if not self._instead or self._instead[2] == 0 or self._instead[0] not in request:
+                return None
+            if self._instead[2] is not None:
+                self._instead[2] -= 1
+            self.answered_instead += 1
+            return self._instead[1]
+
+    def _accepted(self, end):
+        """The client's end as it is spoken with."""
+        return end
+
+    def _connect(self):
+        return socket.create_connection(("127.0.0.1", self.target_port), timeout=5)
+
     def connections(self):
         with self._lock:
             return len(self._pairs)
@@ -95,7 +133,8 @@ class TcpProxy:
                 near.close()
                 continue
             try:
-                far = socket.create_connection(("127.0.0.1", self.target_port), timeout=5)
+                near = self._accepted(near)
+                far = self._connect()
             except OSError:
                 near.close()
                 continue
@@ -124,12 +163,17 @@ class TcpProxy:
                 data = key.fileobj.recv(CHUNK_BYTES)
                 if not data:
                     return False
+                while isinstance(key.fileobj, ssl.SSLSocket) and (decrypted := key.fileobj.pending()):
+                    data += key.fileobj.recv(decrypted)  # what select() does not know of
                 if self.half_open:
                     continue
                 if self.delay:
                     time.sleep(self.delay)
                 if key.fileobj in requests and requests[key.fileobj] is not None:
                     requests[key.fileobj] = data
+                    if answer := self._own_answer(data):
+                        say_last(key.fileobj, answer)
+                        return False
                 elif (kept := self._is_lost(requests[key.data])) is not None:
                     key.data.sendall(data[:kept])
                     return False

@@ -1,0 +1,65 @@
+#include "app/analytics_choice.h"
+
+#include "store/clickhouse/clickhouse_store.h"
+
+namespace tributary {
+namespace {
+
+constexpr std::string_view analytics_key = "runtime/analytics";
+constexpr std::string_view acknowledged_prefix = "runtime/acknowledged/";
+constexpr std::chrono::seconds check_limit{10};
+
+}  // namespace
+
+std::optional<ClickHouseTarget> analytics_server(const Pipeline& pipeline) {
+  if (!is_clickhouse_url(pipeline.analytics.target.at)) return std::nullopt;
+  auto target = parse_clickhouse_url(pipeline.analytics.target.at);
+  CHECK(target.ok(), "analytics: {}", target.error().message);
+  target->endpoint.password = pipeline.analytics.target.password;
+  return *std::move(target);
+}
+
+Status keep_analytics(Storage& storage, const Pipeline& pipeline) {
+  auto server = analytics_server(pipeline);
+  std::string now = server ? "database " + server->layout.tables + " of a ClickHouse server" : "embedded";
+  ASSIGN_OR_RETURN(std::optional<std::string> stored, storage.get(Family::kMeta, analytics_key));
+  if (!stored) {
+    // Directories from before this was noted have the embedded engine.
+    StorageIterator acknowledged = storage.iterate(Family::kMeta, acknowledged_prefix);
+    bool has_embedded = acknowledged.valid();
+    RETURN_IF_ERROR(acknowledged.status());
+    stored = has_embedded ? "embedded" : now;
+    StorageBatch batch;
+    batch.put(Family::kMeta, analytics_key, *stored);
+    RETURN_IF_ERROR(storage.write(batch));
+  }
+  if (*stored == now) return {};
+  return Error{ErrorCode::kAlreadyExists,
+               fmt::format("analytics: the rows of this data directory are in {}, and what is there is not sent again "
+                           "to {}; write that in the file, or another folder as data:",
+                           *stored, now)};
+}
+
+namespace {
+
+Status check_analytics_server(const Pipeline& pipeline) {
+  auto server = analytics_server(pipeline);
+  if (!server) return {};
+  server->endpoint.timeout = check_limit;
+  Status checked = ClickHouseStore(server->endpoint, server->layout).check_server();
+  return checked.ok() ? Status() : Status(with_context(std::move(checked).error(), "analytics"));
+}
+
+}  // namespace
+
+std::string analytics_trouble(const Pipeline& pipeline) {
+  Status checked = check_analytics_server(pipeline);
+  return checked.ok() ? "" : checked.error().message;
+}
+
+Status analytics_usable(const Pipeline& pipeline) {
+  Status checked = check_analytics_server(pipeline);
+  return checked.ok() || retryable(checked.error().code) ? Status() : checked;
+}
+
+}  // namespace tributary

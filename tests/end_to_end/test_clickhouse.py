@@ -1,0 +1,173 @@
+"""`analytics: clickhouse://`: a server that is not ours, away, too old, or at fault (faults 25 to 27 of docs/faults.md).
+
+The server is the current engine behind a bridge (harness/clickhouse.py); what needs users and passwords, and the refusal
+of a version that is too old, is seen on ClickHouse 18.16.
+"""
+
+import pytest
+
+from harness import ClickHouseServer, ExitCode, OldClickHouse, Workload, create_shop, wait_for
+from harness.certificates import Certificates
+from harness.clickhouse import Bridge, error_answer
+
+VIEWS = {
+    "customers": {"sql": "SELECT id, lower(trim(email)) AS email, client.plan AS plan FROM users"},
+    "sales": {"sql": "SELECT id, user_id, status, total_cents FROM orders WHERE status <> 'test'"},
+    "totals": {"sql": "SELECT status, count(*) AS orders, sum(total_cents) AS cents FROM orders GROUP BY status"},
+}
+
+
+@pytest.fixture(scope="module")
+def clickhouse(built_program_of_module):  # pylint: disable=unused-argument
+    """The module's server. Databases are a test's own."""
+    server = ClickHouseServer().start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="module")
+def built_program_of_module():
+    import os
+    from harness.pipeline import program
+    if not os.access(program(), os.X_OK):
+        pytest.skip(f"{program()} is not built; run ./dev build")
+
+
+@pytest.fixture
+def make(pipelines, shops, clickhouse, unique_name):
+    """Makes a pipeline of two clients whose analytics are on the server: make(parameters="?timeout=5s")."""
+    def of(parameters="", server=None, views=None, **settings):
+        database = unique_name("shop").replace("-", "_")
+        acme, globex = shops("acme", "globex")
+        pipeline = pipelines({"acme": {"database": acme, "attributes": {"plan": "gold"}}, "globex": globex},
+                             views=VIEWS if views is None else views,
+                             settings={"analytics": {"at": f"clickhouse://{(server or clickhouse).address}/{database}"
+                                                           f"{parameters}"}, **settings})
+        pipeline.analytics_database = database
+        return pipeline
+    return of
+
+
+@pytest.fixture(autouse=True)
+def good_bridge(clickhouse):
+    yield
+    bridge = clickhouse.bridge
+    bridge.delay, bridge.half_open, bridge.refuse = 0, False, False
+    bridge.lose_answers(times=0)
+    bridge.answer_instead(b"", b"", 0)
+
+
+def fill(pipeline, steps=50):
+    """Writes to each client's database; the next call goes on where this one ended."""
+    if not hasattr(pipeline, "writers"):
+        pipeline.writers = [Workload(database, seed).seed_rows() for seed, database in
+                            enumerate(pipeline.databases.values())]
+    for writer in pipeline.writers:
+        writer.run(steps=steps)
+
+
+def test_a_server_holds_what_the_sources_say_and_clients_apart(make, clickhouse):
+    pipeline = make()
+    fill(pipeline)
+    pipeline.start_and_wait()
+    fill(pipeline, 20)
+    pipeline.wait_queryable()
+    pipeline.verify_clean()
+    database = pipeline.analytics_database
+    assert set(clickhouse.query(f"SHOW TABLES FROM {database}").split()) == set(VIEWS)
+    for client in ("acme", "globex"):
+        ours = pipeline.databases[client].value("SELECT count(*) FROM users")
+        # By the read view on the server, by its database's name through the gate, and by the pipeline's own query.
+        assert clickhouse.query(f"SELECT count() FROM {database}_{client}.customers") == f"{ours}\n"
+        assert pipeline.count(client, "customers") == pipeline.count(client, f"{database}_{client}.customers") == ours
+    refused = pipeline.command("query", "--client", "acme", f"SELECT count() FROM {database}_globex.customers")
+    assert refused.exit_code == ExitCode.NO_PERMISSION
+    refused = pipeline.command("query", "--client", "acme", f"SELECT count() FROM {database}.customers")
+    assert refused.exit_code == ExitCode.NO_PERMISSION
+    assert pipeline.engine_pid() is None
+    pipeline.terminate()
+    assert pipeline.count("acme", "customers") > 0  # a stopped pipeline's rows are still on the server
+
+
+def test_a_server_that_is_away_is_waited_for(make, clickhouse):
+    pipeline = make()
+    clickhouse.bridge.refuse = True
+    done = pipeline.command("check", "--connect")
+    assert done.exit_code == ExitCode.UNAVAILABLE and "analytics: ClickHouse at http://127.0.0.1" in done.errors
+    fill(pipeline)
+    pipeline.start_and_wait()
+    pipeline.wait_status(lambda status: any("analytics: " in problem and clickhouse.address in problem
+                                            for problem in status["problems"]), 20, "status to name the server")
+    clickhouse.bridge.refuse = False
+    pipeline.wait_queryable()
+    pipeline.verify_clean()
+    assert pipeline.command("check", "--connect").exit_code == ExitCode.OK
+    clickhouse.kill()
+    fill(pipeline, 20)
+    pipeline.wait_status(lambda status: status["problems"], 20, "status to say that the server is away")
+    clickhouse.start()
+    pipeline.wait_queryable()
+    pipeline.verify_clean()
+    assert pipeline.status()["problems"] == []
+
+
+def test_tls_is_verified(make, clickhouse, tmp_path):
+    ours, other = Certificates(tmp_path / "ours"), Certificates(tmp_path / "other")
+    bridge = Bridge(clickhouse.socket, ours).start()
+    try:
+        pipeline = make()
+        at = f"clickhouse+https://127.0.0.1:{bridge.port}/{pipeline.analytics_database}"
+        fill(pipeline)
+        for untrusted in (at, f"{at}?ca={other.authority}"):
+            pipeline.content["analytics"] = untrusted
+            pipeline.write()
+            done = pipeline.command("check", "--connect")
+            assert done.exit_code == ExitCode.UNAVAILABLE and "certificate" in done.errors
+        pipeline.content["analytics"] = f"{at}?ca={ours.authority}&compression=zstd"
+        pipeline.write()
+        assert pipeline.command("check", "--connect").exit_code == ExitCode.OK
+        pipeline.run_until_caught_up().expect(ExitCode.OK)
+        pipeline.verify_clean()
+    finally:
+        bridge.stop()
+
+
+def test_another_store_under_a_data_directory_is_refused(make):
+    pipeline = make()
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    pipeline.content["analytics"] = "embedded"
+    pipeline.write()
+    done = pipeline.run_until_caught_up()
+    assert done.exit_code == ExitCode.TEMPORARY and pipeline.analytics_database in done.errors
+
+
+def test_wrong_addresses_are_refused_with_their_place(make):
+    pipeline = make(parameters="?cache=1")
+    done = pipeline.command("check")
+    assert done.exit_code == ExitCode.CONFIG and "ca, compression, cluster and timeout" in done.errors
+    assert pipeline.command("run").exit_code == ExitCode.CONFIG
+    pipeline.content["analytics"] = "clickhouse://user:canary@127.0.0.1/a"
+    pipeline.write()
+    done = pipeline.command("check")
+    assert done.exit_code == ExitCode.CONFIG and "password" in done.errors and "canary" not in done.errors
+
+
+def test_an_old_server_is_refused_by_its_version_and_a_wrong_password_by_name(make):
+    server = OldClickHouse()
+    try:
+        server.start()
+        server.address = f"127.0.0.1:{server.port}"
+        pipeline = make(server=server)
+        pipeline.content["analytics"]["password"] = "${env:ANALYTICS_PASSWORD}"
+        pipeline.write()
+        pipeline.environment["ANALYTICS_PASSWORD"] = server.password
+        for command in (["check", "--connect"], ["run"]):
+            done = pipeline.command(*command)
+            assert done.exit_code == ExitCode.UNAVAILABLE
+            assert "version 18.16.1; 23.8 or newer is needed" in done.errors
+        pipeline.environment["ANALYTICS_PASSWORD"] = "canary-wrong-password"
+        done = pipeline.command("run")
+        assert done.exit_code == ExitCode.NO_PERMISSION and "analytics: " in done.errors
+        assert "canary" not in done.errors + done.output
+    finally:
+        server.remove()
