@@ -4,6 +4,8 @@ The server is the current engine behind a bridge (harness/clickhouse.py); what n
 of a version that is too old, is seen on ClickHouse 18.16.
 """
 
+import time
+
 import pytest
 
 from harness import ClickHouseServer, ExitCode, OldClickHouse, Workload, create_shop, wait_for
@@ -171,3 +173,161 @@ def test_an_old_server_is_refused_by_its_version_and_a_wrong_password_by_name(ma
         assert "canary" not in done.errors + done.output
     finally:
         server.remove()
+
+
+# ---- faults
+
+INSERT = b"query=INSERT"  # in the head of a request that inserts
+
+
+def repeated_rows(clickhouse, pipeline):
+    """Rows that a table has more than once, by table: what a repeated INSERT would leave until a merge."""
+    counts = {view: int(clickhouse.query(f"SELECT count() - uniqExact(client_id, _key, _version, _deleted) "
+                                         f"FROM {pipeline.analytics_database}.{view}")) for view in VIEWS}
+    return {view: count for view, count in counts.items() if count}
+
+
+def test_answers_that_are_lost_after_the_commit(make, clickhouse):
+    """Fault 25: same block, same token, so that not even a row too many is there, and without a token the versions hold."""
+    pipeline = make()
+    fill(pipeline)
+    pipeline.start_and_wait()
+    pipeline.wait_queryable()
+    for view in VIEWS:  # rows may have come twice by the table's reading and by the stream
+        clickhouse.query(f"OPTIMIZE TABLE {pipeline.analytics_database}.{view} FINAL")
+        clickhouse.query(f"SYSTEM STOP MERGES {pipeline.analytics_database}.{view}")
+    for forwarded in (0, 20, 0, 0):
+        lost = clickhouse.bridge.answers_lost
+        clickhouse.bridge.lose_answers(INSERT, forwarded=forwarded, times=2)
+        fill(pipeline, 20)  # in many rounds: what is repeated is not all there is to send
+        wait_for(lambda lost=lost: clickhouse.bridge.answers_lost >= lost + 2, 20, "two answers to be lost")
+    pipeline.wait_queryable()
+    assert repeated_rows(clickhouse, pipeline) == {}
+    pipeline.verify_clean()
+    for view in VIEWS:  # the window is over
+        clickhouse.query(f"ALTER TABLE {pipeline.analytics_database}.{view} MODIFY SETTING non_replicated_deduplication_window = 0")
+    lost = clickhouse.bridge.answers_lost
+    clickhouse.bridge.lose_answers(INSERT, times=3)
+    fill(pipeline, 20)
+    wait_for(lambda: clickhouse.bridge.answers_lost >= lost + 3, 20, "three answers to be lost")
+    pipeline.wait_queryable()
+    assert repeated_rows(clickhouse, pipeline) != {}
+    pipeline.verify_clean()
+
+
+def test_answers_that_come_too_late(make, clickhouse):
+    """Fault 25: the server commits after we stopped waiting."""
+    pipeline = make(parameters="?timeout=1s")
+    fill(pipeline)
+    pipeline.start_and_wait()
+    pipeline.wait_queryable()
+    clickhouse.bridge.delay = 1.5
+    fill(pipeline, 20)
+    pipeline.wait_status(lambda status: any("Timeout was reached" in problem for problem in status["problems"]), 30,
+                         "status to say that the server is too slow")
+    clickhouse.bridge.delay = 0
+    pipeline.wait_queryable()
+    pipeline.verify_clean()
+
+
+def test_too_many_parts_are_waited_out(make, clickhouse):
+    """Fault 26, by the engine's own limit."""
+    pipeline = make()
+    fill(pipeline)
+    pipeline.start_and_wait()
+    pipeline.wait_queryable()
+    table = f"{pipeline.analytics_database}.sales"
+    clickhouse.query(f"SYSTEM STOP MERGES {table}")
+    clickhouse.query(f"ALTER TABLE {table} MODIFY SETTING parts_to_delay_insert = 1, parts_to_throw_insert = 1")
+    fill(pipeline, 30)
+    pipeline.wait_status(lambda status: any("TOO_MANY_PARTS" in problem for problem in status["problems"]), 30,
+                         "status to say that there are too many parts")
+    clickhouse.query(f"ALTER TABLE {table} MODIFY SETTING parts_to_delay_insert = 1000, parts_to_throw_insert = 3000")
+    clickhouse.query(f"SYSTEM START MERGES {table}")
+    pipeline.wait_queryable()
+    pipeline.verify_clean()
+
+
+@pytest.mark.parametrize(("code", "text"), [
+    (242, "Table is in readonly mode (replica path: /tables/1) (TABLE_IS_READ_ONLY)"),
+    (241, "(total) memory limit exceeded (MEMORY_LIMIT_EXCEEDED)"),
+    (319, "Unknown status, client must retry (UNKNOWN_STATUS_OF_INSERT)"),
+    (999, "Session expired (KEEPER_EXCEPTION)"),
+    (516, "tributary: Authentication failed (AUTHENTICATION_FAILED)")])
+def test_what_a_server_refuses_for_a_while(make, clickhouse, code, text):
+    """Fault 26: every INSERT is refused; status has the server's words; all of it arrives afterwards."""
+    pipeline = make()
+    fill(pipeline)
+    pipeline.start_and_wait()
+    pipeline.wait_queryable()
+    clickhouse.bridge.answer_instead(INSERT, error_answer(code, text), times=None)
+    fill(pipeline, 20)
+    pipeline.wait_status(lambda status: any(text in problem for problem in status["problems"]), 30,
+                         f"status to name the error {code}")
+    clickhouse.bridge.answer_instead(b"", b"", 0)
+    pipeline.wait_queryable()
+    assert pipeline.status()["problems"] == []
+    pipeline.verify_clean()
+
+
+def test_a_server_that_is_killed_and_cut_off_while_rows_come(make, clickhouse):
+    """Fault 26: SIGKILL of the server in the midst of INSERTs, and connections cut, some of them in their middle."""
+    pipeline = make()
+    fill(pipeline)
+    pipeline.start_and_wait()
+    writers = [writer.start(200) for writer in pipeline.writers]
+    for number in range(4):
+        time.sleep(0.4)
+        if number % 2:
+            clickhouse.bridge.cut()
+        else:
+            clickhouse.kill()
+            clickhouse.start()
+    for writer in writers:
+        writer.stop()
+    pipeline.wait_queryable()
+    pipeline.verify_clean()
+
+
+def test_a_table_that_does_not_fit_is_set_aside_alone(make, clickhouse):
+    """Fault 27. Mended, it gets what was kept for it."""
+    pipeline = make()
+    fill(pipeline)
+    pipeline.start_and_wait()
+    pipeline.wait_queryable()
+    table = f"{pipeline.analytics_database}.sales"
+    clickhouse.query(f"ALTER TABLE {table} RENAME COLUMN status TO state")
+    fill(pipeline, 40)
+    pipeline.wait_status(lambda status: any(problem.startswith("table sales is set aside: ") and "status" in problem
+                                            for problem in status["problems"]), 30, "status to set the table aside by name")
+    pipeline.wait_queryable()
+    for view in ("customers", "totals"):
+        pipeline.verify_clean("--view", view)
+    pipeline.terminate()
+    clickhouse.query(f"ALTER TABLE {table} RENAME COLUMN state TO status")
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    pipeline.verify_clean()
+
+
+def test_the_program_is_killed_between_the_sinks_writes(make, clickhouse):
+    """SIGKILL after the server has committed and before we heard of it, then before it got anything, in turns."""
+    pipeline = make()
+    fill(pipeline)
+    bridge = clickhouse.bridge
+    for number in range(6):
+        if number % 2:
+            refused = bridge.answered_instead
+            bridge.answer_instead(INSERT, error_answer(252, "Too many parts (TOO_MANY_PARTS)"), times=None)
+            pipeline.start_and_wait()
+            fill(pipeline, 15)
+            wait_for(lambda seen=refused: bridge.answered_instead > seen, 20, "an INSERT to be refused")
+        else:
+            lost = bridge.answers_lost
+            pipeline.start_and_wait()
+            bridge.lose_answers(INSERT, times=1)
+            fill(pipeline, 15)
+            wait_for(lambda seen=lost: bridge.answers_lost > seen, 20, "an answer to be lost")
+        pipeline.kill()
+        bridge.answer_instead(b"", b"", 0)
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    pipeline.verify_clean()

@@ -15,6 +15,7 @@ namespace tributary {
 namespace {
 
 constexpr std::chrono::hours change_timeout{6};  // a rebuild copies a whole table
+constexpr size_t sent_groups_max = 64;           // INSERTs of one table that a repetition is known by
 constexpr int server_major_min = 23;             // ReplacingMergeTree with is_deleted that FINAL applies
 constexpr int server_minor_min = 8;
 
@@ -30,6 +31,18 @@ Version before(Version version) {
     if (version.bytes[i]-- != 0) break;
   }
   return version;
+}
+
+// How many of the first ones; what does not open is one by itself.
+size_t batches_of_equal_columns(std::span<const std::string_view> encoded) {
+  auto first = open_encoded(encoded[0]);
+  size_t count = 1;
+  while (first.ok() && count < encoded.size()) {
+    auto other = open_encoded(encoded[count]);
+    if (!other.ok() || other->columns != first->columns) break;
+    ++count;
+  }
+  return count;
 }
 
 // Several errors as one: the first one's kind, all messages.
@@ -180,39 +193,30 @@ Result<std::string> ClickHouseStore::encode(const TableDefinition& table, const 
 }
 
 Status ClickHouseStore::insert(const std::string& table, std::span<const std::string_view> encoded) {
-  while (!encoded.empty()) {
-    size_t group = next_group(table, encoded);
-    Status inserted = insert_group(table, encoded.first(group));
-    if (!inserted.ok()) return with_context(std::move(inserted).error(), "table " + table);
-    encoded = encoded.subspan(group);
+  Group hashes;
+  for (std::string_view batch : encoded) hashes.push_back(XXH3_64bits(batch.data(), batch.size()));
+  for (size_t at = 0; at < encoded.size();) {
+    size_t size = next_group(table, std::span(hashes).subspan(at), batches_of_equal_columns(encoded.subspan(at)));
+    RETURN_IF_ERROR(insert_group(table, encoded.subspan(at, size)));
+    at += size;
   }
   return {};
 }
 
-size_t ClickHouseStore::next_group(const std::string& table, std::span<const std::string_view> encoded) {
-  {
-    std::lock_guard lock(mutex_);
-    auto at = unsure_.find(table);
-    if (at != unsure_.end() && at->second.size() <= encoded.size() &&
-        std::equal(at->second.begin(), at->second.end(), encoded.begin(), [](uint64_t hash, std::string_view batch) {
-          return hash == XXH3_64bits(batch.data(), batch.size());
-        })) {
-      return at->second.size();
-    }
+size_t ClickHouseStore::next_group(const std::string& table, std::span<const uint64_t> hashes, size_t equal) {
+  std::lock_guard lock(mutex_);
+  std::deque<Group>& sent = sent_[table];
+  for (const Group& group : sent) {
+    if (group.size() <= hashes.size() && std::equal(group.begin(), group.end(), hashes.begin())) return group.size();
   }
-  auto first = open_encoded(encoded[0]);
-  size_t group = 1;
-  while (first.ok() && group < encoded.size()) {
-    auto other = open_encoded(encoded[group]);
-    if (!other.ok() || other->columns != first->columns) break;
-    ++group;
-  }
-  return group;
+  sent.emplace_back(hashes.begin(), hashes.begin() + static_cast<std::ptrdiff_t>(equal));
+  if (sent.size() > sent_groups_max) sent.pop_front();
+  return equal;
 }
 
 Status ClickHouseStore::insert_group(const std::string& table, std::span<const std::string_view> encoded) {
   std::vector<std::string_view> blocks;
-  std::vector<uint64_t> hashes;
+  Group hashes;
   for (std::string_view batch : encoded) {
     ASSIGN_OR_RETURN(EncodedRows opened, open_encoded(batch));
     blocks.push_back(opened.block);
@@ -236,16 +240,10 @@ Status ClickHouseStore::insert_group(const std::string& table, std::span<const s
                       {"insert_deduplication_token", fmt::format("{:016x}{:016x}", token.high64, token.low64)},
                       {"input_format_null_as_default", "0"},
                       {"optimize_on_insert", "0"}}});
-  std::lock_guard lock(mutex_);
-  if (!status.ok() && refuses_user(status.error())) {  // no table is to blame
-    status = Error{ErrorCode::kUnavailable, std::move(status).error().message};
-  }
-  if (!status.ok() && retryable(status.error().code)) {
-    unsure_[table] = std::move(hashes);
-  } else {
-    unsure_.erase(table);
-  }
-  return status;
+  if (status.ok()) return {};
+  Error error = with_context(std::move(status).error(), "table " + table);
+  if (refuses_user(error)) error.code = ErrorCode::kUnavailable;  // no table is to blame
+  return error;
 }
 
 Status ClickHouseStore::withdraw(const Withdrawal& withdrawal) {

@@ -17,6 +17,7 @@
 // that it sees).
 #pragma once
 
+#include <deque>
 #include <map>
 #include <mutex>
 
@@ -44,7 +45,8 @@ class ClickHouseStore : public AnalyticsStore {
   // Deleted rows must have the values of order_by's columns too: they are part of what a row is replaced by.
   Result<std::string> encode(const TableDefinition& table, const OutputBatch& rows) const override;
 
-  // Batches of equal columns go in one INSERT, in their order.
+  // Batches of equal columns go in one INSERT, in their order. Batches that are sent again soon, whatever became of them,
+  // are the same INSERTs as before, also where more have come behind them.
   Status insert(const std::string& table, std::span<const std::string_view> encoded) override;
 
   // Rows below `below` get a tombstone of the version just before it: a row of exactly `below` survives whenever it
@@ -67,9 +69,8 @@ class ClickHouseStore : public AnalyticsStore {
   Result<ExistingTable> read_table(const std::string& name);
   Status prepare_databases();
   Status make_database(const std::string& name);
-  // How many of `encoded` go into the next INSERT: those of equal columns, and after an INSERT of unknown outcome the
-  // very same ones.
-  size_t next_group(const std::string& table, std::span<const std::string_view> encoded);
+  // How many of `hashes`, of batches not sent in this call yet, go into the next INSERT; `equal` of them could.
+  size_t next_group(const std::string& table, std::span<const uint64_t> hashes, size_t equal);
   Status insert_group(const std::string& table, std::span<const std::string_view> encoded);
   // DDL and maintenance as the owner, with hours of patience.
   Status change(const std::string& sql);
@@ -77,8 +78,9 @@ class ClickHouseStore : public AnalyticsStore {
 
   ClickHouseHttp http_;
   DatabaseLayout layout_;
+  using Group = std::vector<uint64_t>;  // hashes of the batches of one INSERT
   std::mutex mutex_;
-  std::map<std::string, std::vector<uint64_t>> unsure_;  // table → hashes of the batches of an INSERT to be repeated
+  std::map<std::string, std::deque<Group>> sent_;  // by table: the newest INSERTs, since they may be repeated
 };
 
 }  // namespace tributary

@@ -111,6 +111,10 @@ class TcpProxy:
         """The client's end as it is spoken with."""
         return end
 
+    def _request(self, known, piece):
+        """What is kept of a client's request for marker, now that `piece` of it has come."""
+        return piece
+
     def _connect(self):
         return socket.create_connection(("127.0.0.1", self.target_port), timeout=5)
 
@@ -170,7 +174,7 @@ class TcpProxy:
                 if self.delay:
                     time.sleep(self.delay)
                 if key.fileobj in requests and requests[key.fileobj] is not None:
-                    requests[key.fileobj] = data
+                    requests[key.fileobj] = self._request(requests[key.fileobj], data)
                     if answer := self._own_answer(data):
                         say_last(key.fileobj, answer)
                         return False
