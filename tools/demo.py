@@ -7,6 +7,8 @@
     ./dev demo --log kafka       events go through a Kafka broker of its own
     ./dev demo --capture debezium --log kafka
                                  and a Debezium connector for each client reads its database instead
+    ./dev demo --analytics clickhouse
+                                 the views' rows are on a ClickHouse server: the engine behind a loopback address
 
 A PostgreSQL of its own with three clients' databases, a shop's workload that keeps writing to them (inserts, updates,
 deletes, key changes, a wide table, TRUNCATE, a burst of one client), and the pipeline, all in a temporary folder that is
@@ -25,8 +27,8 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "end_to_end"))
 
-from harness import (DebeziumConnector, ExitCode, KafkaBroker, NotReached, Pipeline, Postgres, TRADE_DOMAINS, TRADE_VIEWS, Traders,
-                     Workload, add_trade, create_shop, wait_for)  # noqa: E402
+from harness import (ClickHouseServer, DebeziumConnector, ExitCode, KafkaBroker, NotReached, Pipeline, Postgres, TRADE_DOMAINS,
+                     TRADE_VIEWS, Traders, Workload, add_trade, create_shop, wait_for)  # noqa: E402
 from harness.pipeline import CommandFailed, program  # noqa: E402
 
 # client → attributes, transactions a second, seed
@@ -78,10 +80,12 @@ QUESTIONS = [
 class Demo:
     """Everything that runs. One thread, beside the writers' own."""
 
-    def __init__(self, folder, capture="native", log="embedded"):
+    def __init__(self, folder, capture="native", log="embedded", analytics="embedded"):
         self.folder = pathlib.Path(folder)
         self.by_connectors = capture == "debezium"
         self.log = log
+        self.analytics = analytics
+        self.clickhouse = None
         self.server = None
         self.broker = None
         self.connectors = {}
@@ -107,6 +111,10 @@ class Demo:
             self.broker = KafkaBroker().start()
         if self.log == "kafka":
             settings["log"] = {"at": f"kafka://{self.broker.address}"}
+        if self.analytics == "clickhouse":
+            say("starting a ClickHouse server …")
+            self.clickhouse = ClickHouseServer().start()
+            settings["analytics"] = f"clickhouse://{self.clickhouse.address}/demo"
         if self.by_connectors:
             environment["OF_THE_DATABASES"] = self.server.password
             clients = {client: self._by_connector(client, **options) for client, options in clients.items()}
@@ -170,6 +178,8 @@ class Demo:
             self.pipeline.close()
         for connector in self.connectors.values():
             connector.remove()
+        if self.clickhouse:
+            self.clickhouse.remove()
         if self.broker:
             self.broker.remove()
         if self.server:
@@ -297,11 +307,11 @@ def parse_arguments():
     parser.add_argument("--seconds", type=float, default=0, help="end by itself: catch up, verify, exit with its result")
     parser.add_argument("--capture", choices=["native", "debezium"], default="native", help="who reads the databases")
     parser.add_argument("--log", choices=["embedded", "kafka"], default="embedded", help="what carries the events")
-    for stage, built, later in [("process", "native", "flink"), ("raw", "embedded", "mongodb"),
-                                ("analytics", "embedded", "clickhouse")]:
+    parser.add_argument("--analytics", choices=["embedded", "clickhouse"], default="embedded", help="who holds the views' rows")
+    for stage, built, later in [("process", "native", "flink"), ("raw", "embedded", "mongodb")]:
         parser.add_argument(f"--{stage}", choices=[built, later], default=built, help=f"{later} is not built yet")
     options = parser.parse_args()
-    for stage in ("process", "raw", "analytics"):
+    for stage in ("process", "raw"):
         if (value := getattr(options, stage)) not in ("embedded", "native"):
             say(f"'--{stage} {value}' is not built yet; the demo runs with what is embedded")
             sys.exit(ExitCode.UNAVAILABLE)
@@ -322,7 +332,7 @@ def main():
     signal.signal(signal.SIGTERM, interrupt)
     signal.signal(signal.SIGINT, interrupt)  # also where a shell started it in the background, with SIGINT ignored
     with tempfile.TemporaryDirectory(prefix="tributary-demo-") as folder:
-        demo = Demo(folder, options.capture, options.log)
+        demo = Demo(folder, options.capture, options.log, options.analytics)
         try:
             demo.start()
             screen = Screen(demo, options.seconds)
