@@ -96,6 +96,10 @@ VerifyRequest request_of(const Pipeline& pipeline, const CompiledPipeline& compi
   for (const ViewPlan& plan : compiled.views) {
     VerifyView view{
         .name = plan.name, .sql = "SELECT * FROM \"" + plan.name + "\"", .columns = plan.columns(), .key = plan.key};
+    for (size_t i = 0; i < view.columns.size() && !plan.options.ttl_column.empty(); ++i) {
+      if (view.columns[i].name == plan.options.ttl_column) view.ttl_column = i;
+    }
+    view.ttl = plan.options.ttl;
     for (const ViewConfig& config : pipeline.views) {
       if (config.name == plan.name) view.sql = config.sql;
     }

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "config/table_options.h"
+
 namespace tributary {
 namespace {
 
@@ -162,7 +164,7 @@ class Compiler {
     for (const std::string& column : config.order_by) {
       if (std::find(allowed.begin(), allowed.end(), column) != allowed.end()) continue;
       return fail(
-          config.place,
+          pipeline_.place_of(config, "order_by"),
           allowed.empty()
               ? fmt::format("view {}: order_by takes the key's columns, and the view has not all of them; select "
                             "them, or take order_by out",
@@ -171,6 +173,7 @@ class Compiler {
                             view.stateful ? "" : "key ", fmt::join(allowed, ", ")));
     }
     if (!config.order_by.empty()) plan.order_by = config.order_by;
+    for (FileError& error : read_table_options(pipeline_, config, plan)) result_.errors.push_back(std::move(error));
     result_.compiled.views.push_back(std::move(plan));
   }
 

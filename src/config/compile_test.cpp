@@ -89,7 +89,7 @@ TEST(Compile, ErrorsStandInTheFile) {
       "    sql: orders\n    order_by: total\n  four: { sql: orders, order_by: [id] }\n");
   EXPECT_EQ(show(result.errors),
             "shop.yaml:9:22: view one: no such column\nshop.yaml:13:7: view two: bad syntax\n"
-            "shop.yaml:14:3: view three: order_by: \"total\" is no key column; there are: id\n");
+            "shop.yaml:16:15: view three: order_by: \"total\" is no key column; there are: id\n");
   EXPECT_EQ(names(result), "four");
 }
 
@@ -135,8 +135,8 @@ TEST(Compile, OrderByTakesAnyColumnWhereRowsCanBeTakenBack) {
       "views:\n  grouped: { sql: orders GROUP, order_by: [total, id] }\n  over: { sql: grouped, order_by: note }\n"
       "  plain: { sql: orders, order_by: note }\n  none: { sql: grouped, order_by: nix }\n");
   EXPECT_EQ(show(result.errors),
-            "shop.yaml:11:3: view plain: order_by: \"note\" is no key column; there are: id\n"
-            "shop.yaml:12:3: view none: order_by: \"nix\" is no column; there are: id, total, note, client_id_\n");
+            "shop.yaml:11:35: view plain: order_by: \"note\" is no key column; there are: id\n"
+            "shop.yaml:12:35: view none: order_by: \"nix\" is no column; there are: id, total, note, client_id_\n");
   ASSERT_EQ(names(result), "grouped over");
   EXPECT_EQ(result.compiled.views[0].order_by, (std::vector<std::string>{"total", "id"}));
   EXPECT_EQ(result.compiled.views[1].order_by, std::vector<std::string>{"note"});

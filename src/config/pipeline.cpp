@@ -43,6 +43,11 @@ TextPlace Pipeline::place_in_file(const ViewConfig& view, TextPlace in_sql) cons
   return place_at(*text, view.sql_offsets[offset]);
 }
 
+TextPlace Pipeline::place_of(const ViewConfig& view, const std::string& key) const {
+  auto found = view.places.find(key);
+  return found == view.places.end() ? view.place : found->second;
+}
+
 std::variant<Pipeline, std::vector<FileError>> load_pipeline(const std::string& path, const LoadOptions& options) {
   std::ifstream file(path, std::ios::binary);
   std::string content(yaml_bytes_max + 1, '\0');
@@ -104,10 +109,7 @@ std::vector<FileError> not_built_yet(const Pipeline& pipeline) {
     auto key = [&](bool given, std::string_view what) {
       if (given) refuse(view.place, fmt::format("view {}: {} is not built yet; take it out", view.name, what));
     };
-    key(!view.partition_by.empty(), "partition_by");
-    key(view.ttl.has_value(), "ttl");
     key(view.history, "history");
-    key(!view.settings.empty(), "settings");
   }
   sort_errors(errors);
   return errors;

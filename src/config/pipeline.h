@@ -81,10 +81,13 @@ struct ViewConfig {
   std::string sql;
   std::vector<std::string> order_by;  // empty: the key columns
   std::string partition_by;
+  std::string ttl_column;  // of "placed_at + 90d"; empty where only the duration is given
   std::optional<std::chrono::milliseconds> ttl;
   bool history = false;
   std::map<std::string, std::string> settings;
   TextPlace place;
+  std::map<std::string, TextPlace> places;  // of the values of order_by, ttl, and of each setting as "settings.NAME"
+  std::vector<uint32_t> partition_offsets;  // of each byte of `partition_by` in the file
   std::vector<uint32_t> sql_offsets;  // of each byte of `sql` in the file
 };
 
@@ -168,6 +171,8 @@ struct Pipeline {
   std::map<std::string, LogicalType> attribute_types() const;
   // A place in a view's SQL as a place in the file.
   TextPlace place_in_file(const ViewConfig& view, TextPlace in_sql) const;
+  // The place of a key's value; the view's own where there is none.
+  TextPlace place_of(const ViewConfig& view, const std::string& key) const;
 };
 
 struct LoadOptions {

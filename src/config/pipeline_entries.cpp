@@ -226,7 +226,15 @@ void PipelineReader::read_view(const YamlNode& key, const YamlNode& node) {
   }
   auto any = [](std::string_view text) { return text.empty() ? std::nullopt : std::optional(std::string(text)); };
   value(values, "partition_by", view.partition_by, any, "an expression");
-  duration(values, "ttl", view.ttl);
+  if (auto found = values.find("partition_by"); found != values.end()) {
+    view.partition_offsets = scalar_offsets(*document_, found->second->offset, found->second->text);
+  }
+  std::pair<std::string, std::chrono::milliseconds> ttl;
+  value(values, "ttl", ttl, parse_ttl, "a column and a duration like placed_at + 90d, or a duration alone");
+  if (ttl.second.count() != 0) std::tie(view.ttl_column, view.ttl) = ttl;
+  for (const char* name : {"order_by", "ttl"}) {
+    if (auto found = values.find(name); found != values.end()) view.places[name] = place(*found->second);
+  }
   flag(values, "history", view.history);
   if (auto found = values.find("order_by"); found != values.end()) {
     const YamlNode& list = *found->second;
@@ -241,6 +249,7 @@ void PipelineReader::read_view(const YamlNode& key, const YamlNode& node) {
   if (auto found = values.find("settings"); found != values.end()) {
     for (const auto& [name, value] : named(*found->second, "settings")) {
       if (auto given = text(*value, name->text)) view.settings.emplace(name->text, *given);
+      view.places["settings." + name->text] = place(*name);
     }
   }
   pipeline.views.push_back(std::move(view));

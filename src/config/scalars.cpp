@@ -144,6 +144,20 @@ std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
   return std::chrono::milliseconds(*value);
 }
 
+std::optional<std::pair<std::string, std::chrono::milliseconds>> parse_ttl(std::string_view text) {
+  auto trimmed = [](std::string_view part) {
+    while (part.starts_with(' ')) part.remove_prefix(1);
+    while (part.ends_with(' ')) part.remove_suffix(1);
+    return part;
+  };
+  size_t plus = text.rfind('+');
+  std::string_view column = plus == std::string_view::npos ? "" : trimmed(text.substr(0, plus));
+  if (plus != std::string_view::npos && column.empty()) return std::nullopt;
+  auto after = parse_duration(trimmed(text.substr(plus == std::string_view::npos ? 0 : plus + 1)));
+  if (!after || after->count() < 1000 || after->count() % 1000 != 0) return std::nullopt;
+  return std::pair(std::string(column), *after);
+}
+
 bool is_name(std::string_view text) {
   auto lower_letter = [](char c) { return c >= 'a' && c <= 'z'; };
   return !text.empty() && text.size() <= 40 && lower_letter(text[0]) &&

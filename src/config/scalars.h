@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "config/pipeline.h"
 
@@ -17,6 +18,9 @@ std::string shown(std::string_view text);
 std::optional<uint64_t> parse_count(std::string_view text);  // "20000"
 std::optional<uint64_t> parse_size(std::string_view text);  // "20GiB", "512MiB", "10GB", "4096"
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);  // "500ms", "30s", "5m", "2h", "7d"
+
+// "placed_at + 90d" → column and duration, "90d" → no column; of whole seconds, at least one.
+std::optional<std::pair<std::string, std::chrono::milliseconds>> parse_ttl(std::string_view text);
 
 bool is_name(std::string_view text);  // [a-z][a-z0-9_]{0,39}
 bool is_table(std::string_view text);  // schema.table, neither empty

@@ -4,7 +4,9 @@
 // nothing and late writes lose. A deleted row is a row with its deleted flag set.
 #pragma once
 
+#include <chrono>
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,13 +27,24 @@ struct OutputColumn {
   friend bool operator==(const OutputColumn&, const OutputColumn&) = default;
 };
 
+// What the user asks of a view's table beyond its order, checked: nothing of it can come between a row and what replaces it.
+struct TableOptions {
+  std::string partition_by;  // the store's SQL over order_by's columns and client_id; empty: one partition
+  std::string ttl_column;  // a date or timestamp among order_by's columns; empty: rows stay
+  std::chrono::seconds ttl{0};  // after the time in ttl_column a row goes
+  std::map<std::string, std::string> settings;  // of the store's, by name
+
+  friend bool operator==(const TableOptions&, const TableOptions&) = default;
+};
+
 // One view's table (docs/formats/analytics-table.md).
 struct TableDefinition {
-  std::string name;                    // the view's; a later build of it has its number behind: "sales@2"
-  std::vector<OutputColumn> columns;   // without the technical ones
-  std::vector<std::string> order_by;   // columns that sort the table after the client and before the key
+  std::string name;  // the view's; a later build of it has its number behind: "sales@2"
+  std::vector<OutputColumn> columns;  // without the technical ones
+  std::vector<std::string> order_by;  // columns that sort the table after the client and before the key
   std::string comment;
-  bool shown = true;                   // clients read it, as read_name()
+  TableOptions options;
+  bool shown = true;  // clients read it, as read_name()
 
   std::string read_name() const { return name.substr(0, name.find('@')); }
 
@@ -40,8 +53,8 @@ struct TableDefinition {
 
 // Rows of one view, of any number of clients.
 struct OutputBatch {
-  std::vector<ClientId> clients;         // those that occur
-  std::vector<uint32_t> client_of_row;   // index into clients
+  std::vector<ClientId> clients;  // those that occur
+  std::vector<uint32_t> client_of_row;  // index into clients
   std::vector<Column> columns;  // as the definition's. kText cells are stored as NULL, with their text beside
   std::vector<std::string> keys;  // row key bytes
   std::vector<Version> versions;

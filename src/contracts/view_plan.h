@@ -137,9 +137,12 @@ struct ViewPlan {
   // many rows or from row to row of a client whose attributes changed: nothing may rely on it but a place in a table.
   bool key_always = true;
   std::vector<std::string> order_by;  // how the table is sorted below the client. By default `key`
+  TableOptions options;
 
   const std::vector<OutputColumn>& columns() const { return nodes.back().columns; }
-  TableDefinition table() const { return {.name = name, .columns = columns(), .order_by = order_by, .comment = {}}; }
+  TableDefinition table() const {
+    return {.name = name, .columns = columns(), .order_by = order_by, .comment = {}, .options = options};
+  }
   // Whether an operator keeps state; else, and where it reads no view that keeps some, a row is a function of one row.
   bool keeps_state() const {
     for (const PlanNode& node : nodes) {

@@ -59,6 +59,8 @@ struct VerifyView {
   std::string sql;  // of a view that is a whole domain: SELECT * FROM domain
   std::vector<OutputColumn> columns;  // in the order of the SQL's result
   std::vector<std::string> key;  // columns of its that are unique together, per client; empty: none known
+  std::optional<size_t> ttl_column;  // rows whose time in it is `ttl` ago are no part of the view any more
+  std::chrono::seconds ttl{0};
   bool compared = true;  // false: only a definition for the views that read it
 };
 

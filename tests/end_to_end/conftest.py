@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from harness import KafkaBroker, Pipeline, Postgres, create_shop  # noqa: E402
+from harness import ClickHouseServer, KafkaBroker, Pipeline, Postgres, create_shop  # noqa: E402
 from harness.pipeline import program  # noqa: E402
 
 _numbers = itertools.count(1)
@@ -43,6 +43,16 @@ def kafka():
     broker = KafkaBroker().start()
     yield broker
     broker.remove()
+
+
+@pytest.fixture(scope="session")
+def clickhouse():
+    """The session's current ClickHouse, which is the program's engine. Databases are a test's own: unique_name()."""
+    if not os.access(program(), os.X_OK):
+        pytest.skip(f"{program()} is not built; run ./dev build")
+    server = ClickHouseServer().start()
+    yield server
+    server.remove()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness import ClickHouseServer, ExitCode, OldClickHouse, Workload, create_shop, wait_for
+from harness import ExitCode, OldClickHouse, Workload, wait_for
 from harness.certificates import Certificates
 from harness.clickhouse import Bridge, error_answer
 
@@ -17,22 +17,6 @@ VIEWS = {
     "sales": {"sql": "SELECT id, user_id, status, total_cents FROM orders WHERE status <> 'test'"},
     "totals": {"sql": "SELECT status, count(*) AS orders, sum(total_cents) AS cents FROM orders GROUP BY status"},
 }
-
-
-@pytest.fixture(scope="module")
-def clickhouse(built_program_of_module):  # pylint: disable=unused-argument
-    """The module's server. Databases are a test's own."""
-    server = ClickHouseServer().start()
-    yield server
-    server.remove()
-
-
-@pytest.fixture(scope="module")
-def built_program_of_module():
-    import os
-    from harness.pipeline import program
-    if not os.access(program(), os.X_OK):
-        pytest.skip(f"{program()} is not built; run ./dev build")
 
 
 @pytest.fixture

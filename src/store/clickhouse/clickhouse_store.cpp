@@ -143,11 +143,15 @@ Result<ExistingTable> ClickHouseStore::read_table(const std::string& name) {
     std::string column(reader.string());
     table.columns.push_back({std::move(column), std::string(reader.string())});
   }
-  ASSIGN_OR_RETURN(std::string key, ask(fmt::format("SELECT sorting_key FROM system.tables WHERE database = '{}' AND "
-                                                    "name = {} FORMAT RowBinary",
-                                                    layout_.tables, quote_text(name))));
+  ASSIGN_OR_RETURN(std::string key,
+                   ask(fmt::format("SELECT sorting_key, comment FROM system.tables WHERE database = '{}' AND "
+                                   "name = {} FORMAT RowBinary",
+                                   layout_.tables, quote_text(name))));
   ByteReader key_reader(key);
-  if (!key.empty()) table.sorting_key = parse_sorting_key(key_reader.string());
+  if (!key.empty()) {
+    table.sorting_key = parse_sorting_key(key_reader.string());
+    table.comment = key_reader.string();
+  }
   if (!reader.ok() || !key_reader.ok())
     return Error{ErrorCode::kInternal, "ClickHouse describes the table in no known way"};
   return table;
@@ -239,6 +243,7 @@ Status ClickHouseStore::insert_group(const std::string& table, std::span<const s
                       {"async_insert", "0"},
                       {"insert_deduplication_token", fmt::format("{:016x}{:016x}", token.high64, token.low64)},
                       {"input_format_null_as_default", "0"},
+                      {"max_partitions_per_insert_block", "0"},
                       {"optimize_on_insert", "0"}}});
   if (status.ok()) return {};
   Error error = with_context(std::move(status).error(), "table " + table);

@@ -6,6 +6,7 @@
 
 #include "base/clickhouse_tokens.h"
 #include "store/clickhouse/clickhouse_types.h"
+#include "store/clickhouse/table_layout.h"
 
 namespace tributary {
 namespace {
@@ -117,17 +118,17 @@ std::string create_table_sql(const DatabaseLayout& layout, const std::string& na
   }
   // Without a path and a name of its own a replicated table takes the server's default_replica_path and _name.
   bool replicated = layout.replicated || !layout.cluster.empty();
-  sql += fmt::format(") ENGINE = {}ReplacingMergeTree({}, {}) ORDER BY (", replicated ? "Replicated" : "",
-                     version_column, deleted_column);
+  sql += fmt::format(") ENGINE = {}ReplacingMergeTree({}, {}){} ORDER BY (", replicated ? "Replicated" : "",
+                     version_column, deleted_column, partition_clause(table.options));
   for (const std::string& column : sorting_key_of(table)) {
     if (sql.back() != '(') sql += ", ";
     sql += quote_identifier(column);
   }
-  sql += fmt::format(") SETTINGS {}", table_settings);
+  sql += fmt::format("){} SETTINGS {}{}", ttl_clause(table), table_settings, settings_clause(table.options));
   if (layout.deduplication_window != 0 && !replicated) {
     sql += fmt::format(", non_replicated_deduplication_window = {}", layout.deduplication_window);
   }
-  if (!table.comment.empty()) sql += " COMMENT " + quote_text(table.comment);
+  if (std::string comment = layout_comment(table.options); !comment.empty()) sql += " COMMENT " + quote_text(comment);
   return sql;
 }
 
@@ -142,7 +143,8 @@ Result<TableChange> plan_table(const DatabaseLayout& layout, const TableDefiniti
   }
   std::string name = qualified_name(layout.tables, table.name) + on_cluster(layout);
   std::vector<std::string> key = sorting_key_of(table);
-  change.rebuild = key != existing.sorting_key;
+  TableOptions was = layout_of(existing.comment);
+  change.rebuild = key != existing.sorting_key || needs_new_table(was, table.options);
   std::vector<ExistingColumn> result = existing.columns;
   for (const ExistingColumn& column : wanted) {
     auto same = [&](const ExistingColumn& other) { return other.name == column.name; };
@@ -173,6 +175,9 @@ Result<TableChange> plan_table(const DatabaseLayout& layout, const TableDefiniti
     change.statements.push_back("ALTER TABLE " + name + " MODIFY COLUMN " + quote_identifier(column.name) + " " +
                                 *common);
   }
+  for (const std::string& layout_change : layout_changes(was, table)) {
+    change.statements.push_back("ALTER TABLE " + name + " " + layout_change);
+  }
   if (change.rebuild) change.statements = rebuild_statements(layout, table, result, existing);
   return change;
 }
@@ -183,6 +188,8 @@ ReadView read_view(const DatabaseLayout& layout, const TableDefinition& table, c
   for (const OutputColumn& column : table.columns) select += quote_identifier(column.name) + ", ";
   select += fmt::format("{} FROM {} FINAL WHERE {} = {}", unrepresentable_column,
                         qualified_name(layout.tables, table.name), client_id_column, quote_text(client.value));
+  // What has expired is gone at once, not when a merge comes by.
+  if (!table.options.ttl_column.empty()) select += fmt::format(" AND {} > now()", ttl_sql(table));
   std::string content = select;
   for (const ExistingColumn& column : existing.columns) content += "\n" + column.name + " " + column.type;
   std::string comment = fmt::format("tributary {:016x}", XXH3_64bits(content.data(), content.size()));

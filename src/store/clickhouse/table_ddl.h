@@ -18,6 +18,7 @@ struct ExistingColumn {
 struct ExistingTable {
   std::vector<ExistingColumn> columns;    // empty: there is no such table
   std::vector<std::string> sorting_key;   // column names
+  std::string comment;                    // table_layout.h
 };
 
 // Statements in order. With `rebuild`, the table is made anew under rebuild_name() with all its rows and takes the old
