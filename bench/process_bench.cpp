@@ -118,18 +118,19 @@ class Pipeline {
   const ClientId& client() const { return client_; }
 
   void open_runner() {
-    RoundPorts ports{.storage = *storage_,
-                     .log = *log_,
-                     .expressions = *expressions_,
-                     .analytics = store_,
-                     .raw = *raw_,
-                     .add_raw =
-                         [this](StorageBatch& batch, std::span<const RawBlock> blocks) {
-                           std::vector<RawAddition> additions;
-                           for (const RawBlock& block : blocks) additions.push_back({block.block, block.events});
-                           return raw_->add_to(batch, additions);
-                         },
-                     .plan = [this](const std::vector<ClientTable>& tables) { return plan(tables); }};
+    RoundPorts ports{
+        .storage = *storage_,
+        .log = *log_,
+        .expressions = *expressions_,
+        .analytics = store_,
+        .raw = *raw_,
+        .add_raw =
+            [this](StorageBatch& batch, std::span<const RawBlock> blocks) {
+              std::vector<RawAddition> additions;
+              for (const RawBlock& block : blocks) additions.push_back({block.block, block.events});
+              return raw_->add_to(batch, additions);
+            },
+        .plan = [this](const std::vector<ClientTable>& tables, const std::string&) { return plan(tables); }};
     std::map<ClientId, std::map<std::string, Column>> attributes;
     for (const char* name : {"plan", "currency"}) {
       attributes[client_].try_emplace(name, LogicalType{TypeId::kText}).first->second.append_bytes("gold");

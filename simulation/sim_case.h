@@ -54,6 +54,10 @@ enum class StepKind : uint8_t {
   kRetry,  // dead letters of a view are tried again
   kDropLetters,  // … or dropped
   kSend,  // what waits in the outbox goes to the store
+  kReplay,  // a release with a view's other SQL, or (twice) with the same once more, or (unseen) of one client alone
+  kSwitch,  // to a release, picked by the key
+  kRollBack,
+  kDropRelease,  // picked by the key
 };
 
 struct Step {

@@ -30,14 +30,21 @@ const std::vector<std::pair<StepKind, std::string>> step_names{{StepKind::kPut, 
                                                                {StepKind::kRetry, "retry"},
                                                                {StepKind::kDropLetters, "drop-letters"},
                                                                {StepKind::kSend, "send"},
+                                                               {StepKind::kReplay, "replay"},
+                                                               {StepKind::kSwitch, "switch"},
+                                                               {StepKind::kRollBack, "roll-back"},
+                                                               {StepKind::kDropRelease, "drop-release"},
                                                                {StepKind::kFailRound, "fail-round"},
                                                                {StepKind::kQuiet, "quiet"}};
 
 bool of_a_table(StepKind kind) { return kind <= StepKind::kGrow; }
 
 bool of_a_view(StepKind kind) {
-  return kind == StepKind::kChangeFile || kind == StepKind::kRetry || kind == StepKind::kDropLetters;
+  return kind == StepKind::kChangeFile || kind == StepKind::kRetry || kind == StepKind::kDropLetters ||
+         kind == StepKind::kReplay;
 }
+
+bool of_a_release(StepKind kind) { return kind == StepKind::kSwitch || kind == StepKind::kDropRelease; }
 
 std::string quoted(const Value& value) { return value ? "'" + *value + "'" : "NULL"; }
 
@@ -83,7 +90,10 @@ std::string step_text(const SimCase& sim, const Step& step) {
   if (of_a_view(step.kind)) {
     if (step.kind != StepKind::kChangeFile) out += " " + sim.clients[step.client];
     out += " view=" + sim.views[step.view].name;
+    if (step.kind == StepKind::kReplay && step.twice) out += " twice";
+    if (step.kind == StepKind::kReplay && step.unseen) out += " unseen";
   }
+  if (of_a_release(step.kind)) out += fmt::format(" key={}", step.key);
   if (step.kind == StepKind::kRestart) out += fmt::format(" workers={}", step.workers);
   return out;
 }

@@ -34,7 +34,7 @@ class PipelineRunner {
   PipelineRunner(const SimCase& sim, Engines engines)
       : sim_(sim), engines_(engines), world_(sim), judge_(sim, world_, engines.batch), random_(sim.seed ^ 0x91BE) {
     texts_ = sim.attributes;
-    views_ = sim.views;
+    file_ = live_ = std::string(sim.views.size(), '0');
     dead_letters_max_ = random_.one_in(4) ? 2 : 1000;
   }
 
@@ -54,15 +54,16 @@ class PipelineRunner {
       case StepKind::kRestart: workers_ = step.workers; return open(random_.one_in(3));
       case StepKind::kAttribute: texts_[step.client][step.attribute] = step.value; return open(false);
       case StepKind::kChangeFile: {
-        ViewText& view = views_[step.view];
-        std::swap(view.sql, view.other_sql);
-        std::swap(view.batch, view.other_batch);
-        std::swap(view.failing, view.other_failing);
+        file_[step.view] = other(file_[step.view]);
         return open(false);
       }
       case StepKind::kRetry:
       case StepKind::kDropLetters: return order(step);
       case StepKind::kSend: return send();
+      case StepKind::kReplay:
+      case StepKind::kSwitch:
+      case StepKind::kRollBack:
+      case StepKind::kDropRelease: return release(step);
       case StepKind::kQuiet: return quiet();
       default: break;
     }
@@ -104,7 +105,9 @@ class PipelineRunner {
                            for (const RawBlock& block : blocks) additions.push_back({block.block, block.events});
                            return raw_->add_to(batch, additions);
                          },
-                     .plan = [this](const std::vector<ClientTable>& tables) { return plan(tables); }};
+                     .plan = [this](const std::vector<ClientTable>& tables,
+                                    const std::string& views) { return plan(tables, views); },
+                     .views = file_};
     RoundLimits limits{.bytes_max = 300 + random_.below(3000),
                        .partition_bytes_max = 200 + random_.below(1000),
                        .refeed_bytes_max = 100 + random_.below(1500),
@@ -114,6 +117,7 @@ class PipelineRunner {
     auto runner = RoundRunner::open(std::move(ports), limits, client_tables(), attribute_columns());
     if (!runner.ok()) return "ItStarts " + runner.error().to_string();
     runner_ = std::move(*runner);
+    if (std::string problem = note_start(); !problem.empty()) return problem;
     sender_ = std::make_unique<OutboxSender>(
         *storage_, store_, SenderLimits{.batch_bytes_max = 1 + random_.below(400), .inserts_at_once = 1});
     prepared_generation_ = 0;
@@ -141,8 +145,91 @@ class PipelineRunner {
     return all;
   }
 
+  // What a pipeline file says of its views is which of them have their other SQL.
+  static char other(char of) { return of == '0' ? '1' : '0'; }
+  std::vector<ViewText> view_texts(const std::string& views) const {
+    std::vector<ViewText> texts = sim_.views;
+    for (size_t i = 0; i < texts.size(); ++i) {
+      if (views[i] == '0') continue;
+      std::swap(texts[i].sql, texts[i].other_sql);
+      std::swap(texts[i].batch, texts[i].other_batch);
+      std::swap(texts[i].failing, texts[i].other_failing);
+    }
+    return texts;
+  }
+
+  // A start with views of no release makes them live, in the place of what was.
+  std::string note_start() {
+    std::vector<RoundRunner::ReleaseStatus> now = runner_->releases();
+    bool kept = std::any_of(releases_.begin(), releases_.end(),
+                            [&](const auto& of) { return of.second.views == file_ && of.second.clients.empty(); });
+    if (!kept) {
+      std::erase_if(releases_, [&](const auto& of) { return of.first == live_number_; });
+      live_ = file_;
+      live_number_ = now.front().number;
+      releases_[live_number_] = {file_, {}};
+    }
+    return check_releases();
+  }
+
+  std::string check_releases() {
+    std::vector<RoundRunner::ReleaseStatus> now = runner_->releases();
+    if (now.size() != releases_.size()) return fmt::format("ReleasesAreKept {} of {}", now.size(), releases_.size());
+    for (const auto& status : now) {
+      auto known = releases_.find(status.number);
+      if (known == releases_.end() || known->second.views != status.views ||
+          status.live != (status.number == live_number_))
+        return fmt::format("ReleasesAreKept release {} is another one", status.number);
+    }
+    return "";
+  }
+
+  std::string release(const Step& step) {
+    using Order = RoundRunner::ReleaseOrder;
+    Order order;
+    auto picked = releases_.begin();
+    std::advance(picked, step.key % static_cast<int64_t>(releases_.size()));
+    order.number = picked->first;
+    std::set<ClientId> clients;
+    if (step.kind == StepKind::kReplay) {
+      order.views = live_;
+      if (step.twice) {
+        order.again = {sim_.views[step.view].name};
+      } else {
+        order.views[step.view] = other(order.views[step.view]);
+      }
+      if (step.unseen) clients = {ClientId{sim_.clients[step.client]}};
+      order.scope.clients = clients;
+      file_ = order.views;
+    } else {
+      order.kind = step.kind == StepKind::kSwitch     ? Order::Kind::kSwitch
+                   : step.kind == StepKind::kRollBack ? Order::Kind::kRollBack
+                                                      : Order::Kind::kDrop;
+    }
+    bool may_switch = false;
+    for (const auto& status : runner_->releases()) {
+      if (status.number == order.number) may_switch = status.whole() && !status.live && status.scope.whole();
+    }
+    std::future<Result<uint32_t>> done = runner_->order(order);
+    if (std::string problem = round(); !problem.empty()) return problem;
+    Result<uint32_t> number = done.get();
+    bool must = order.kind == Order::Kind::kMake || (order.kind == Order::Kind::kSwitch && may_switch) ||
+                (order.kind == Order::Kind::kDrop && order.number != live_number_);
+    bool too_early = !number.ok() && number.error().message.find("not known yet") != std::string::npos;
+    if (must && !number.ok() && !too_early) return "ReleaseOrdersAreCarriedOut " + number.error().to_string();
+    if (!number.ok()) return check_releases();
+    if (order.kind == Order::Kind::kMake) releases_[*number] = {order.views, clients};
+    if (order.kind == Order::Kind::kSwitch || order.kind == Order::Kind::kRollBack) {
+      if (!releases_.contains(*number)) return "ReleasesAreKept it switched to one that is not";
+      live_number_ = *number;
+      live_ = releases_.at(*number).views;
+    }
+    if (order.kind == Order::Kind::kDrop) releases_.erase(*number);
+    return check_releases();
+  }
+
   // A domain has the columns that any client's table has.
-  Result<PlannedPipeline> plan(const std::vector<ClientTable>& tables) {
+  Result<PlannedPipeline> plan(const std::vector<ClientTable>& tables, const std::string& views) {
     PlannedPipeline planned;
     std::vector<Relation> relations;
     for (uint32_t i = 0; i < sim_.domains.size(); ++i) {
@@ -161,7 +248,7 @@ class PipelineRunner {
       }
       relations.push_back(std::move(relation));
     }
-    for (const ViewText& view : views_) {
+    for (const ViewText& view : view_texts(views)) {
       planned.named.insert(view.name);
       ViewRequest request{
           .name = view.name, .sql = view.sql, .relations = relations, .attributes = {{"plan", {TypeId::kText}}}};
@@ -178,7 +265,7 @@ class PipelineRunner {
       }
       relations.push_back(std::move(relation));
     }
-    plans_ = planned.views;
+    plans_[views] = planned.views;
     return planned;
   }
 
@@ -255,7 +342,7 @@ class PipelineRunner {
 
   std::string order(const Step& step) {
     ClientId client{sim_.clients[step.client]};
-    const std::string& view = views_[step.view].name;
+    const std::string& view = sim_.views[step.view].name;
     auto keys = runner_->dead_letter_keys(client, view);
     if (!keys.ok()) return "DeadLettersAreRead " + keys.error().to_string();
     bool all = keys->empty() || random_.one_in(2);
@@ -300,24 +387,43 @@ class PipelineRunner {
   std::string compare() {
     if (!runner_->rebuilds().empty()) return "EveryBuildIsShown " + runner_->rebuilds()[0].view;
     if (store_.conflicts() > 0) return "OneRowAVersion rows of one key and version differ";
+    for (const RoundRunner::ReleaseStatus& release : runner_->releases()) {
+      if (std::string problem = compare_release(release); !problem.empty()) return problem;
+    }
+    return "";
+  }
+
+  std::string compare_release(const RoundRunner::ReleaseStatus& release) {
+    if (!release.whole() && release.problems.empty()) return fmt::format("EveryReleaseIsWhole {}", release.number);
+    std::vector<ViewText> views = view_texts(release.views);
     for (uint32_t client = 0; client < sim_.clients.size(); ++client) {
-      if (std::string problem = judge_.fill(client, texts_[client], views_); !problem.empty()) return problem;
-      for (const ViewPlan& plan : plans_) {
-        if (std::string problem = compare_view(client, plan); !problem.empty()) return problem;
+      if (!release.scope.takes(ClientId{sim_.clients[client]})) continue;
+      if (std::string problem = judge_.fill(client, texts_[client], views); !problem.empty()) return problem;
+      for (const ViewPlan& plan : plans_[release.views]) {
+        auto view = std::find_if(views.begin(), views.end(), [&](const ViewText& of) { return of.name == plan.name; });
+        if (std::string problem = compare_view(client, plan, *view, release); !problem.empty()) return problem;
       }
     }
     return "";
   }
 
-  std::string compare_view(uint32_t client, const ViewPlan& plan) {
+  std::string compare_view(uint32_t client, const ViewPlan& plan, const ViewText& view,
+                           const RoundRunner::ReleaseStatus& release) {
     ClientId id{sim_.clients[client]};
-    auto rows = store_.shown_rows(plan.name, id, plan.columns());
+    std::optional<std::vector<std::vector<std::string>>> rows;
+    if (release.live) {
+      rows = store_.shown_rows(plan.name, id, plan.columns());
+    } else {
+      for (const auto& build : release.builds) {
+        if (build.name == plan.name) rows = store_.rows_of(build.table, id, plan.columns());
+      }
+    }
     if (!rows) return "EveryBuildIsShown nothing is shown of " + plan.name;
-    std::string where = fmt::format("client={} view={} after step {}", id, plan.name, now_);
+    std::string where = fmt::format("client={} view={} release={} after step {}", id, plan.name, release.number, now_);
     if (std::string differs = judge_.compare(plan.name, plan.columns(), std::move(*rows)); !differs.empty())
       return fmt::format("EveryViewEqualsItsBatch {}\n{}  plan:\n{}", where, differs, plan_text(plan));
-    auto view = std::find_if(views_.begin(), views_.end(), [&](const ViewText& of) { return of.name == plan.name; });
-    auto failing = judge_.failing(*view, texts_[client]);
+    if (!release.live) return "";
+    auto failing = judge_.failing(view, texts_[client]);
     if (!failing.ok()) return "TheBatchRuns " + failing.error().message;
     return compare_letters(id, plan.name, *failing, where);
   }
@@ -345,8 +451,15 @@ class PipelineRunner {
   Random random_;
   TemporaryDirectory directory_{folder_in_memory()};
   std::vector<Attributes> texts_;
-  std::vector<ViewText> views_;
-  std::vector<ViewPlan> plans_;
+  struct Known {
+    std::string views;
+    std::set<ClientId> clients;  // that it is fed with; empty: all
+  };
+  std::map<uint32_t, Known> releases_;
+  std::string file_;  // what the pipeline file says
+  std::string live_;  // what the live release's says
+  uint32_t live_number_ = 0;
+  std::map<std::string, std::vector<ViewPlan>> plans_;
   StoreInMemory store_{sim_.seed};
   std::unique_ptr<Storage> storage_;
   std::unique_ptr<EmbeddedLog> log_;
@@ -368,12 +481,12 @@ class PipelineRunner {
 SimCase make_pipeline_case(uint64_t seed) {
   SimCase sim = make_case(seed);
   Random random(seed ^ 0xF11E);
-  size_t more = 3 + random.below(12);
+  size_t more = 3 + random.below(18);
   for (size_t i = 0; i < more; ++i) {
     Step step;
     step.client = static_cast<uint32_t>(random.below(sim.clients.size()));
     step.view = static_cast<uint32_t>(random.below(sim.views.size()));
-    switch (random.below(7)) {
+    switch (random.below(11)) {
       case 0:
       case 1: step.kind = StepKind::kChangeFile; break;
       case 2: step.kind = StepKind::kRetry; break;
@@ -382,6 +495,20 @@ SimCase make_pipeline_case(uint64_t seed) {
         step.kind = StepKind::kAttribute;
         step.attribute = "plan";
         step.value = random.one_in(2) ? "free" : "gold";
+        break;
+      case 5:
+        step.kind = StepKind::kReplay;
+        step.twice = random.one_in(3);
+        step.unseen = random.one_in(4);
+        break;
+      case 6:
+      case 7:
+        step.kind = StepKind::kSwitch;
+        step.key = static_cast<int64_t>(random.below(4));
+        break;
+      case 8:
+        step.kind = random.one_in(2) ? StepKind::kRollBack : StepKind::kDropRelease;
+        step.key = static_cast<int64_t>(random.below(4));
         break;
       default: step.kind = StepKind::kSend;
     }

@@ -27,12 +27,17 @@ class StoreInMemory final : public AnalyticsStore {
   std::optional<std::vector<std::vector<std::string>>> shown_rows(const std::string& view, const ClientId& client,
                                                                   std::span<const OutputColumn> columns) const {
     if (!shown_.contains(view)) return std::nullopt;
-    return tables_.rows(shown_.at(view), client, columns);
+    return rows_of(shown_.at(view), client, columns);
+  }
+  std::vector<std::vector<std::string>> rows_of(const std::string& table, const ClientId& client,
+                                                std::span<const OutputColumn> columns) const {
+    return tables_.rows(table, client, columns);
   }
 
   Status prepare(std::span<const TableDefinition> tables, std::span<const ClientId>) override {
     for (const TableDefinition& table : tables) {
       if (table.shown) shown_[table.read_name()] = table.name;
+      if (table.hidden) shown_.erase(table.read_name());
     }
     return {};
   }

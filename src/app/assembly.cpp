@@ -6,12 +6,18 @@
 #include "app/analytics_choice.h"
 #include "app/log_choice.h"
 #include "app/source_choice.h"
+#include "config/views_text.h"
 #include "process/row_history.h"
 
 namespace tributary {
 namespace {
 
 constexpr size_t parked_at_once = 1000;
+
+int64_t now_micros() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
 
 // A slot keeps its server's log for ever, so somebody has to be told; that a client is gone from the file is no reason to
 // destroy anything.
@@ -128,7 +134,10 @@ Status Assembly::open_process(LockFile lock) {
                          for (const RawBlock& block : blocks) additions.push_back({block.block, block.events});
                          return raw->add_to(batch, additions);
                        },
-                   .plan = [this](const std::vector<ClientTable>& tables) { return planner->plan(tables); }};
+                   .plan = [this](const std::vector<ClientTable>& tables,
+                                  const std::string& views) { return planner->plan(tables, views); },
+                   .views = views_text(pipeline.views),
+                   .started_micros = now_micros()};
   std::vector<RoundRunner::Table> tables;
   RuntimeOptions options;
   for (const auto& [id, client] : pipeline.clients) {

@@ -1,6 +1,7 @@
 #include "app/pipeline_plan.h"
 
 #include "capture/debezium/debezium_url.h"
+#include "config/views_text.h"
 #include "sql/view_planner.h"
 #include "store/clickhouse/clickhouse_url.h"
 
@@ -35,11 +36,14 @@ PlanFunctions plan_functions(DuckDbEngine& engine) {
 }
 
 RuntimePlanner::RuntimePlanner(const Pipeline& pipeline, LockFile lock, DuckDbEngine& engine)
-    : pipeline_(pipeline), lock_(std::move(lock)), functions_(plan_functions(engine)) {
+    : pipeline_(pipeline),
+      views_(views_text(pipeline.views)),
+      lock_(std::move(lock)),
+      functions_(plan_functions(engine)) {
   lock_.pipeline = pipeline.name;
 }
 
-Result<PlannedPipeline> RuntimePlanner::plan(const std::vector<ClientTable>& tables) {
+Result<PlannedPipeline> RuntimePlanner::plan(const std::vector<ClientTable>& tables, const std::string& views) {
   const LockFile before = lock_;
   for (const ClientTable& table : tables) {
     TableSchema schema = *table.schema;
@@ -47,7 +51,14 @@ Result<PlannedPipeline> RuntimePlanner::plan(const std::vector<ClientTable>& tab
     note_table(lock_, before, table.domain, table.client.value, std::move(schema));
   }
   RETURN_IF_ERROR(write_lock(lock_path(pipeline_.file), lock_));
-  CompileResult result = compile_pipeline(pipeline_, &lock_, functions_);
+  std::optional<Pipeline> other;
+  if (views != views_) {
+    other = pipeline_;
+    other->tests.clear();
+    ASSIGN_OR_RETURN(other->views, parse_views_text(views));
+  }
+  const Pipeline& pipeline = other ? *other : pipeline_;
+  CompileResult result = compile_pipeline(pipeline, &lock_, functions_);
   PlannedPipeline planned;
   for (auto& [name, domain] : result.compiled.domains) {
     for (const SetAside& client : domain.set_aside) {
@@ -56,11 +67,13 @@ Result<PlannedPipeline> RuntimePlanner::plan(const std::vector<ClientTable>& tab
     planned.relations[name] = std::move(domain.relation);
   }
   planned.views = std::move(result.compiled.views);
-  for (const ViewConfig& view : pipeline_.views) planned.named.insert(view.name);
-  if (pipeline_.views.empty()) {
-    for (const auto& [name, domain] : pipeline_.domains) planned.named.insert(name);
+  for (const ViewConfig& view : pipeline.views) planned.named.insert(view.name);
+  if (pipeline.views.empty()) {
+    for (const auto& [name, domain] : pipeline.domains) planned.named.insert(name);
   }
-  for (const FileError& error : result.errors) planned.set_aside.push_back({ClientId{}, "", error.to_string()});
+  // Views of another release than the file's have no place in it.
+  for (const FileError& error : result.errors)
+    planned.set_aside.push_back({ClientId{}, "", other ? error.message : error.to_string()});
   return planned;
 }
 

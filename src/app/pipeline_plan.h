@@ -21,10 +21,12 @@ class RuntimePlanner {
  public:
   RuntimePlanner(const Pipeline& pipeline, LockFile lock, DuckDbEngine& engine);
 
-  Result<PlannedPipeline> plan(const std::vector<ClientTable>& tables);
+  // `views`: of a release (config/views_text.h).
+  Result<PlannedPipeline> plan(const std::vector<ClientTable>& tables, const std::string& views);
 
  private:
   const Pipeline& pipeline_;
+  std::string views_;  // the pipeline file's
   LockFile lock_;
   PlanFunctions functions_;
 };

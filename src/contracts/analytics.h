@@ -45,6 +45,7 @@ struct TableDefinition {
   std::string comment;
   TableOptions options;
   bool shown = true;  // clients read it, as read_name()
+  bool hidden = false;  // clients read nothing under read_name()
 
   std::string read_name() const { return name.substr(0, name.find('@')); }
 

@@ -39,6 +39,9 @@ class RawStore {
   // Gives matching events to `visit` in the order of their blocks, until it returns false.
   virtual Status read(const RawQuery& query, const std::function<bool(const EventBatch&)>& visit) = 0;
 
+  // How many events there are of a client's domain, about: for progress.
+  virtual Result<uint64_t> count(const ClientId& client, const std::string& domain) = 0;
+
   // All events of a client's domain, piece by piece: from `cursor` (as an earlier call gave it; empty: the start), whole
   // blocks until `bytes_max` is passed. Events added meanwhile may be in a later piece or not.
   virtual Result<RawPiece> scan(const ClientId& client, const std::string& domain, const std::string& cursor,

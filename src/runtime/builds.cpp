@@ -12,6 +12,7 @@ namespace {
 constexpr uint8_t format_version = 1;
 constexpr std::string_view build_prefix = "runtime/build/";
 constexpr std::string_view refeed_prefix = "runtime/refeed/";
+constexpr std::string_view fed_prefix = "runtime/fed/";
 constexpr std::string_view newest_key = "runtime/generation";
 
 Error corrupt(std::string_view what) { return {ErrorCode::kCorrupt, fmt::format("a stored {} does not decode", what)}; }
@@ -28,6 +29,7 @@ Result<Build> decode_build(std::string_view key, std::string_view value) {
   build.shown = (flags & 1) != 0;
   build.whole = (flags & 2) != 0;
   build.interrupted = (flags & 4) != 0;
+  build.partial = (flags & 8) != 0;
   ASSIGN_OR_RETURN(build.fingerprint, PlanFingerprint::decode(reader.rest()));
   return build;
 }
@@ -63,6 +65,14 @@ Result<Builds> Builds::load(const Storage& storage) {
     builds.refeeds_.push_back(std::move(refeed));
   }
   RETURN_IF_ERROR(feeds.status());
+  StorageIterator fed = storage.iterate(Family::kMeta, fed_prefix);
+  for (; fed.valid(); fed.next()) {
+    ByteReader key(fed.key().substr(fed_prefix.size()));
+    ByteReader value(fed.value());
+    builds.fed_events_[key.u32_big()] = value.u64();
+    if (!key.ok() || !value.ok()) return corrupt("number of fed events");
+  }
+  RETURN_IF_ERROR(fed.status());
   ASSIGN_OR_RETURN(auto newest, storage.get(Family::kMeta, newest_key));
   if (newest) {
     ByteReader reader(*newest);
@@ -81,7 +91,8 @@ std::map<std::string, std::string> Builds::entries() const {
     put_u32_big(key, build.generation);
     std::string value;
     put_u8(value, format_version);
-    put_u8(value, static_cast<uint8_t>((build.shown ? 1 : 0) | (build.whole ? 2 : 0) | (build.interrupted ? 4 : 0)));
+    put_u8(value, static_cast<uint8_t>((build.shown ? 1 : 0) | (build.whole ? 2 : 0) | (build.interrupted ? 4 : 0) |
+                                       (build.partial ? 8 : 0)));
     out[key] = value + build.fingerprint.encode();
   }
   for (const Refeed& refeed : refeeds_) {
@@ -90,6 +101,11 @@ std::map<std::string, std::string> Builds::entries() const {
     put_string(key, refeed.client.value);
     put_string(key, refeed.domain);
     out[key] = refeed.cursor;
+  }
+  for (const auto& [generation, events] : fed_events_) {
+    std::string key(fed_prefix);
+    put_u32_big(key, generation);
+    put_u64(out[key], events);
   }
   std::string newest;
   put_u32(newest, newest_generation_);
@@ -109,18 +125,31 @@ void Builds::save(StorageBatch& write) {
   saved_ = std::move(now);
 }
 
-Build& Builds::use(const std::string& view, const PlanFingerprint& fingerprint, uint32_t fresh, bool nothing_before) {
+Build& Builds::use(const Wish& wish, uint32_t fresh) {
+  auto fits = [&](const Build& build) {
+    if (build.view != wish.view || build.interrupted || build.generation < wish.least) return false;
+    if (build.generation == wish.before) return rows_stay_right(build.fingerprint, wish.fingerprint);
+    if (build.partial || wish.partial) return false;
+    return wish.leads ? rows_stay_right(build.fingerprint, wish.fingerprint)
+                      : build.fingerprint.exact == wish.fingerprint.exact;
+  };
   Build* best = nullptr;
   for (Build& build : builds_) {
-    if (build.view != view || build.interrupted || !rows_stay_right(build.fingerprint, fingerprint)) continue;
-    if (best == nullptr || build.generation > best->generation) best = &build;
+    if (!fits(build)) continue;
+    bool better = best == nullptr || build.generation > best->generation || build.generation == wish.before;
+    if (better && (best == nullptr || best->generation != wish.before)) best = &build;
   }
   if (best != nullptr) {
-    best->fingerprint = fingerprint;
+    best->fingerprint = wish.fingerprint;
     return *best;
   }
   newest_generation_ = std::max(newest_generation_, fresh);
-  return builds_.emplace_back(Build{view, fresh, fingerprint, nothing_before, nothing_before, false});
+  return builds_.emplace_back(Build{.view = wish.view,
+                                    .generation = fresh,
+                                    .fingerprint = wish.fingerprint,
+                                    .shown = wish.nothing_before && wish.leads,
+                                    .whole = wish.nothing_before,
+                                    .partial = wish.partial});
 }
 
 void Builds::interrupt_others(const std::vector<std::string>& used_tables) {
@@ -154,6 +183,18 @@ void Builds::add_refeed(uint32_t generation, const ClientId& client, const std::
     return;
   }
   refeeds_.push_back({generation, client, domain, {}});
+}
+
+uint64_t Builds::fed_events(uint32_t generation) const {
+  auto at = fed_events_.find(generation);
+  return at == fed_events_.end() ? 0 : at->second;
+}
+
+void Builds::forget_unused() {
+  std::erase_if(fed_events_, [&](const auto& fed) {
+    return std::none_of(builds_.begin(), builds_.end(),
+                        [&](const Build& build) { return build.generation == fed.first; });
+  });
 }
 
 bool Builds::being_fed(uint32_t generation) const {

@@ -23,6 +23,7 @@ struct Build {
   bool shown = false;  // readers see its table
   bool whole = false;  // everything in raw has been fed to it
   bool interrupted = false;  // rounds were made without it: never used again
+  bool partial = false;  // fed with a part of raw: for nobody but the release that it was made for
 
   std::string table() const;  // "sales", "sales@2"
 };
@@ -43,9 +44,19 @@ class Builds {
  public:
   static Result<Builds> load(const Storage& storage);
 
-  // The build that computes `view` by this plan: the newest one whose rows stay right, or a new one of generation `fresh`.
-  // Of a new one everything has to be fed, unless `nothing_before`.
-  Build& use(const std::string& view, const PlanFingerprint& fingerprint, uint32_t fresh, bool nothing_before);
+  // What a release wants of the build of a view.
+  struct Wish {
+    std::string view;
+    const PlanFingerprint& fingerprint;
+    uint32_t before = 0;  // the generation that computed it until now; 0: none
+    uint32_t least = 1;  // of no older generation
+    bool leads = true;  // the live release: rows that stay right are good enough; for others the plan must be the same
+    bool nothing_before = false;  // a new build is whole at once, and the live release's shown
+    bool partial = false;
+  };
+  // The build that computes the view by this plan: that of before, else the newest one that fits, or a new one of generation
+  // `fresh`.
+  Build& use(const Wish& wish, uint32_t fresh);
   uint32_t fresh_generation() const { return newest_generation_ + 1; }
   // Views that are not computed now have missed something from now on.
   void interrupt_others(const std::vector<std::string>& used_tables);
@@ -59,6 +70,11 @@ class Builds {
   const std::vector<Refeed>& refeeds() const { return refeeds_; }
   void add_refeed(uint32_t generation, const ClientId& client, const std::string& domain);
   bool being_fed(uint32_t generation) const;
+  // Events of raw that were fed to a generation so far.
+  uint64_t fed_events(uint32_t generation) const;
+  void add_fed_events(uint32_t generation, uint64_t events) { fed_events_[generation] += events; }
+  // Of generations without a build.
+  void forget_unused();
 
   // Puts what changed since load() or the last save().
   void save(StorageBatch& write);
@@ -68,6 +84,7 @@ class Builds {
 
   std::vector<Build> builds_;
   std::vector<Refeed> refeeds_;
+  std::map<uint32_t, uint64_t> fed_events_;
   uint32_t newest_generation_ = 0;
   std::map<std::string, std::string> saved_;
 };

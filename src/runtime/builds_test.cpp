@@ -34,7 +34,9 @@ class BuildsTest : public testing::Test {
   }
   // As a start does, of one view.
   Build start(const std::string& text, bool nothing_before = false) {
-    Build used = builds.use("sales", plan(text), builds.fresh_generation(), nothing_before);
+    PlanFingerprint fingerprint = plan(text);
+    Build used = builds.use({.view = "sales", .fingerprint = fingerprint, .nothing_before = nothing_before},
+                            builds.fresh_generation());
     builds.interrupt_others({used.table()});
     save_and_load();
     return used;

@@ -33,8 +33,9 @@ struct PlannedPipeline {
   std::set<std::string> named;                   // views that the pipeline file has, whether they compile now or not
 };
 
-// Called with all known tables at the start and whenever one gets a new schema. Must not fail for one client's or one
-// view's sake: those are set aside.
-using Planner = std::function<Result<PlannedPipeline>(const std::vector<ClientTable>& tables)>;
+// Called with all known tables at the start and whenever one gets a new schema, for each release (releases.h) with its views.
+// Must not fail for one client's or one view's sake: those are set aside.
+using Planner =
+    std::function<Result<PlannedPipeline>(const std::vector<ClientTable>& tables, const std::string& views)>;
 
 }  // namespace tributary

@@ -42,56 +42,110 @@ std::string_view suffix_of(std::string_view name) {
 
 }  // namespace
 
-// The planner gives what the clients' newest tables and the pipeline file mean together.
+// The planner gives what the clients' newest tables and each release's views mean together.
 Status RoundRunner::replan() {
   std::vector<ClientTable> known;
   for (const auto& [of, schema] : newest_) known.push_back({of.first, of.second, schema});
-  ASSIGN_OR_RETURN(PlannedPipeline plan, ports_.plan(known));
-
-  Builds before = builds_;
-  uint32_t fresh = builds_.fresh_generation();
-  bool nothing_before = read_.empty();  // raw is empty as well
-  std::map<std::string, PlanFingerprint> fingerprints;
-  std::vector<std::string> used;
-  std::map<uint32_t, std::set<std::string>> stored;  // by generation
-  for (const ViewPlan& view : plan.views) {
-    PlanFingerprint fingerprint = fingerprint_of(view, fingerprints, plan.relations);
-    size_t builds = builds_.all().size();
-    const Build& build = builds_.use(view.name, fingerprint, fresh, nothing_before);
-    bool is_new = builds_.all().size() > builds;
-    used.push_back(build.table());
-    stored[build.generation].insert(view.name);
-    if (is_new && !nothing_before) {
-      for (const std::string& domain : domains_of(with_upstream(plan.views, {view.name}))) {
-        for (const Table& table : client_tables_) {
-          if (table.domain == domain) builds_.add_refeed(fresh, table.client, domain);
-        }
+  Builds builds_before = builds_;
+  Releases releases_before = releases_;
+  std::map<uint32_t, PlannedPipeline> plans;
+  Status done = choose_builds(known, plans);
+  if (done.ok()) done = make_graphs(plans);
+  if (done.ok()) {
+    release_problems_.clear();
+    for (const auto& [number, plan] : plans) {
+      for (const PlanProblem& problem : plan.set_aside) {
+        if (problem.client.value.empty()) release_problems_[number].push_back(problem.reason);
       }
     }
-    fingerprints[view.name] = std::move(fingerprint);
+    plan_ = std::move(plans.at(releases_.live().number));
+    done = finish_replan();
+  }
+  if (done.ok()) return {};
+  builds_ = std::move(builds_before);
+  releases_ = std::move(releases_before);
+  builds_changed_ = true;  // the next round tries again
+  return done;
+}
+
+// A build for each view of each release. What is new is fed from raw.
+Status RoundRunner::choose_builds(const std::vector<ClientTable>& tables, std::map<uint32_t, PlannedPipeline>& plans) {
+  bool nothing_before = read_.empty();  // raw is empty as well
+  std::vector<std::string> used;
+  for (Release* release : releases_.all()) {
+    ASSIGN_OR_RETURN(PlannedPipeline plan, ports_.plan(tables, release->views));
+    uint32_t fresh = builds_.fresh_generation();
+    std::map<std::string, PlanFingerprint> fingerprints;
+    std::map<std::string, uint32_t> chosen;
+    for (const ViewPlan& view : plan.views) {
+      PlanFingerprint fingerprint = fingerprint_of(view, fingerprints, plan.relations);
+      auto before = release->builds.find(view.name);
+      bool anew = release->again.contains(view.name) || !release->scope.whole();
+      size_t builds = builds_.all().size();
+      const Build& build = builds_.use({.view = view.name,
+                                        .fingerprint = fingerprint,
+                                        .before = before == release->builds.end() ? 0 : before->second,
+                                        .least = anew ? release->first_generation : 1,
+                                        .leads = releases_.is_live(release->number),
+                                        .nothing_before = nothing_before,
+                                        .partial = !release->scope.whole()},
+                                       fresh);
+      bool is_new = builds_.all().size() > builds;
+      used.push_back(build.table());
+      chosen[view.name] = build.generation;
+      if (is_new && !nothing_before) {
+        for (const std::string& domain : domains_of(with_upstream(plan.views, {view.name}))) {
+          for (const Table& table : client_tables_) {
+            if (table.domain == domain && release->scope.takes(table.client))
+              builds_.add_refeed(fresh, table.client, domain);
+          }
+        }
+      }
+      fingerprints[view.name] = std::move(fingerprint);
+    }
+    release->builds = std::move(chosen);
+    plans.emplace(release->number, std::move(plan));
   }
   builds_.interrupt_others(used);
+  return {};
+}
 
+// Releases that share a build have the same plan for it, and for all that it reads.
+Status RoundRunner::make_graphs(const std::map<uint32_t, PlannedPipeline>& plans) {
+  struct Parts {
+    std::vector<ViewPlan> views;
+    std::set<std::string> stored;
+  };
+  std::map<uint32_t, Parts> parts;  // by generation
+  for (const Release* release : std::as_const(releases_).all()) {
+    const std::vector<ViewPlan>& views = plans.at(release->number).views;
+    std::map<uint32_t, std::set<std::string>> stored;
+    for (const auto& [view, generation] : release->builds) stored[generation].insert(view);
+    for (auto& [generation, names] : stored) {
+      Parts& of = parts[generation];
+      for (ViewPlan& view : with_upstream(views, names)) {
+        bool known = std::any_of(of.views.begin(), of.views.end(),
+                                 [&](const ViewPlan& other) { return other.name == view.name; });
+        if (!known) of.views.push_back(std::move(view));
+      }
+      of.stored.merge(names);
+    }
+  }
   std::vector<Generation> generations;
-  for (auto& [number, views] : stored) {
+  for (auto& [number, of] : parts) {
     GraphOptions options{.state_suffix = generation_suffix(number),
-                         .views = with_upstream(plan.views, views),
-                         .stored = views,
-                         .relations = plan.relations,
+                         .views = std::move(of.views),
+                         .stored = std::move(of.stored),
+                         .relations = plans.at(releases_.live().number).relations,
                          .find_schema = [this](const ClientId& client, const std::string& table,
                                                uint32_t version) { return ports_.log.schema(client, table, version); },
                          .workers = limits_.workers,
                          .limits = limits_.graph};
-    auto graph = ViewGraph::make(std::move(options), ports_.expressions);
-    if (!graph.ok()) {
-      builds_ = std::move(before);
-      return std::move(graph).error();
-    }
-    generations.push_back({number, std::move(graph).value()});
+    ASSIGN_OR_RETURN(auto graph, ViewGraph::make(std::move(options), ports_.expressions));
+    generations.push_back({number, std::move(graph)});
   }
-  plan_ = std::move(plan);
   generations_ = std::move(generations);
-  return finish_replan();
+  return {};
 }
 
 // Refeeds for clients that fit again, switches for generations that are whole, and the end of builds that nobody uses.
@@ -107,34 +161,48 @@ Status RoundRunner::finish_replan() {
   for (const auto& [client, domain] : set_aside_) {
     if (aside.contains({client, domain})) continue;
     for (const Generation& generation : generations_) {
-      if (generation.graph->reads(domain)) builds_.add_refeed(generation.number, client, domain);
+      if (!generation.graph->reads(domain) || !releases_.scope_of(generation.number).takes(client)) continue;
+      builds_.add_refeed(generation.number, client, domain);
     }
   }
   Pass pass(ports_.storage, 0, checkpoint_ + 1);
   put_set_aside(pass.write, set_aside_, aside);
   std::vector<Build> builds = builds_.all();
   for (const Build& build : builds) {
+    Build& now = *builds_.find(build.view, build.generation);
+    bool named = plan_.named.contains(build.view);
     if (build.interrupted) {
-      // Readers have nothing newer yet. A view that the file has no more is not shown any longer.
-      if (build.shown && !superseded(build) && plan_.named.contains(build.view)) continue;
+      // Readers have nothing newer yet. A view that the live release has no more is not shown any longer.
+      if (build.shown && !superseded(build) && named) continue;
       builds_.remove(build.view, build.generation);
       put_unused(pass.write, build.table());
-    } else if (!build.whole && !builds_.being_fed(build.generation)) {
-      builds_.find(build.view, build.generation)->whole = true;
-      put_outbox(pass, OutboxSwitch{build.view, build.generation});
+      continue;
     }
+    now.shown = build.shown && named;
+    now.whole = build.whole || !builds_.being_fed(build.generation);
+    if (now.whole && !now.shown && live_build(build.view) == build.generation)
+      put_outbox(pass, OutboxSwitch{build.view, build.generation});
   }
+  builds_.forget_unused();
   std::erase_if(builds_.refeeds(), [&](const Refeed& refeed) {
     return std::none_of(generations_.begin(), generations_.end(),
                         [&](const Generation& of) { return of.number == refeed.generation; });
   });
   RETURN_IF_ERROR(drop_state_of_unused(pass));
   builds_.save(pass.write);
+  releases_.save(pass.write);
   if (!pass.write.empty()) RETURN_IF_ERROR(commit(pass));
   if (builds.size() > builds_.all().size()) RETURN_IF_ERROR(dead_.load(ports_.storage));
   outbox_bytes_of_replans_ += pass.outcome.outbox_bytes;
   set_aside_ = std::move(aside);
   return define_tables();
+}
+
+// The generation of the build that the live release has of a view; 0: none.
+uint32_t RoundRunner::live_build(const std::string& view) const {
+  const auto& builds = releases_.live().builds;
+  auto at = builds.find(view);
+  return at == builds.end() ? 0 : at->second;
 }
 
 // Whether another build of the view is shown.
@@ -183,34 +251,36 @@ bool RoundRunner::generation_has(const std::string& suffix, const std::string& v
   return false;
 }
 
-// The sender has told readers of new builds: the old ones are given up.
+// The sender has brought readers to new builds. What it was told before somebody switched on or back does not count.
 Status RoundRunner::take_switches() {
   ASSIGN_OR_RETURN(auto switched, stored_switched(ports_.storage));
   if (switched.empty()) return {};
   StorageBatch write;
+  Builds before = builds_;
   for (const std::string& table : switched) {
     remove_switched(write, table);
     std::vector<Build> builds = builds_.all();
     auto now = std::find_if(builds.begin(), builds.end(), [&](const Build& build) { return build.table() == table; });
-    if (now == builds.end()) continue;
+    if (now == builds.end() || live_build(now->view) != now->generation) continue;
     for (const Build& build : builds) {
-      if (build.view != now->view) continue;
-      Build* of = builds_.find(build.view, build.generation);
-      if (build.table() == table) {
-        of->shown = true;
-      } else if (build.generation < now->generation) {
-        of->interrupted = true;
-      }
+      if (build.view == now->view) builds_.find(build.view, build.generation)->shown = build.table() == table;
     }
   }
   builds_.save(write);
-  return ports_.storage.write(write);
+  Status written = ports_.storage.write(write);
+  if (!written.ok()) builds_ = std::move(before);
+  return written;
 }
 
 Status RoundRunner::define_tables() {
   ASSIGN_OR_RETURN(auto unused, stored_unused(ports_.storage));
+  RETURN_IF_ERROR(count_feeds());
   std::vector<TableDefinition> definitions;
   std::vector<Rebuild> rebuilds;
+  auto refeeds =
+      static_cast<size_t>(std::count_if(builds_.refeeds().begin(), builds_.refeeds().end(), [&](const Refeed& refeed) {
+        return releases_.used_by_live(refeed.generation);
+      }));
   for (const Generation& generation : generations_) {
     for (const ViewPlan& plan : generation.graph->options().views) {
       if (!generation.graph->options().stored.contains(plan.name)) continue;
@@ -218,8 +288,10 @@ Status RoundRunner::define_tables() {
       TableDefinition table = plan.table();
       table.name = build->table();
       table.shown = build->shown;
+      table.hidden = !plan_.named.contains(plan.name);
       definitions.push_back(std::move(table));
-      if (!build->shown) rebuilds.push_back({plan.name, builds_.refeeds().size(), builds_.refeeds().size()});
+      if (!build->shown && live_build(plan.name) == generation.number)
+        rebuilds.push_back({plan.name, refeeds, refeeds});
     }
   }
   std::lock_guard lock(mutex_);
@@ -235,6 +307,7 @@ Status RoundRunner::define_tables() {
     ++tables_.generation;
   }
   tables_.set_aside = plan_.set_aside;
+  note_releases();
   return {};
 }
 

@@ -1,9 +1,9 @@
 #include "runtime/round_runner.h"
 
 #include <algorithm>
-#include <unordered_map>
 
 #include "base/bytes.h"
+#include "runtime/round_feeding.h"
 #include "runtime/stored_facts.h"
 
 namespace tributary {
@@ -33,31 +33,6 @@ std::string number_bytes(uint64_t number) {
   put_u64(bytes, number);
   return bytes;
 }
-
-// The newest fact about each of some rows, of what was read.
-class NewestFacts {
- public:
-  void add(const EventBatch& batch) {
-    std::string key;
-    for (uint32_t row = 0; row < batch.rows(); ++row) {
-      key.clear();
-      batch.append_row_key(key, row);
-      Position& newest = rows_[key];
-      newest = std::max(newest, batch.positions[row]);
-    }
-    ranges_.insert(ranges_.end(), batch.ranges.begin(), batch.ranges.end());
-  }
-  bool has_newer(const std::string& row_key, const Position& position) const {
-    auto row = rows_.find(row_key);
-    if (row != rows_.end() && row->second > position) return true;
-    return std::any_of(ranges_.begin(), ranges_.end(),
-                       [&](const RangeFact& range) { return range.position > position && range.covers(row_key); });
-  }
-
- private:
-  std::unordered_map<std::string, Position> rows_;
-  std::vector<RangeFact> ranges_;
-};
 
 }  // namespace
 
@@ -101,6 +76,8 @@ Status RoundRunner::load(std::vector<Table> tables, std::map<ClientId, std::map<
   RETURN_IF_ERROR(load_offsets());
   RETURN_IF_ERROR(dead_.load(ports_.storage));
   ASSIGN_OR_RETURN(builds_, Builds::load(ports_.storage));
+  ASSIGN_OR_RETURN(releases_, Releases::load(ports_.storage));
+  releases_.start_with(ports_.views, ports_.started_micros);
   ASSIGN_OR_RETURN(set_aside_, stored_set_aside(ports_.storage));
   client_tables_ = std::move(tables);
   ASSIGN_OR_RETURN(absent_clients_, stored_clients(ports_.storage));
@@ -145,7 +122,8 @@ Status RoundRunner::use_changed_attributes(const std::map<ClientId, ClientAttrib
         if (!generation.graph->uses_attributes(name)) continue;
         RETURN_IF_ERROR(
             DomainMerge::sweep_attributes(state, generation.graph->state_name(name), client, before.encode()));
-        if (!generation.graph->keeps_rows(name)) builds_.add_refeed(generation.number, client, name);
+        if (!generation.graph->keeps_rows(name) && releases_.scope_of(generation.number).takes(client))
+          builds_.add_refeed(generation.number, client, name);
       }
     }
   }
@@ -157,9 +135,14 @@ Status RoundRunner::use_changed_attributes(const std::map<ClientId, ClientAttrib
 
 Result<RoundOutcome> RoundRunner::run() {
   if (builds_changed_.exchange(false)) {
-    RETURN_IF_ERROR(take_switches());
-    RETURN_IF_ERROR(replan());
+    Status looked = take_switches();
+    if (looked.ok()) looked = replan();
+    if (!looked.ok()) {
+      builds_changed_ = true;
+      return std::move(looked).error();
+    }
   }
+  RETURN_IF_ERROR(release_round());
   ASSIGN_OR_RETURN(RoundOutcome outcome, live_round());
   bool orders = false;
   {
@@ -175,18 +158,22 @@ Result<RoundOutcome> RoundRunner::run() {
     ASSIGN_OR_RETURN(RoundOutcome ordered, order_round());
     add(std::move(ordered));
   }
-  if (!builds_.refeeds().empty()) {
-    ASSIGN_OR_RETURN(RoundOutcome fed, refeed_round());
+  if (const Refeed* refeed = next_refeed()) {
+    ASSIGN_OR_RETURN(RoundOutcome fed, refeed_round(*refeed));
     add(std::move(fed));
   }
-  outcome.more = outcome.more || unfinished() || builds_changed_;
+  outcome.more = outcome.more || unfinished() || builds_changed_ || next_refeed() != nullptr;
   outcome.outbox_bytes += std::exchange(outbox_bytes_of_replans_, 0);
   return outcome;
 }
 
+// Whether what is live is not yet computed whole.
 bool RoundRunner::unfinished() const {
-  return !builds_.refeeds().empty() || std::any_of(generations_.begin(), generations_.end(),
-                                                   [](const Generation& of) { return of.graph->wants_round(); });
+  return std::any_of(builds_.refeeds().begin(), builds_.refeeds().end(),
+                     [&](const Refeed& refeed) { return releases_.used_by_live(refeed.generation); }) ||
+         std::any_of(generations_.begin(), generations_.end(), [&](const Generation& of) {
+           return of.graph->wants_round() && releases_.used_by_live(of.number);
+         });
 }
 
 GraphInput RoundRunner::input_of(const Generation& generation) const {
@@ -217,9 +204,12 @@ Result<RoundOutcome> RoundRunner::live_round() {
   if (!raw.empty()) RETURN_IF_ERROR(ports_.add_raw(pass.write, raw));
   for (Generation& generation : generations_) {
     GraphInput input = input_of(generation);
+    std::deque<EventBatch> parts;
     for (const auto& batch : batches) {
       // Of a client that is set aside they are kept in raw until it fits.
-      if (!set_aside_.contains({batch->client, batch->domain})) input.batches.push_back(batch.get());
+      if (set_aside_.contains({batch->client, batch->domain})) continue;
+      if (const EventBatch* taken = within(*batch, releases_.scope_of(generation.number), parts))
+        input.batches.push_back(taken);
     }
     if (!input.batches.empty() || generation.graph->wants_round()) {
       RETURN_IF_ERROR(run_graph(generation, std::move(input), pass));
@@ -249,133 +239,6 @@ Result<RoundOutcome> RoundRunner::live_round() {
   std::lock_guard lock(mutex_);
   offsets_ = read_;
   return std::move(pass.outcome);
-}
-
-// A piece of raw for a generation that has not seen it.
-Result<RoundOutcome> RoundRunner::refeed_round() {
-  Refeed& refeed = builds_.refeeds().front();
-  auto generation = std::find_if(generations_.begin(), generations_.end(),
-                                 [&](const Generation& of) { return of.number == refeed.generation; });
-  Pass pass(ports_.storage, limits_.workers, checkpoint_ + 1);
-  bool end = true;
-  std::string cursor = refeed.cursor;
-  RawPiece piece;
-  if (generation != generations_.end() && !set_aside_.contains({refeed.client, refeed.domain})) {
-    ASSIGN_OR_RETURN(piece, ports_.raw.scan(refeed.client, refeed.domain, refeed.cursor, limits_.refeed_bytes_max));
-    GraphInput input = input_of(*generation);
-    for (const EventBatch& batch : piece.batches) input.batches.push_back(&batch);
-    RETURN_IF_ERROR(run_graph(*generation, std::move(input), pass));
-    end = piece.end;
-    cursor = piece.cursor;
-  }
-  Builds before = builds_;
-  uint32_t number = refeed.generation;
-  if (end) {
-    builds_.refeeds().erase(builds_.refeeds().begin());
-  } else {
-    refeed.cursor = cursor;
-  }
-  builds_.save(pass.write);
-  if (Status done = commit(pass); !done.ok()) {
-    builds_ = std::move(before);
-    return std::move(done).error();
-  }
-  if (end && !builds_.being_fed(number)) builds_changed_ = true;
-  pass.outcome.more = true;
-  std::lock_guard lock(mutex_);
-  for (Rebuild& rebuild : rebuilds_) rebuild.refeeds_left = builds_.refeeds().size();
-  return std::move(pass.outcome);
-}
-
-Result<RoundOutcome> RoundRunner::order_round() {
-  DeadLetterOrder order;
-  {
-    std::lock_guard lock(mutex_);
-    order = orders_.front();
-  }
-  Builds before = builds_;
-  auto outcome = carry_out(order);
-  if (!outcome.ok()) {
-    // Whatever part of it failed, nothing of it is left.
-    builds_ = std::move(before);
-    for (Generation& generation : generations_) generation.graph->forget_pending();
-    dead_.roll_back();
-    if (retryable(outcome.error().code)) return std::move(outcome).error();
-  }
-  std::lock_guard lock(mutex_);
-  orders_.pop_front();
-  order_problem_ = outcome.ok()
-                       ? ""
-                       : fmt::format(
-                             "dead-letters {} of client {} in view {} failed: {}; order it again when "
-                             "that is mended",
-                             order.drop ? "drop" : "retry", order.client, order.view, outcome.error().to_string());
-  return outcome.ok() ? std::move(outcome) : Result<RoundOutcome>(RoundOutcome{.more = true, .parked = {}});
-}
-
-Result<RoundOutcome> RoundRunner::carry_out(const DeadLetterOrder& order) {
-  Pass pass(ports_.storage, limits_.workers, checkpoint_ + 1);
-  for (Generation& generation : generations_) {
-    if (!generation.graph->options().stored.contains(order.view)) continue;
-    if (order.drop) {
-      RETURN_IF_ERROR(dead_.drop(pass.write, ports_.storage, order.client,
-                                 order.view + generation_suffix(generation.number), order.keys));
-    } else {
-      RETURN_IF_ERROR(retry(order, generation, pass));
-    }
-  }
-  builds_.save(pass.write);
-  RETURN_IF_ERROR(commit(pass));
-  pass.outcome.more = true;
-  return std::move(pass.outcome);
-}
-
-// Rows that could not be computed, once more: those that are kept are given out again, others come from raw.
-Status RoundRunner::retry(const DeadLetterOrder& order, Generation& generation, Pass& pass) {
-  std::string table = order.view + generation_suffix(generation.number);
-  if (order.keys.empty()) return retry_all(order, generation, pass);
-  GraphInput input = input_of(generation);
-  input.views_with_dead.insert(order.view);
-  std::deque<EventBatch> batches;
-  for (const Table& of : client_tables_) {
-    if (of.client != order.client || !generation.graph->reads(of.domain)) continue;
-    if (generation.graph->keeps_rows(of.domain)) {
-      for (const std::string& key : order.keys)
-        input.touched.push_back({of.domain, of.client, of.table, domain_key(key)});
-      continue;
-    }
-    RawQuery query;
-    query.client = order.client;
-    query.domain = of.domain;
-    for (const std::string& key : order.keys) query.keys.insert(domain_key(key));
-    RETURN_IF_ERROR(ports_.raw.read(query, [&](const EventBatch& batch) {
-      batches.push_back(batch);
-      return true;
-    }));
-  }
-  for (const EventBatch& batch : batches) input.batches.push_back(&batch);
-  return run_graph(generation, std::move(input), pass);
-}
-
-// All rows of what the view reads, in the rounds to come. The graph does not run in this one: it would not see the sweeps.
-Status RoundRunner::retry_all(const DeadLetterOrder& order, Generation& generation, Pass& pass) {
-  dead_.forget(pass.write, ports_.storage, order.client, order.view + generation_suffix(generation.number));
-  for (const Table& of : client_tables_) {
-    if (of.client != order.client || !generation.graph->reads(of.domain)) continue;
-    if (generation.graph->keeps_rows(of.domain)) {
-      RETURN_IF_ERROR(DomainMerge::sweep_attributes(*pass.states[0], generation.graph->state_name(of.domain),
-                                                    order.client, attributes_.at(order.client).encode()));
-    } else {
-      builds_.add_refeed(generation.number, order.client, of.domain);
-    }
-  }
-  generation.graph->forget_pending();
-  return {};
-}
-
-void RoundRunner::order(DeadLetterOrder order) {
-  std::lock_guard lock(mutex_);
-  orders_.push_back(std::move(order));
 }
 
 Status RoundRunner::run_graph(Generation& generation, GraphInput input, Pass& pass) {
@@ -408,33 +271,6 @@ Status RoundRunner::run_graph(Generation& generation, GraphInput input, Pass& pa
   }
   std::move(ran->parked.begin(), ran->parked.end(), std::back_inserter(pass.outcome.parked));
   pass.outcome.more = pass.outcome.more || ran->pending;
-  return {};
-}
-
-// A fact that failed and about whose row a newer one has come before: only raw knows, where the domain keeps no rows.
-// It is asked once for all that failed of a domain: in a flood that is the whole round.
-Status RoundRunner::remove_outdated(const std::string& table, std::vector<DeadRow>& dead) {
-  using Owner = std::pair<ClientId, std::string>;  // and domain
-  auto may_be_outdated = [&](const DeadRow& row) { return !row.domain.empty() && dead_.would_keep(row.client, table); };
-  std::map<Owner, RawQuery> queries;
-  for (const DeadRow& row : dead) {
-    if (!may_be_outdated(row)) continue;
-    RawQuery& query = queries[{row.client, row.domain}];
-    query.keys.insert(row.row_key);
-    query.after = std::min(query.after.value_or(row.position), row.position);
-  }
-  std::map<Owner, NewestFacts> newest;
-  for (auto& [owner, query] : queries) {
-    query.client = owner.first;
-    query.domain = owner.second;
-    RETURN_IF_ERROR(ports_.raw.read(query, [&newest = newest[owner]](const EventBatch& batch) {
-      newest.add(batch);
-      return true;
-    }));
-  }
-  std::erase_if(dead, [&](const DeadRow& row) {
-    return may_be_outdated(row) && newest.at({row.client, row.domain}).has_newer(row.row_key, row.position);
-  });
   return {};
 }
 
@@ -476,6 +312,7 @@ Result<std::vector<LogBlock>> RoundRunner::read_blocks() {
     }
   }
   first_partition_ += behind.empty() ? 0 : 1;
+  behind_ = bytes >= limits_.bytes_max;
   return blocks;
 }
 
@@ -534,32 +371,9 @@ std::vector<RoundRunner::Rebuild> RoundRunner::rebuilds() const {
   return rebuilds_;
 }
 
-std::string RoundRunner::order_problem() const {
-  std::lock_guard lock(mutex_);
-  return order_problem_;
-}
-
 std::map<TopicPartition, Offset> RoundRunner::offsets() const {
   std::lock_guard lock(mutex_);
   return offsets_;
-}
-
-std::map<std::pair<ClientId, std::string>, DeadLetterCount> RoundRunner::dead_letters() const {
-  std::map<std::pair<ClientId, std::string>, DeadLetterCount> counts;
-  for (const auto& [owner, count] : dead_.counts()) {
-    counts[{owner.first, owner.second.substr(0, owner.second.find('@'))}] = count;
-  }
-  return counts;
-}
-
-Result<std::vector<std::string>> stored_dead_letter_keys(const Storage& storage, const ClientId& client,
-                                                         const std::string& view) {
-  ASSIGN_OR_RETURN(Builds builds, Builds::load(storage));
-  const Build* shown = builds.shown(view);
-  ASSIGN_OR_RETURN(auto letters, DeadLetters::stored(storage, client, shown == nullptr ? view : shown->table()));
-  std::vector<std::string> keys;
-  for (DeadLetter& letter : letters) keys.push_back(std::move(letter.key));
-  return keys;
 }
 
 Result<std::vector<ParkedRow>> RoundRunner::parked(size_t limit) {

@@ -4,12 +4,17 @@
 // Views whose plan changed are computed again beside that (builds.h): a round without much news is followed by one that
 // feeds a piece of raw to the graph of a new generation. When everything was fed, readers are switched over.
 //
+// Releases (releases.h) other than the live one are computed by generations of their own in the same way, until a person
+// switches to them.
+//
 // A failed round leaves nothing behind and is simply run again. One thread drives it; what status asks is thread-safe.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <deque>
 #include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -26,6 +31,7 @@
 #include "runtime/dead_letters.h"
 #include "runtime/outbox.h"
 #include "runtime/planned.h"
+#include "runtime/releases.h"
 #include "runtime/round_state.h"
 #include "runtime/worker_pool.h"
 #include "storage/storage.h"
@@ -47,6 +53,8 @@ struct RoundPorts {
   RawStore& raw;  // scan() and read()
   AddRaw add_raw;
   Planner plan;
+  std::string views;  // what the pipeline file says of them
+  int64_t started_micros = 0;  // now
 };
 
 struct RoundLimits {
@@ -86,6 +94,46 @@ class RoundRunner {
 
   Checkpoint checkpoint() const { return Checkpoint{checkpoint_.load()}; }
 
+  // What releases there are, and how far they are.
+  struct ReleaseStatus {
+    struct View {
+      std::string name;
+      std::string table;
+      bool whole = false;
+      bool shared = false;  // another release has the same build
+    };
+    uint32_t number = 0;
+    std::string views;  // their text
+    int64_t made_micros = 0;
+    bool live = false;
+    uint32_t replaced = 0;
+    FeedScope scope;
+    std::vector<View> builds;
+    std::vector<std::string> problems;  // views that do not compile now
+    uint64_t events = 0;  // to be fed to what is not shared, about; 0 where nothing is
+    uint64_t events_fed = 0;
+    bool whole() const;  // everything was fed to all of its views, and it has no problems
+  };
+  std::vector<ReleaseStatus> releases() const;
+
+  // What a person wants of releases. Carried out by the next round; the future gives the release's number, or why not.
+  struct ReleaseOrder {
+    enum class Kind : uint8_t {
+      kMake,  // computed beside the live one; of an order that was given before, and is being fed, the same release again
+      kSwitch,  // it is live from now on, each view for all readers at once
+      kRollBack,  // to the one that the live one replaced
+      kDrop,
+    };
+    Kind kind = Kind::kMake;
+    uint32_t number = 0;  // to switch to or drop
+    std::string views;  // the rest is of kMake
+    std::set<std::string> again;
+    FeedScope scope;
+    uint32_t events_per_second_max = 0;
+    int64_t now_micros = 0;
+  };
+  std::future<Result<uint32_t>> order(ReleaseOrder order);
+
   // What the plan is now. The generation rises when something is to be prepared, shown or dropped.
   struct Tables {
     uint64_t generation = 0;
@@ -99,6 +147,7 @@ class RoundRunner {
     size_t refeeds_left = 0;  // of its generation
     size_t refeeds = 0;
   };
+  // Of the live release.
   std::vector<Rebuild> rebuilds() const;
   std::map<TopicPartition, Offset> offsets() const;
   std::map<std::pair<ClientId, std::string>, DeadLetterCount> dead_letters() const;  // by client and view
@@ -156,7 +205,10 @@ class RoundRunner {
   Result<Batches> decode(const std::vector<LogBlock>& blocks);
   Status learn_schemas(const Batches& batches);
   Status replan();
+  Status choose_builds(const std::vector<ClientTable>& tables, std::map<uint32_t, PlannedPipeline>& plans);
+  Status make_graphs(const std::map<uint32_t, PlannedPipeline>& plans);
   Status finish_replan();
+  uint32_t live_build(const std::string& view) const;
   bool superseded(const Build& build) const;
   bool generation_has(const std::string& suffix, const std::string& view) const;
   bool generation_reads(const std::string& suffix, const std::string& domain) const;
@@ -165,7 +217,17 @@ class RoundRunner {
   Status define_tables();
 
   Result<RoundOutcome> live_round();
-  Result<RoundOutcome> refeed_round();
+  Result<RoundOutcome> refeed_round(const Refeed& refeed);
+  const Refeed* next_refeed() const;
+  bool may_be_fed(uint32_t generation) const;
+  Status release_round();
+  Result<uint32_t> carry_out(const ReleaseOrder& order);
+  Result<uint32_t> make_release(const ReleaseOrder& order);
+  Status switch_to(uint32_t number);
+  Status drop_release(uint32_t number);
+  Status count_feeds();
+  void note_releases();
+  ReleaseStatus status_of(const Release& release) const;
   Result<RoundOutcome> order_round();
   Result<RoundOutcome> carry_out(const DeadLetterOrder& order);
   Status retry(const DeadLetterOrder& order, Generation& generation, Pass& pass);
@@ -186,8 +248,14 @@ class RoundRunner {
   std::vector<Table> client_tables_;
   std::map<ClientId, ClientAttributes> attributes_;
   std::map<std::pair<ClientId, std::string>, SchemaPtr> newest_;  // by client and domain
-  PlannedPipeline plan_;
+  PlannedPipeline plan_;  // the live release's
+  std::map<uint32_t, std::vector<std::string>> release_problems_;  // of views, by release
+  Releases releases_;
   Builds builds_;
+  std::map<uint32_t, uint64_t> events_to_feed_;  // by generation, about
+  std::map<uint32_t, std::chrono::steady_clock::time_point> next_feed_;  // of generations with a rate
+  bool behind_ = false;  // the newest round left something in the log
+  size_t rounds_not_fed_ = 0;  // since a release was fed last
   uint64_t outbox_bytes_of_replans_ = 0;  // not told yet
   std::vector<Generation> generations_;
   std::set<std::pair<ClientId, std::string>> set_aside_;
@@ -204,7 +272,13 @@ class RoundRunner {
   Tables tables_;
   std::vector<Rebuild> rebuilds_;
   std::map<TopicPartition, Offset> offsets_;
+  std::vector<ReleaseStatus> release_status_;
   std::deque<DeadLetterOrder> orders_;
+  struct PendingRelease {
+    ReleaseOrder order;
+    std::promise<Result<uint32_t>> done;
+  };
+  std::deque<PendingRelease> release_orders_;
   std::string order_problem_;
 };
 

@@ -184,6 +184,10 @@ Status ClickHouseStore::prepare_client(const ClientId& client, std::span<const P
     comments[name] = std::string(reader.string());
   }
   for (const Prepared& table : tables) {
+    if (table.definition->hidden && comments.contains(table.definition->read_name())) {
+      RETURN_IF_ERROR(
+          change("DROP VIEW IF EXISTS " + qualified_name(client.value, table.definition->read_name()) + " SYNC"));
+    }
     if (!table.definition->shown) continue;
     ReadView view = read_view(layout_, *table.definition, table.table, client);
     auto at = comments.find(table.definition->read_name());

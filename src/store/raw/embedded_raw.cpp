@@ -261,6 +261,18 @@ Status EmbeddedRaw::read(const RawQuery& query, const std::function<bool(const E
   return it.status();
 }
 
+Result<uint64_t> EmbeddedRaw::count(const ClientId& client, const std::string& domain) {
+  uint64_t events = 0;
+  StorageIterator it = state_->storage.iterate(Family::kRawIndex, raw_client_prefix(client, domain));
+  for (; it.valid(); it.next()) {
+    std::optional<RawIndexEntry> entry = decode_raw_index(it.key(), it.value());
+    if (!entry) return Error{ErrorCode::kCorrupt, fmt::format("raw: an index entry of client {} is damaged", client)};
+    events += entry->summary.rows + entry->summary.ranges;
+  }
+  RETURN_IF_ERROR(it.status());
+  return events;
+}
+
 Result<RawPiece> EmbeddedRaw::scan(const ClientId& client, const std::string& domain, const std::string& cursor,
                                    size_t bytes_max) {
   RawPiece piece;

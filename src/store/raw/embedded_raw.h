@@ -46,6 +46,9 @@ class EmbeddedRaw final : public RawStore {
   // By domain, then partition, then the blocks' greatest position. A query by key also gives the range facts that cover it.
   Status read(const RawQuery& query, const std::function<bool(const EventBatch&)>& visit) override;
 
+  // From the index alone.
+  Result<uint64_t> count(const ClientId& client, const std::string& domain) override;
+
   // By partition, then the blocks' least position.
   Result<RawPiece> scan(const ClientId& client, const std::string& domain, const std::string& cursor,
                         size_t bytes_max) override;

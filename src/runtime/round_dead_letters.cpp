@@ -1,0 +1,179 @@
+// The part of RoundRunner that minds rows which could not be computed: what a person wants of them, and which of them are
+// outdated by newer facts.
+#include <algorithm>
+#include <unordered_map>
+
+#include "runtime/round_runner.h"
+
+namespace tributary {
+namespace {
+
+// The newest fact about each of some rows, of what was read.
+class NewestFacts {
+ public:
+  void add(const EventBatch& batch) {
+    std::string key;
+    for (uint32_t row = 0; row < batch.rows(); ++row) {
+      key.clear();
+      batch.append_row_key(key, row);
+      Position& newest = rows_[key];
+      newest = std::max(newest, batch.positions[row]);
+    }
+    ranges_.insert(ranges_.end(), batch.ranges.begin(), batch.ranges.end());
+  }
+  bool has_newer(const std::string& row_key, const Position& position) const {
+    auto row = rows_.find(row_key);
+    if (row != rows_.end() && row->second > position) return true;
+    return std::any_of(ranges_.begin(), ranges_.end(),
+                       [&](const RangeFact& range) { return range.position > position && range.covers(row_key); });
+  }
+
+ private:
+  std::unordered_map<std::string, Position> rows_;
+  std::vector<RangeFact> ranges_;
+};
+
+}  // namespace
+
+Result<RoundOutcome> RoundRunner::order_round() {
+  DeadLetterOrder order;
+  {
+    std::lock_guard lock(mutex_);
+    order = orders_.front();
+  }
+  Builds before = builds_;
+  auto outcome = carry_out(order);
+  if (!outcome.ok()) {
+    // Whatever part of it failed, nothing of it is left.
+    builds_ = std::move(before);
+    for (Generation& generation : generations_) generation.graph->forget_pending();
+    dead_.roll_back();
+    if (retryable(outcome.error().code)) return std::move(outcome).error();
+  }
+  std::lock_guard lock(mutex_);
+  orders_.pop_front();
+  order_problem_ = outcome.ok()
+                       ? ""
+                       : fmt::format(
+                             "dead-letters {} of client {} in view {} failed: {}; order it again when "
+                             "that is mended",
+                             order.drop ? "drop" : "retry", order.client, order.view, outcome.error().to_string());
+  return outcome.ok() ? std::move(outcome) : Result<RoundOutcome>(RoundOutcome{.more = true, .parked = {}});
+}
+
+Result<RoundOutcome> RoundRunner::carry_out(const DeadLetterOrder& order) {
+  Pass pass(ports_.storage, limits_.workers, checkpoint_ + 1);
+  for (Generation& generation : generations_) {
+    if (!generation.graph->options().stored.contains(order.view)) continue;
+    if (order.drop) {
+      RETURN_IF_ERROR(dead_.drop(pass.write, ports_.storage, order.client,
+                                 order.view + generation_suffix(generation.number), order.keys));
+    } else {
+      RETURN_IF_ERROR(retry(order, generation, pass));
+    }
+  }
+  builds_.save(pass.write);
+  RETURN_IF_ERROR(commit(pass));
+  pass.outcome.more = true;
+  return std::move(pass.outcome);
+}
+
+// Rows that could not be computed, once more: those that are kept are given out again, others come from raw.
+Status RoundRunner::retry(const DeadLetterOrder& order, Generation& generation, Pass& pass) {
+  std::string table = order.view + generation_suffix(generation.number);
+  if (order.keys.empty()) return retry_all(order, generation, pass);
+  GraphInput input = input_of(generation);
+  input.views_with_dead.insert(order.view);
+  std::deque<EventBatch> batches;
+  for (const Table& of : client_tables_) {
+    if (of.client != order.client || !generation.graph->reads(of.domain)) continue;
+    if (generation.graph->keeps_rows(of.domain)) {
+      for (const std::string& key : order.keys)
+        input.touched.push_back({of.domain, of.client, of.table, domain_key(key)});
+      continue;
+    }
+    RawQuery query;
+    query.client = order.client;
+    query.domain = of.domain;
+    for (const std::string& key : order.keys) query.keys.insert(domain_key(key));
+    RETURN_IF_ERROR(ports_.raw.read(query, [&](const EventBatch& batch) {
+      batches.push_back(batch);
+      return true;
+    }));
+  }
+  for (const EventBatch& batch : batches) input.batches.push_back(&batch);
+  return run_graph(generation, std::move(input), pass);
+}
+
+// All rows of what the view reads, in the rounds to come. The graph does not run in this one: it would not see the sweeps.
+Status RoundRunner::retry_all(const DeadLetterOrder& order, Generation& generation, Pass& pass) {
+  dead_.forget(pass.write, ports_.storage, order.client, order.view + generation_suffix(generation.number));
+  for (const Table& of : client_tables_) {
+    if (of.client != order.client || !generation.graph->reads(of.domain)) continue;
+    if (generation.graph->keeps_rows(of.domain)) {
+      RETURN_IF_ERROR(DomainMerge::sweep_attributes(*pass.states[0], generation.graph->state_name(of.domain),
+                                                    order.client, attributes_.at(order.client).encode()));
+    } else {
+      builds_.add_refeed(generation.number, order.client, of.domain);
+    }
+  }
+  generation.graph->forget_pending();
+  return {};
+}
+
+void RoundRunner::order(DeadLetterOrder order) {
+  std::lock_guard lock(mutex_);
+  orders_.push_back(std::move(order));
+}
+
+// A fact that failed and about whose row a newer one has come before: only raw knows, where the domain keeps no rows.
+// It is asked once for all that failed of a domain: in a flood that is the whole round.
+Status RoundRunner::remove_outdated(const std::string& table, std::vector<DeadRow>& dead) {
+  using Owner = std::pair<ClientId, std::string>;  // and domain
+  auto may_be_outdated = [&](const DeadRow& row) { return !row.domain.empty() && dead_.would_keep(row.client, table); };
+  std::map<Owner, RawQuery> queries;
+  for (const DeadRow& row : dead) {
+    if (!may_be_outdated(row)) continue;
+    RawQuery& query = queries[{row.client, row.domain}];
+    query.keys.insert(row.row_key);
+    query.after = std::min(query.after.value_or(row.position), row.position);
+  }
+  std::map<Owner, NewestFacts> newest;
+  for (auto& [owner, query] : queries) {
+    query.client = owner.first;
+    query.domain = owner.second;
+    RETURN_IF_ERROR(ports_.raw.read(query, [&newest = newest[owner]](const EventBatch& batch) {
+      newest.add(batch);
+      return true;
+    }));
+  }
+  std::erase_if(dead, [&](const DeadRow& row) {
+    return may_be_outdated(row) && newest.at({row.client, row.domain}).has_newer(row.row_key, row.position);
+  });
+  return {};
+}
+
+std::string RoundRunner::order_problem() const {
+  std::lock_guard lock(mutex_);
+  return order_problem_;
+}
+
+std::map<std::pair<ClientId, std::string>, DeadLetterCount> RoundRunner::dead_letters() const {
+  std::map<std::pair<ClientId, std::string>, DeadLetterCount> counts;
+  for (const auto& [owner, count] : dead_.counts()) {
+    counts[{owner.first, owner.second.substr(0, owner.second.find('@'))}] = count;
+  }
+  return counts;
+}
+
+Result<std::vector<std::string>> stored_dead_letter_keys(const Storage& storage, const ClientId& client,
+                                                         const std::string& view) {
+  ASSIGN_OR_RETURN(Builds builds, Builds::load(storage));
+  const Build* shown = builds.shown(view);
+  ASSIGN_OR_RETURN(auto letters, DeadLetters::stored(storage, client, shown == nullptr ? view : shown->table()));
+  std::vector<std::string> keys;
+  for (DeadLetter& letter : letters) keys.push_back(std::move(letter.key));
+  return keys;
+}
+
+}  // namespace tributary

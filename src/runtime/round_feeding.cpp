@@ -1,0 +1,122 @@
+// The part of RoundRunner that feeds generations from raw: which is next, a piece of it, and how far it is.
+#include "runtime/round_feeding.h"
+
+#include <algorithm>
+
+#include "model/gather.h"
+#include "runtime/round_runner.h"
+
+namespace tributary {
+namespace {
+
+// While events wait in the log, a release is fed in every so many rounds only.
+constexpr size_t rounds_between_feeds = 4;
+
+}  // namespace
+
+const EventBatch* within(const EventBatch& batch, const FeedScope& scope, std::deque<EventBatch>& parts) {
+  if (!scope.takes(batch.client)) return nullptr;
+  if (!scope.has_times()) return &batch;
+  auto taken = [&](int64_t micros) {
+    return (!scope.from_micros || micros >= *scope.from_micros) && (!scope.to_micros || micros < *scope.to_micros);
+  };
+  std::vector<uint32_t> rows;
+  for (uint32_t row = 0; row < batch.rows(); ++row) {
+    if (taken(batch.commit_micros[row])) rows.push_back(row);
+  }
+  EventBatch part = gather(batch, rows);
+  for (const RangeFact& range : batch.ranges) {
+    if (taken(range.commit_micros)) part.ranges.push_back(range);
+  }
+  if (rows.empty() && part.ranges.empty()) return nullptr;
+  return &parts.emplace_back(std::move(part));
+}
+
+// What is live goes first. Other releases give way to events that wait, and keep to their rate.
+const Refeed* RoundRunner::next_refeed() const {
+  const Refeed* next = nullptr;
+  for (const Refeed& refeed : builds_.refeeds()) {
+    if (releases_.used_by_live(refeed.generation)) return &refeed;
+    if (next == nullptr && may_be_fed(refeed.generation)) next = &refeed;
+  }
+  return next;
+}
+
+bool RoundRunner::may_be_fed(uint32_t generation) const {
+  if (behind_ && rounds_not_fed_ < rounds_between_feeds) return false;
+  auto at = next_feed_.find(generation);
+  return at == next_feed_.end() || at->second <= std::chrono::steady_clock::now();
+}
+
+// A piece of raw for a generation that has not seen it.
+Result<RoundOutcome> RoundRunner::refeed_round(const Refeed& next) {
+  const Refeed refeed = next;
+  auto generation = std::find_if(generations_.begin(), generations_.end(),
+                                 [&](const Generation& of) { return of.number == refeed.generation; });
+  Pass pass(ports_.storage, limits_.workers, checkpoint_ + 1);
+  RawPiece piece{.batches = {}, .cursor = refeed.cursor, .end = true};
+  uint64_t events = 0;
+  if (generation != generations_.end() && !set_aside_.contains({refeed.client, refeed.domain})) {
+    ASSIGN_OR_RETURN(piece, ports_.raw.scan(refeed.client, refeed.domain, refeed.cursor, limits_.refeed_bytes_max));
+    GraphInput input = input_of(*generation);
+    std::deque<EventBatch> parts;
+    for (const EventBatch& batch : piece.batches) {
+      events += batch.rows() + batch.ranges.size();
+      if (const EventBatch* taken = within(batch, releases_.scope_of(refeed.generation), parts))
+        input.batches.push_back(taken);
+    }
+    RETURN_IF_ERROR(run_graph(*generation, std::move(input), pass));
+  }
+  Builds before = builds_;
+  auto& refeeds = builds_.refeeds();
+  auto at = std::find(refeeds.begin(), refeeds.end(), refeed);
+  CHECK(at != refeeds.end());
+  if (piece.end) {
+    refeeds.erase(at);
+  } else {
+    at->cursor = piece.cursor;
+  }
+  builds_.add_fed_events(refeed.generation, events);
+  builds_.save(pass.write);
+  if (Status done = commit(pass); !done.ok()) {
+    builds_ = std::move(before);
+    return std::move(done).error();
+  }
+  rounds_not_fed_ = 0;
+  if (const Release* release = releases_.only_for(refeed.generation);
+      release != nullptr && release->events_per_second_max > 0) {
+    next_feed_[refeed.generation] = std::chrono::steady_clock::now() +
+                                    std::chrono::microseconds(events * 1'000'000 / release->events_per_second_max);
+  }
+  if (piece.end && !builds_.being_fed(refeed.generation)) builds_changed_ = true;
+  pass.outcome.more = true;
+  std::lock_guard lock(mutex_);
+  auto left = static_cast<size_t>(std::count_if(
+      refeeds.begin(), refeeds.end(), [&](const Refeed& other) { return releases_.used_by_live(other.generation); }));
+  for (Rebuild& rebuild : rebuilds_) rebuild.refeeds_left = left;
+  note_releases();
+  return std::move(pass.outcome);
+}
+
+// How many events feed each generation that is not whole: all of the clients' domains that it reads.
+Status RoundRunner::count_feeds() {
+  std::map<uint32_t, uint64_t> counts;
+  for (const Generation& generation : generations_) {
+    if (!builds_.being_fed(generation.number)) continue;
+    if (auto known = events_to_feed_.find(generation.number); known != events_to_feed_.end()) {
+      counts.insert(*known);
+      continue;
+    }
+    uint64_t& count = counts[generation.number];
+    for (const Table& table : client_tables_) {
+      if (!generation.graph->reads(table.domain) || !releases_.scope_of(generation.number).takes(table.client))
+        continue;
+      ASSIGN_OR_RETURN(uint64_t events, ports_.raw.count(table.client, table.domain));
+      count += events;
+    }
+  }
+  events_to_feed_ = std::move(counts);
+  return {};
+}
+
+}  // namespace tributary
