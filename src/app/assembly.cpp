@@ -73,7 +73,7 @@ Result<std::unique_ptr<Assembly>> Assembly::open(const Pipeline& pipeline, LockF
                                              return log->schema(client, table, version);
                                            });
   if (parts.engine) RETURN_IF_ERROR(all->open_analytics(log_line));
-  if (parts.process) RETURN_IF_ERROR(all->open_process(std::move(lock)));
+  if (parts.process) RETURN_IF_ERROR(all->open_process(std::move(lock), parts.capture));
   if (parts.capture) {
     ASSIGN_OR_RETURN(all->left_behind, clients_left_behind(pipeline, *log));
     all->open_capture(parts.bulk);
@@ -120,7 +120,7 @@ Status Assembly::open_analytics(const LogLine& log_line) {
   return {};
 }
 
-Status Assembly::open_process(LockFile lock) {
+Status Assembly::open_process(LockFile lock, bool is_run) {
   ASSIGN_OR_RETURN(duckdb, DuckDbEngine::open());
   planner = std::make_unique<RuntimePlanner>(pipeline, std::move(lock), *duckdb);
   RoundPorts ports{.storage = *storage,
@@ -137,6 +137,7 @@ Status Assembly::open_process(LockFile lock) {
                    .plan = [this](const std::vector<ClientTable>& tables,
                                   const std::string& views) { return planner->plan(tables, views); },
                    .views = views_text(pipeline.views),
+                   .start_with_views = is_run,
                    .started_micros = now_micros()};
   std::vector<RoundRunner::Table> tables;
   RuntimeOptions options;

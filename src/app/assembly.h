@@ -64,7 +64,7 @@ struct Assembly {
  private:
   Status open_log();
   Status open_analytics(const LogLine& log_line);
-  Status open_process(LockFile lock);
+  Status open_process(LockFile lock, bool is_run);
   void open_capture(bool bulk);
   Result<std::vector<EventBatch>> facts_of_key(const ClientId& client, const std::string& table,
                                                const std::string& key);

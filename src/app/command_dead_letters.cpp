@@ -1,10 +1,9 @@
-#include <algorithm>
 #include <cstdio>
 
 #include "app/commands.h"
 #include "app/control.h"
 #include "app/dead_letter_list.h"
-#include "base/nearest_name.h"
+#include "app/view_names.h"
 
 namespace tributary {
 namespace {
@@ -80,34 +79,14 @@ int change(const Pipeline& pipeline, const DeadLetterOptions& options) {
   return exit_ok;
 }
 
-// Without any in the file each domain is its own view.
-std::vector<std::string> view_names(const Pipeline& pipeline) {
-  std::vector<std::string> names;
-  for (const ViewConfig& view : pipeline.views) names.push_back(view.name);
-  if (!names.empty()) return names;
-  for (const auto& [name, domain] : pipeline.domains) names.push_back(name);
-  return names;
-}
-
 }  // namespace
 
 int dead_letters_command(const DeadLetterOptions& options) {
   auto loaded = load_or_complain(options.file);
   if (int* code = std::get_if<int>(&loaded)) return *code;
   const auto& pipeline = std::get<Pipeline>(loaded);
-  if (!options.filter.client.empty() && !pipeline.clients.contains(options.filter.client)) {
-    std::fprintf(stderr, "tributary: %s has no client %s\n", options.file.c_str(), options.filter.client.c_str());
-    return exit_usage;
-  }
-  if (!options.filter.view.empty()) {
-    std::vector<std::string> views = view_names(pipeline);
-    if (std::find(views.begin(), views.end(), options.filter.view) == views.end()) {
-      auto meant = nearest_name(options.filter.view, views);
-      std::fprintf(stderr, "tributary: %s has no view %s%s\n", options.file.c_str(), options.filter.view.c_str(),
-                   meant ? fmt::format("; did you mean {}?", *meant).c_str() : "");
-      return exit_usage;
-    }
-  }
+  if (!options.filter.client.empty() && !knows_client(pipeline, options.filter.client)) return exit_usage;
+  if (!options.filter.view.empty() && !knows_view(pipeline, options.filter.view)) return exit_usage;
   if (options.action == "retry" || options.action == "drop") return change(pipeline, options);
   DeadLetterFilter filter = options.filter;
   filter.events = options.action == "show";

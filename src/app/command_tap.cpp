@@ -14,16 +14,6 @@ bool write_line(std::string_view line) {
   return std::fwrite(line.data(), 1, line.size(), stdout) == line.size() && std::fflush(stdout) == 0;
 }
 
-// "2026-01-31", "2026-01-31T23:59:59", with or without a Z: UTC.
-std::optional<int64_t> parse_time(const std::string& text) {
-  for (const char* format : {"%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d"}) {
-    std::tm time{};
-    const char* end = ::strptime(text.c_str(), format, &time);
-    if (end != nullptr && *end == '\0') return static_cast<int64_t>(::timegm(&time)) * 1'000'000;
-  }
-  return std::nullopt;
-}
-
 // Not an error: the log may hold events of domains that the file does not name any more.
 void note_unknown_events(const Pipeline& pipeline, const std::string& pattern) {
   std::string known;
@@ -39,6 +29,15 @@ void note_unknown_events(const Pipeline& pipeline, const std::string& pattern) {
 }
 
 }  // namespace
+
+std::optional<int64_t> parse_time(const std::string& text) {
+  for (const char* format : {"%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d"}) {
+    std::tm time{};
+    const char* end = ::strptime(text.c_str(), format, &time);
+    if (end != nullptr && *end == '\0') return static_cast<int64_t>(::timegm(&time)) * 1'000'000;
+  }
+  return std::nullopt;
+}
 
 int tap_command(TapCommandOptions options) {
   auto loaded = load_or_complain(options.file);

@@ -77,6 +77,32 @@ struct DeadLetterOptions {
 };
 int dead_letters_command(const DeadLetterOptions& options);
 
+struct ReplayOptions {
+  std::string file;
+  std::vector<std::string> views;    // computed anew also where their plan is the same
+  std::vector<std::string> clients;  // empty: all
+  std::optional<int64_t> from_micros;
+  std::optional<int64_t> to_micros;
+  uint32_t rate = 0;  // events/s; 0: as fast as live traffic lets it
+  bool detach = false;
+  bool json = false;
+};
+int replay_command(const ReplayOptions& options);
+
+struct ReleaseOptions {
+  std::string file;
+  std::string action = "list";  // list, diff, switch, rollback, drop
+  uint32_t number = 0;          // 0: the only one that can be meant
+  std::string view;
+  std::string client;
+  size_t samples = 3;
+  bool json = false;
+};
+int release_command(const ReleaseOptions& options);
+
+// "2026-01-31", "2026-01-31T23:59:59", with or without a Z: UTC. Microseconds since 1970.
+std::optional<int64_t> parse_time(const std::string& text);
+
 int init_command(const std::string& url, const std::string& password_environment);
 
 // What libpq's reading of the sources' URLs objects to, without connecting.

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "app/control_releases.h"
 #include "app/dead_letter_list.h"
 #include "app/event_reader.h"
 #include "app/json_line.h"
@@ -28,6 +29,13 @@ std::string held_by_command(const Pipeline& pipeline, const std::optional<DataHo
 int64_t now_micros() {
   return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
       .count();
+}
+
+// What the lock file has. Without one, what the log knows is enough for what a command does.
+LockFile known_schemas(const Pipeline& pipeline) {
+  auto stored = read_lock(lock_path(pipeline.file));
+  auto* lock = std::get_if<std::optional<LockFile>>(&stored);
+  return lock == nullptr ? LockFile{} : std::move(*lock).value_or(LockFile{});
 }
 
 // Marks the sources' heads, and waits until everything before them is in the log and then queryable.
@@ -60,6 +68,11 @@ Status handle(const Assembly& assembly, std::string_view request, ControlStream&
   std::string command = parsed.value("command", "");
   if (command == "status") {
     out.send(json_line(running_status(assembly, now_micros())));
+    return {};
+  }
+  if (auto answer = answer_release_request(assembly, parsed)) {
+    if (!answer->ok()) return answer->error();
+    out.send(json_line(**answer));
     return {};
   }
   if (command == "query") {
@@ -126,7 +139,7 @@ Result<Reached> reach_pipeline(const Pipeline& pipeline, AssemblyParts parts) {
     bool runs = holder && holder->use == DataUse::kRun;
     if (runs && control_answers(control_socket_path(pipeline.data))) return Reached{};
     if (!runs) {
-      auto opened = Assembly::open(pipeline, {}, parts, [](const std::string&) {});
+      auto opened = Assembly::open(pipeline, known_schemas(pipeline), parts, [](const std::string&) {});
       if (opened.ok()) return Reached{std::move(opened).value()};
       if (opened.error().code != ErrorCode::kAlreadyExists) return opened.error();
     }
@@ -175,6 +188,16 @@ Status control_query(const Pipeline& pipeline, const ClientQuery& query, bool wh
     out(part);
     return true;
   });
+}
+
+Result<std::string> control_live_views(const Pipeline& pipeline) {
+  ASSIGN_OR_RETURN(std::string answer, control_status(pipeline));
+  json status = json::parse(answer, nullptr, false);
+  if (!status.is_object()) return Error{ErrorCode::kUnavailable, "the running pipeline was stopped while it answered"};
+  for (const json& release : status.value("releases", json::array())) {
+    if (release.value("state", "") == "live") return release.value("definitions", "");
+  }
+  return std::string();
 }
 
 Result<std::string> control_status(const Pipeline& pipeline) {

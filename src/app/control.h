@@ -33,6 +33,8 @@ Status wait_for_commands(const Pipeline& pipeline);
 // `whole_tables`: without the limits that hold for people, for the validator.
 Status control_query(const Pipeline& pipeline, const ClientQuery& query, bool whole_tables,
                      const std::function<void(std::string_view)>& out);
+// The views of the live release (config/views_text.h); empty where it does not process.
+Result<std::string> control_live_views(const Pipeline& pipeline);
 Result<std::string> control_status(const Pipeline& pipeline);
 struct Waited {
   bool queryable = false;

@@ -16,7 +16,7 @@ namespace {
 using namespace tributary;  // NOLINT: main's file joins everything
 
 // Commands of later versions: known by name, and refused by name.
-constexpr std::string_view later_commands[] = {"replay", "release", "preview", "trace", "token", "top"};
+constexpr std::string_view later_commands[] = {"preview", "trace", "token", "top"};
 
 std::string examples(const char* text) { return std::string("Examples:\n") + text; }
 
@@ -186,6 +186,51 @@ int parse_and_run(int argc, char** argv) {
                "A letter goes by itself when its row is changed so that it can be computed, or is deleted.\n"
                "`drop` takes letters off the list; their rows stay out of the view."));
   dead->callback([&] { code = dead_letters_command(dead_options); });
+
+  CLI::Validator time([](std::string& text) { return parse_time(text) ? "" : text + " is no time in UTC"; }, "");
+  ReplayOptions replay_options;
+  std::string replay_from;
+  std::string replay_to;
+  auto* replay = app.add_subcommand("replay", "build the file's views from raw beside what is live, as a release");
+  replay->add_option("FILE", replay_options.file, "the pipeline file, with its views as they are to be")->required();
+  replay->add_option("--view", replay_options.views, "compute it anew also if it did not change; may be repeated");
+  replay->add_option("--client", replay_options.clients, "of this client alone, to look at; may be repeated");
+  replay->add_option("--from", replay_from, "only what was committed from this time on, UTC")->check(time);
+  replay->add_option("--to", replay_to, "only what was committed before this time, UTC")->check(time);
+  replay->add_option("--rate", replay_options.rate,
+                     "at most so many events/s; without: as fast as live traffic lets it");
+  replay->add_flag("--detach", replay_options.detach, "do not wait: the running pipeline builds it");
+  replay->add_flag("--json", replay_options.json, "the release as JSON");
+  replay->footer(examples(
+      "  tributary replay shop.yaml                       # after views were changed in the file\n"
+      "  tributary replay shop.yaml --view sales          # once more by the same SQL\n"
+      "  tributary replay shop.yaml --client acme --from 2026-01-01 --rate 50000\n"
+      "Readers see nothing of it before `tributary release shop.yaml switch`. Killed, it goes on where it was\n"
+      "with the next `run` or `replay`. --client, --from and --to make a release that is only to look at."));
+  replay->callback([&] {
+    if (!replay_from.empty()) replay_options.from_micros = parse_time(replay_from);
+    if (!replay_to.empty()) replay_options.to_micros = parse_time(replay_to);
+    code = replay_command(replay_options);
+  });
+
+  ReleaseOptions release_options;
+  auto* release = app.add_subcommand("release", "releases of the views: list, diff, switch, rollback, drop");
+  release->add_option("FILE", release_options.file, "the pipeline file")->required();
+  release->add_option("ACTION", release_options.action, "list (default), diff, switch, rollback, drop")
+      ->check(CLI::IsMember({"list", "diff", "switch", "rollback", "drop"}));
+  release->add_option("RELEASE", release_options.number, "its number, as `list` shows it; without: the only other one");
+  release->add_option("--view", release_options.view, "diff of this view alone");
+  release->add_option("--client", release_options.client, "diff of this client alone");
+  release->add_option("--samples", release_options.samples, "diff: rows shown of each kind")->capture_default_str();
+  release->add_flag("--json", release_options.json, "the answer as JSON");
+  release->footer(examples(
+      "  tributary release shop.yaml list\n"
+      "  tributary release shop.yaml diff 2 --view sales --samples 10\n"
+      "  tributary release shop.yaml switch 2\n"
+      "  tributary release shop.yaml rollback\n"
+      "What was live before stays computed, so that rollback is exact, until it is dropped. A dropped release\n"
+      "is built again by `replay`, since raw keeps every event."));
+  release->callback([&] { code = release_command(release_options); });
 
   for (std::string_view name : later_commands) {
     auto* later = app.add_subcommand(std::string(name), "not built yet")->allow_extras();

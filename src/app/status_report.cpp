@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "app/control_releases.h"
 #include "app/json_line.h"
 #include "codec/block.h"
 
@@ -164,6 +165,8 @@ json running_status(const Assembly& assembly, int64_t now_micros) {
     problems.push_back("table " + table + " is set aside: " + reason);
   status["problems"] = std::move(problems);
   status["notes"] = assembly.left_behind;
+  if (std::string note = release_note(assembly); !note.empty()) status["notes"].push_back(std::move(note));
+  if (assembly.runtime != nullptr) status["releases"] = releases_json(assembly)["releases"];
   status["rebuilds"] = json::array();
   for (const RoundRunner::Rebuild& rebuild : runtime.rebuilds) {
     double fraction =
@@ -244,6 +247,13 @@ std::string status_text(const json& status) {
   for (const json& rebuild : status.value("rebuilds", json::array())) {
     out += fmt::format("  view {} is computed again: {:.0f} %; until then readers see the build before\n",
                        rebuild["view"].get<std::string>(), rebuild["fraction"].get<double>() * 100);
+  }
+  for (const json& release : status.value("releases", json::array())) {
+    if (release["state"] == "live" || release["state"] == "ready") continue;
+    double events = release["events"].get<double>();
+    out +=
+        fmt::format("  release {} is {}{}\n", release["number"].dump(), release["state"].get<std::string>(),
+                    events == 0 ? "" : fmt::format(": {:.0f} %", release["events_fed"].get<double>() / events * 100));
   }
   out += fmt::format("\n{:<20} {:<12} {:>10} {:>10} {:>8} {:>12} {:>10} {:>6}\n", "client", "state", "lag events",
                      "lag bytes", "lag s", "retained WAL", "captured", "dead");

@@ -50,6 +50,7 @@ class Releases {
   // others are live from now on, in the place of the live release.
   void start_with(const std::string& views, int64_t now_micros);
 
+  bool none() const { return releases_.empty(); }
   Release& live() { return *find(live_); }
   const Release& live() const { return *find(live_); }
   bool is_live(uint32_t number) const { return number == live_; }

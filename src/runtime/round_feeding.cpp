@@ -12,6 +12,9 @@ namespace {
 // While events wait in the log, a release is fed in every so many rounds only.
 constexpr size_t rounds_between_feeds = 4;
 
+// Of a release that keeps to a rate: pieces so small that it is not fed in bursts of many seconds.
+constexpr size_t paced_bytes_of_event = 20;
+
 }  // namespace
 
 const EventBatch* within(const EventBatch& batch, const FeedScope& scope, std::deque<EventBatch>& parts) {
@@ -53,11 +56,15 @@ Result<RoundOutcome> RoundRunner::refeed_round(const Refeed& next) {
   const Refeed refeed = next;
   auto generation = std::find_if(generations_.begin(), generations_.end(),
                                  [&](const Generation& of) { return of.number == refeed.generation; });
+  const Release* release = releases_.only_for(refeed.generation);
+  uint32_t rate = release == nullptr ? 0 : release->events_per_second_max;
   Pass pass(ports_.storage, limits_.workers, checkpoint_ + 1);
   RawPiece piece{.batches = {}, .cursor = refeed.cursor, .end = true};
   uint64_t events = 0;
   if (generation != generations_.end() && !set_aside_.contains({refeed.client, refeed.domain})) {
-    ASSIGN_OR_RETURN(piece, ports_.raw.scan(refeed.client, refeed.domain, refeed.cursor, limits_.refeed_bytes_max));
+    size_t bytes_max = limits_.refeed_bytes_max;
+    if (rate > 0) bytes_max = std::min(bytes_max, size_t{rate} * paced_bytes_of_event);
+    ASSIGN_OR_RETURN(piece, ports_.raw.scan(refeed.client, refeed.domain, refeed.cursor, bytes_max));
     GraphInput input = input_of(*generation);
     std::deque<EventBatch> parts;
     for (const EventBatch& batch : piece.batches) {
@@ -83,10 +90,9 @@ Result<RoundOutcome> RoundRunner::refeed_round(const Refeed& next) {
     return std::move(done).error();
   }
   rounds_not_fed_ = 0;
-  if (const Release* release = releases_.only_for(refeed.generation);
-      release != nullptr && release->events_per_second_max > 0) {
-    next_feed_[refeed.generation] = std::chrono::steady_clock::now() +
-                                    std::chrono::microseconds(events * 1'000'000 / release->events_per_second_max);
+  if (rate > 0) {
+    next_feed_[refeed.generation] =
+        std::chrono::steady_clock::now() + std::chrono::microseconds(events * 1'000'000 / rate);
   }
   if (piece.end && !builds_.being_fed(refeed.generation)) builds_changed_ = true;
   pass.outcome.more = true;

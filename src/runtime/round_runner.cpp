@@ -77,7 +77,7 @@ Status RoundRunner::load(std::vector<Table> tables, std::map<ClientId, std::map<
   RETURN_IF_ERROR(dead_.load(ports_.storage));
   ASSIGN_OR_RETURN(builds_, Builds::load(ports_.storage));
   ASSIGN_OR_RETURN(releases_, Releases::load(ports_.storage));
-  releases_.start_with(ports_.views, ports_.started_micros);
+  if (ports_.start_with_views || releases_.none()) releases_.start_with(ports_.views, ports_.started_micros);
   ASSIGN_OR_RETURN(set_aside_, stored_set_aside(ports_.storage));
   client_tables_ = std::move(tables);
   ASSIGN_OR_RETURN(absent_clients_, stored_clients(ports_.storage));

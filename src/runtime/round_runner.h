@@ -54,6 +54,8 @@ struct RoundPorts {
   AddRaw add_raw;
   Planner plan;
   std::string views;  // what the pipeline file says of them
+  bool start_with_views =
+      true;  // those are live from now on, unless a release has them; false: only where none is live
   int64_t started_micros = 0;  // now
 };
 

@@ -161,6 +161,15 @@ void Runtime::run_sender() {
   }
 }
 
+Result<uint32_t> Runtime::order(RoundRunner::ReleaseOrder order, std::chrono::milliseconds limit) {
+  std::future<Result<uint32_t>> done = runner_->order(std::move(order));
+  if (done.wait_for(limit) == std::future_status::ready) return done.get();
+  std::lock_guard lock(mutex_);
+  return Error{ErrorCode::kTimeout, fmt::format("no round was made within {} s; it is carried out by the next one{}",
+                                                std::chrono::duration_cast<std::chrono::seconds>(limit).count(),
+                                                process_problem_.empty() ? "" : ": " + process_problem_)};
+}
+
 RuntimeStatus Runtime::status() const {
   RuntimeStatus status;
   status.checkpoint = runner_->checkpoint();

@@ -68,6 +68,9 @@ class Runtime {
     return runner_->dead_letter_keys(client, view);
   }
   void order(RoundRunner::DeadLetterOrder order) { runner_->order(std::move(order)); }
+  // Carried out between two rounds: the release's number, or why not. kTimeout: not within `limit`; it may be later.
+  Result<uint32_t> order(RoundRunner::ReleaseOrder order, std::chrono::milliseconds limit);
+  std::vector<RoundRunner::ReleaseStatus> releases() const { return runner_->releases(); }
 
  private:
   void run_rounds();

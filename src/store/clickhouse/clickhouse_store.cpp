@@ -280,8 +280,10 @@ Status ClickHouseStore::withdraw(const Withdrawal& withdrawal) {
 
 Status ClickHouseStore::drop(const std::string& table) { return change(drop_table_sql(layout_, table)); }
 
-Result<std::string> ClickHouseStore::execute(const std::string& sql, const std::string& format) {
-  return http_.read({.sql = sql, .parameters = {{"database", layout_.tables}, {"default_format", format}}});
+Result<std::string> ClickHouseStore::execute(const std::string& sql, const std::string& format,
+                                             std::chrono::milliseconds limit) {
+  return http_.read(
+      {.sql = sql, .parameters = {{"database", layout_.tables}, {"default_format", format}}, .timeout = limit});
 }
 
 Result<uint64_t> ClickHouseStore::count_rows(const std::string& view, const ClientId& client) {

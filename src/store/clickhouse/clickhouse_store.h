@@ -54,8 +54,10 @@ class ClickHouseStore : public AnalyticsStore {
   Status withdraw(const Withdrawal& withdrawal) override;
   Status drop(const std::string& table) override;
 
-  // As the owner, who sees all clients' rows: for the validator, status and tests. One statement.
-  Result<std::string> execute(const std::string& sql, const std::string& format = "TabSeparated");
+  // As the owner, who sees all clients' rows, in the database of the views' tables: for the validator, differences, status and
+  // tests. One statement. `limit` 0: the endpoint's.
+  Result<std::string> execute(const std::string& sql, const std::string& format = "TabSeparated",
+                              std::chrono::milliseconds limit = {});
   // Current rows of one client in a view, as the client sees them.
   Result<uint64_t> count_rows(const std::string& view, const ClientId& client);
 

@@ -1,0 +1,202 @@
+"""Releases: the views of a changed file are built from raw beside what is live, compared, switched to and taken back."""
+
+import json
+import threading
+
+from harness import ExitCode, Workload
+from harness.waiting import wait_for
+
+VIEWS = {"paid": {"sql": "SELECT id, status FROM orders WHERE status = 'paid'"},
+         "statuses": {"sql": "SELECT status, count(*) AS orders FROM orders GROUP BY ALL"},
+         "people": {"sql": "SELECT id, lower(email) AS email FROM users"}}
+OTHER_STATUSES = {"sql": "SELECT upper(status) AS status, count(*) AS orders FROM orders GROUP BY ALL"}
+
+
+def releases(pipeline):
+    answer = pipeline.command("release", "list", "--json").expect(ExitCode.OK)
+    return {release["number"]: release for release in json.loads(answer.output)["releases"]}
+
+
+def live(pipeline):
+    (number,) = [number for number, release in releases(pipeline).items() if release["state"] == "live"]
+    return number
+
+
+def statuses(pipeline, client="acme"):
+    return {row["status"] for row in pipeline.query(client, "SELECT status FROM statuses")}
+
+
+def edit(pipeline, **views):
+    pipeline.content["views"].update(views)
+    pipeline.write()
+
+
+def test_a_changed_view_is_built_beside_compared_switched_to_and_taken_back(shops, pipelines):
+    acme, globex = shops("acme", "globex")
+    writers = [Workload(database, seed=7 + i).seed_rows() for i, database in enumerate((acme, globex))]
+    pipeline = pipelines({"acme": acme, "globex": globex}, views=dict(VIEWS))
+    pipeline.start_and_wait()
+    pipeline.wait_queryable()
+    before = statuses(pipeline)
+    assert before and before == {status.lower() for status in before}
+
+    edit(pipeline, statuses=OTHER_STATUSES)
+    made = pipeline.command("replay").expect(ExitCode.OK)
+    assert "release 2 is ready" in made.output
+    assert statuses(pipeline) == before, "readers saw it before the switch"
+    assert {number: release["state"] for number, release in releases(pipeline).items()} == {1: "live", 2: "ready"}
+    built = {view["view"]: view["shared"] for view in releases(pipeline)[2]["views"]}
+    assert built == {"paid": True, "statuses": False, "people": True}, "what did not change is computed once"
+
+    for writer in writers:
+        writer.run(30)
+    pipeline.wait_queryable()
+    diff = json.loads(pipeline.command("release", "diff", "--json").expect(ExitCode.OK).output)
+    assert set(diff["unchanged"]) == {"paid", "people"}
+    entries = {entry["client"]: entry for entry in diff["views"]}
+    assert set(entries) == {"acme", "globex"} and all(entry["view"] == "statuses" for entry in entries.values())
+    now = statuses(pipeline)
+    assert entries["acme"]["rows_before"] == len(now) == entries["acme"]["removed"]
+    assert entries["acme"]["added"] == len({status.upper() for status in now})
+    assert entries["acme"]["sums"] == {}, "as many orders by either"
+    assert "added" in pipeline.command("release", "diff", "2", "--client", "acme").expect(ExitCode.OK).output
+
+    assert "release 2 is live" in pipeline.command("release", "switch").expect(ExitCode.OK).output
+    assert statuses(pipeline) == {status.upper() for status in now}
+    pipeline.verify_clean()
+    for writer in writers:
+        writer.run(20)
+    pipeline.wait_queryable()
+    assert "release 1 is live" in pipeline.command("release", "rollback").expect(ExitCode.OK).output
+    assert all(status == status.lower() for status in statuses(pipeline))
+    assert "those that are, are verified" in pipeline.verify_clean().errors
+    edit(pipeline, statuses=VIEWS["statuses"])
+    pipeline.verify_clean()
+
+    # A restart with views of a kept release changes nothing: switching is a person's.
+    edit(pipeline, statuses=OTHER_STATUSES)
+    pipeline.terminate()
+    pipeline.start_and_wait()
+    assert live(pipeline) == 1
+    assert any("release 2" in note for note in pipeline.status()["notes"])
+    assert all(status == status.lower() for status in statuses(pipeline))
+    pipeline.command("release", "switch", "2").expect(ExitCode.OK)
+    pipeline.command("release", "drop", "1").expect(ExitCode.OK)
+    assert set(releases(pipeline)) == {2}
+    for writer in writers:
+        writer.close()
+    pipeline.wait_queryable()
+    pipeline.verify_clean()
+    gone = pipeline.command("release", "rollback")
+    assert gone.exit_code != ExitCode.OK and "is kept" in gone.errors
+
+
+def test_replaying_what_did_not_change_gives_equal_tables(shops, pipelines):
+    (acme,) = shops("acme")
+    writer = Workload(acme, seed=17).seed_rows()
+    writer.run(60)
+    writer.close()
+    pipeline = pipelines({"acme": acme}, views=dict(VIEWS))
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    made = json.loads(pipeline.command("replay", "--json").expect(ExitCode.OK).output)
+    assert made["state"] == "ready" and not any(view["shared"] for view in made["views"])
+    diff = json.loads(pipeline.command("release", "diff", "--json").expect(ExitCode.OK).output)
+    assert {entry["view"] for entry in diff["views"]} == set(VIEWS)
+    for entry in diff["views"]:
+        assert entry["rows_before"] == entry["rows_after"] > 0
+        assert (entry["added"], entry["removed"], entry["changed"]) == (0, 0, 0), entry
+    # And so does one view alone, whose others are shared.
+    pipeline.command("release", "drop").expect(ExitCode.OK)
+    made = json.loads(pipeline.command("replay", "--view", "statuses", "--json").expect(ExitCode.OK).output)
+    assert {view["view"] for view in made["views"] if not view["shared"]} == {"statuses"}
+    pipeline.command("release", "switch").expect(ExitCode.OK)
+    pipeline.verify_clean()
+
+
+def test_a_part_is_to_look_at_and_not_to_switch_to(shops, pipelines):
+    acme, globex = shops("acme", "globex")
+    for i, database in enumerate((acme, globex)):
+        Workload(database, seed=27 + i).seed_rows().close()
+    pipeline = pipelines({"acme": acme, "globex": globex}, views=dict(VIEWS))
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    edit(pipeline, statuses=OTHER_STATUSES)
+    made = json.loads(pipeline.command("replay", "--client", "acme", "--json").expect(ExitCode.OK).output)
+    assert made["state"] == "partial" and made["clients"] == ["acme"]
+    diff = json.loads(pipeline.command("release", "diff", "--json").expect(ExitCode.OK).output)
+    assert {entry["client"] for entry in diff["views"]} == {"acme"}
+    refused = pipeline.command("release", "switch")
+    assert refused.exit_code != ExitCode.OK and "part of raw" in refused.errors
+    nothing = json.loads(pipeline.command("replay", "--to", "2001-01-01", "--json").expect(ExitCode.OK).output)
+    assert nothing["state"] == "partial"
+    diff = json.loads(pipeline.command("release", "diff", str(nothing["number"]), "--json").expect(ExitCode.OK).output)
+    assert all(entry["rows_after"] == 0 for entry in diff["views"])
+
+
+def test_bad_input(shops, pipelines):
+    (acme,) = shops("acme")
+    pipeline = pipelines({"acme": acme}, views=dict(VIEWS))
+    early = pipeline.command("replay")
+    assert early.exit_code != ExitCode.OK and "nothing to replay" in early.errors
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    assert "did you mean paid" in pipeline.command("replay", "--view", "piad").expect(ExitCode.USAGE).errors
+    assert "no client" in pipeline.command("replay", "--client", "nobody").expect(ExitCode.USAGE).errors
+    pipeline.command("replay", "--from", "yesterday").expect(ExitCode.USAGE)
+    pipeline.command("release", "swap").expect(ExitCode.USAGE)
+    assert "no release 9" in pipeline.command("release", "switch", "9").errors
+    assert "no release beside" in pipeline.command("release", "switch").errors
+    assert "is live" in pipeline.command("release", "drop", "1").errors
+    edit(pipeline, paid={"sql": "SELECT nothing FROM orders"})
+    assert "nothing" in pipeline.command("replay").expect(ExitCode.CONFIG).errors
+    assert set(releases_of_good_file(pipeline)) == {1}
+
+
+def releases_of_good_file(pipeline):
+    edit(pipeline, paid=VIEWS["paid"])
+    return releases(pipeline)
+
+
+def test_killed_while_it_is_built_under_load_it_goes_on_and_readers_never_see_a_mix(shops, pipelines):
+    """Three kills, a schema change in the middle, then a switch beneath a reader that asks in a loop."""
+    (acme,) = shops("acme")
+    writer = Workload(acme, seed=37).seed_rows()
+    pipeline = pipelines({"acme": acme}, views=dict(VIEWS))
+    pipeline.start_and_wait()
+    writer.run(1500)
+    pipeline.wait_queryable()
+    edit(pipeline, statuses=OTHER_STATUSES)
+    pipeline.command("replay", "--detach", "--rate", "150").expect(ExitCode.OK)
+    writer.start(rate=50)
+    for kill in range(3):
+        wait_for(lambda: releases(pipeline)[2]["events_fed"] > 0 or releases(pipeline)[2]["state"] == "ready", 30,
+                 "the release is fed")
+        assert releases(pipeline)[2]["state"] == "building", "it was whole before it could be killed: lower the rate"
+        pipeline.kill()
+        if kill == 1:
+            acme.execute("ALTER TABLE orders ADD COLUMN note_of_kill text DEFAULT 'x'")
+        pipeline.start_and_wait()
+        assert live(pipeline) == 1
+    pipeline.command("replay").expect(ExitCode.OK)
+    assert set(releases(pipeline)) == {1, 2}, "asked again for the same it went on with it"
+
+    mixes, seen, stop = [], set(), threading.Event()
+
+    def read():
+        while not stop.is_set():
+            rows = statuses(pipeline)
+            upper, lower = {s for s in rows if s != s.lower()}, {s for s in rows if s != s.upper()}
+            if upper and lower or not rows:
+                mixes.append(rows)
+            seen.add("upper" if upper else "lower")
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    wait_for(lambda: "lower" in seen, 30, "the reader asks")
+    pipeline.command("release", "switch").expect(ExitCode.OK)
+    wait_for(lambda: "upper" in seen, 30, "the reader sees the new one")
+    stop.set()
+    reader.join()
+    assert not mixes
+    writer.stop()
+    writer.close()
+    pipeline.wait_queryable()
+    pipeline.verify_clean()
