@@ -196,6 +196,7 @@ int verify_command(const VerifyOptions& options) {
     std::fprintf(stderr, "tributary: %s has no client %s\n", options.file.c_str(), options.client.c_str());
     return exit_usage;
   }
+  if (options.against_raw) return verify_against_raw(pipeline, options);
   auto duckdb = DuckDbEngine::open();
   if (!duckdb.ok()) return print_error(duckdb.error());
   CheckResult checked = check_pipeline(options.file, plan_functions(**duckdb));

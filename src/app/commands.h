@@ -57,9 +57,21 @@ struct VerifyOptions {
   std::string file;
   std::string client;
   std::string view;
+  bool against_raw = false;
   bool json = false;
 };
 int verify_command(const VerifyOptions& options);
+// What is live against what raw gives when it is computed once more; no source is asked.
+int verify_against_raw(const Pipeline& pipeline, const VerifyOptions& options);
+
+struct PreviewOptions {
+  std::string file;
+  std::string client;
+  std::string view;
+  size_t limit = 10;
+  bool json = false;
+};
+int preview_command(const PreviewOptions& options);
 
 struct ExplainOptions {
   std::string file;

@@ -8,6 +8,7 @@
 #include "app/dead_letter_list.h"
 #include "app/event_reader.h"
 #include "app/json_line.h"
+#include "app/preview.h"
 #include "app/status_report.h"
 
 namespace tributary {
@@ -70,7 +71,9 @@ Status handle(const Assembly& assembly, std::string_view request, ControlStream&
     out.send(json_line(running_status(assembly, now_micros())));
     return {};
   }
-  if (auto answer = answer_release_request(assembly, parsed)) {
+  auto answer = answer_release_request(assembly, parsed);
+  if (!answer) answer = answer_preview_request(assembly, parsed, [&out] { return out.wanted(); });
+  if (answer) {
     if (!answer->ok()) return answer->error();
     out.send(json_line(**answer));
     return {};

@@ -16,7 +16,7 @@ namespace {
 using namespace tributary;  // NOLINT: main's file joins everything
 
 // Commands of later versions: known by name, and refused by name.
-constexpr std::string_view later_commands[] = {"preview", "trace", "token", "top"};
+constexpr std::string_view later_commands[] = {"trace", "token", "top"};
 
 std::string examples(const char* text) { return std::string("Examples:\n") + text; }
 
@@ -152,11 +152,18 @@ int parse_and_run(int argc, char** argv) {
   verify->add_option("FILE", verify_options.file, "the pipeline file")->required();
   verify->add_option("--client", verify_options.client, "this client alone");
   verify->add_option("--view", verify_options.view, "this view alone");
+  std::string against = "sources";
+  verify->add_option("--against", against, "sources, or raw: what its events give when they are computed once more")
+      ->check(CLI::IsMember({"sources", "raw"}));
   verify->add_flag("--json", verify_options.json, "the report as JSON");
   verify->footer(
       examples("  tributary verify shop.yaml\n  tributary verify shop.yaml --client acme --view orders\n"
+               "  tributary verify shop.yaml --against raw\n"
                "Exit code 1: there is a difference. While the pipeline runs, writers may go on."));
-  verify->callback([&] { code = verify_command(verify_options); });
+  verify->callback([&] {
+    verify_options.against_raw = against == "raw";
+    code = verify_command(verify_options);
+  });
 
   ExplainOptions explain_options;
   auto* explain = app.add_subcommand("explain", "how views are computed: operators, keys, state");
@@ -186,6 +193,18 @@ int parse_and_run(int argc, char** argv) {
                "A letter goes by itself when its row is changed so that it can be computed, or is deleted.\n"
                "`drop` takes letters off the list; their rows stay out of the view."));
   dead->callback([&] { code = dead_letters_command(dead_options); });
+
+  PreviewOptions preview_options;
+  auto* preview = app.add_subcommand("preview", "what a view of the file would give on raw, beside what is there");
+  preview->add_option("FILE", preview_options.file, "the pipeline file, with its views as they are to be")->required();
+  preview->add_option("--view", preview_options.view, "which view")->required();
+  preview->add_option("--client", preview_options.client, "whose rows")->required();
+  preview->add_option("--limit", preview_options.limit, "rows shown, of each kind")->capture_default_str();
+  preview->add_flag("--json", preview_options.json, "the answer as JSON");
+  preview->footer(
+      examples("  tributary preview shop.yaml --view sales --client acme --limit 20\n"
+               "Nothing of the pipeline changes, and readers see nothing of it."));
+  preview->callback([&] { code = preview_command(preview_options); });
 
   CLI::Validator time([](std::string& text) { return parse_time(text) ? "" : text + " is no time in UTC"; }, "");
   ReplayOptions replay_options;

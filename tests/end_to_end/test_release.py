@@ -4,6 +4,7 @@ import json
 import threading
 
 from harness import ExitCode, Workload
+from harness.by_hand import change_rows
 from harness.waiting import wait_for
 
 VIEWS = {"paid": {"sql": "SELECT id, status FROM orders WHERE status = 'paid'"},
@@ -200,3 +201,49 @@ def test_killed_while_it_is_built_under_load_it_goes_on_and_readers_never_see_a_
     writer.close()
     pipeline.wait_queryable()
     pipeline.verify_clean()
+
+
+def test_preview_shows_what_the_file_would_give_and_touches_nothing(shops, pipelines):
+    acme, globex = shops("acme", "globex")
+    for i, database in enumerate((acme, globex)):
+        Workload(database, seed=47 + i).seed_rows().close()
+    pipeline = pipelines({"acme": acme, "globex": globex}, views=dict(VIEWS))
+    for running in (False, True):
+        if running:
+            pipeline.start_and_wait()
+        else:
+            pipeline.run_until_caught_up().expect(ExitCode.OK)
+        edit(pipeline, statuses=OTHER_STATUSES)
+        preview = json.loads(pipeline.command("preview", "--view", "statuses", "--client", "acme", "--json")
+                             .expect(ExitCode.OK).output)
+        now = statuses(pipeline)
+        assert preview["rows_before"] == preview["removed"] == len(now)
+        assert preview["rows_after"] == preview["added"] == len({status.upper() for status in now})
+        column = preview["preview"]["columns"].index("status")
+        assert {row[column] for row in preview["preview"]["rows"]} == {status.upper() for status in now}
+        text = pipeline.command("preview", "--view", "statuses", "--client", "acme", "--limit", "1").expect(ExitCode.OK)
+        assert "removed" in text.output
+        assert now == {status.lower() for status in now} and len(releases(pipeline)) == 1
+        edit(pipeline, statuses=VIEWS["statuses"])
+    assert "is required" in pipeline.command("preview", "--view", "statuses").expect(ExitCode.USAGE).errors
+    assert "no view" in pipeline.command("preview", "--view", "x", "--client", "acme").expect(ExitCode.USAGE).errors
+    pipeline.verify_clean()
+
+
+def test_what_is_live_is_what_raw_gives_and_a_row_changed_by_hand_is_found(shops, pipelines):
+    (acme,) = shops("acme")
+    writer = Workload(acme, seed=57).seed_rows()
+    pipeline = pipelines({"acme": acme}, views=dict(VIEWS))
+    pipeline.start_and_wait()
+    writer.run(60)
+    pipeline.wait_queryable()
+    assert "equal to what" in pipeline.verify_clean("--against", "raw").output
+    writer.start(rate=20)
+    pipeline.verify_clean("--against", "raw", "--view", "paid")
+    writer.stop()
+    writer.close()
+    pipeline.wait_queryable()
+    change_rows(pipeline, "people", "acme", "id = (SELECT min(id) FROM people WHERE client_id = 'acme')", email="'x@example'")
+    pipeline.terminate()
+    found = pipeline.verify("--against", "raw").expect(ExitCode.DIFFERENCE)
+    assert "x@example" in found.output and "changed 1" in found.output
