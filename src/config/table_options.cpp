@@ -89,6 +89,12 @@ class OptionsReader {
         plan_.order_by.empty() ? "the view has none" : fmt::format("there are: {}", fmt::join(plan_.order_by, ", ")));
   }
 
+  // A view that is no file's has no places.
+  TextPlace place_in_partition_by(size_t offset) const {
+    if (view_.partition_offsets.empty()) return view_.place;
+    return place_at(*pipeline_.text, view_.partition_offsets[std::min(offset, view_.partition_offsets.size() - 1)]);
+  }
+
   void read_partition_by() {
     ClickHouseTokens tokens(view_.partition_by);
     std::string text;
@@ -98,8 +104,7 @@ class OptionsReader {
       SqlToken following = tokens.next();
       std::string wrong = wrong_token(token, following, depth);
       if (!wrong.empty()) {
-        size_t offset = std::min(token.begin, view_.partition_offsets.size() - 1);
-        return fail(place_at(*pipeline_.text, view_.partition_offsets[offset]), wrong);
+        return fail(place_in_partition_by(token.begin), wrong);
       }
       bool tight = text.empty() || text.back() == '(' || token.is_symbol(')') || token.is_symbol(',') ||
                    (token.is_symbol('(') && text.back() != ',' && text.back() != ' ');
@@ -108,7 +113,7 @@ class OptionsReader {
       token = following;
     }
     if (depth != 0 || text.empty()) {
-      return fail(place_at(*pipeline_.text, view_.partition_offsets[0]),
+      return fail(place_in_partition_by(0),
                   "partition_by: its parentheses do not close; write an expression like toYYYYMM(day)");
     }
     plan_.options.partition_by = std::move(text);

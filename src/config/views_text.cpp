@@ -13,6 +13,7 @@ std::string views_text(const std::vector<ViewConfig>& views) {
     if (!view.order_by.empty()) one["order_by"] = view.order_by;
     if (!view.partition_by.empty()) one["partition_by"] = view.partition_by;
     if (view.ttl) one["ttl_milliseconds"] = view.ttl->count();
+    if (!view.ttl_column.empty()) one["ttl_column"] = view.ttl_column;
     if (view.history) one["history"] = true;
     if (!view.settings.empty()) one["settings"] = view.settings;
     all.push_back(std::move(one));
@@ -33,6 +34,7 @@ Result<std::vector<ViewConfig>> parse_views_text(std::string_view text) {
     view.partition_by = one.value("partition_by", "");
     if (auto ttl = one.find("ttl_milliseconds"); ttl != one.end())
       view.ttl = std::chrono::milliseconds(ttl->get<int64_t>());
+    view.ttl_column = one.value("ttl_column", "");
     view.history = one.value("history", false);
     view.settings = one.value("settings", std::map<std::string, std::string>());
   }
