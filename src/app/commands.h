@@ -64,6 +64,16 @@ int verify_command(const VerifyOptions& options);
 // What is live against what raw gives when it is computed once more; no source is asked.
 int verify_against_raw(const Pipeline& pipeline, const VerifyOptions& options);
 
+struct TraceOptions {
+  std::string file;
+  std::string client;
+  std::string relation;          // a domain or a view
+  std::vector<std::string> key;  // its key columns' values
+  size_t limit = 20;
+  bool json = false;
+};
+int trace_command(const TraceOptions& options);
+
 struct PreviewOptions {
   std::string file;
   std::string client;

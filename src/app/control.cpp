@@ -10,6 +10,7 @@
 #include "app/json_line.h"
 #include "app/preview.h"
 #include "app/status_report.h"
+#include "app/trace.h"
 
 namespace tributary {
 namespace {
@@ -72,7 +73,9 @@ Status handle(const Assembly& assembly, std::string_view request, ControlStream&
     return {};
   }
   auto answer = answer_release_request(assembly, parsed);
-  if (!answer) answer = answer_preview_request(assembly, parsed, [&out] { return out.wanted(); });
+  std::function<bool()> wanted = [&out] { return out.wanted(); };
+  if (!answer) answer = answer_preview_request(assembly, parsed, wanted);
+  if (!answer) answer = answer_trace_request(assembly, parsed, wanted);
   if (answer) {
     if (!answer->ok()) return answer->error();
     out.send(json_line(**answer));

@@ -16,7 +16,7 @@ namespace {
 using namespace tributary;  // NOLINT: main's file joins everything
 
 // Commands of later versions: known by name, and refused by name.
-constexpr std::string_view later_commands[] = {"trace", "token", "top"};
+constexpr std::string_view later_commands[] = {"token", "top"};
 
 std::string examples(const char* text) { return std::string("Examples:\n") + text; }
 
@@ -193,6 +193,22 @@ int parse_and_run(int argc, char** argv) {
                "A letter goes by itself when its row is changed so that it can be computed, or is deleted.\n"
                "`drop` takes letters off the list; their rows stay out of the view."));
   dead->callback([&] { code = dead_letters_command(dead_options); });
+
+  TraceOptions trace_options;
+  auto* trace = app.add_subcommand("trace", "where a row comes from: its events, and what each did to every view");
+  trace->add_option("FILE", trace_options.file, "the pipeline file")->required();
+  trace->add_option("RELATION", trace_options.relation, "a domain or a view")->required();
+  trace->add_option("KEY", trace_options.key, "the values of its key columns; NULL for none");
+  trace->add_option("--client", trace_options.client, "whose row")->required();
+  trace->add_option("--limit", trace_options.limit, "the newest events, or rows of an aggregate, shown")
+      ->capture_default_str();
+  trace->add_flag("--json", trace_options.json, "the answer as JSON");
+  trace->footer(examples(
+      "  tributary trace shop.yaml --client acme orders 42\n"
+      "  tributary trace shop.yaml --client acme revenue_daily 2026-01-31 DE\n"
+      "Rows before and after an event are computed from raw, over what the client's other rows were then. Of an\n"
+      "aggregate's row the rows are shown that it counts, and whether their sums are its numbers."));
+  trace->callback([&] { code = trace_command(trace_options); });
 
   PreviewOptions preview_options;
   auto* preview = app.add_subcommand("preview", "what a view of the file would give on raw, beside what is there");

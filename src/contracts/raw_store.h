@@ -19,6 +19,7 @@ struct RawQuery {
   std::string domain;                       // empty: all
   std::set<std::string> keys;               // row key bytes, any of them; empty: all
   std::optional<Position> after;            // only what is newer
+  std::optional<Position> up_to;            // only what is not newer
   std::optional<int64_t> from_micros;       // commit time, inclusive
   std::optional<int64_t> to_micros;         // exclusive
 };

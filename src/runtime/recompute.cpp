@@ -9,121 +9,157 @@
 namespace tributary {
 namespace {
 
-constexpr size_t piece_bytes_max = 2 << 20;    // of raw, a round
+constexpr size_t piece_bytes_max = 2 << 20;    // of values of raw, a round
 constexpr size_t insert_bytes_max = 16 << 20;  // gathered before they go to the store
 
-class Recompute {
- public:
-  Recompute(const RecomputePorts& ports, const RecomputeRequest& request) : ports_(ports), request_(request) {}
+}  // namespace
 
-  Result<uint64_t> run() {
-    RETURN_IF_ERROR(prepare());
-    for (const auto& [domain, table] : request_.tables) {
-      if (graph_->reads(domain)) RETURN_IF_ERROR(feed(domain));
-    }
-    while (graph_->wants_round() || pending_) RETURN_IF_ERROR(round({}));
-    RETURN_IF_ERROR(flush());
-    return events_;
-  }
+struct Recompute::Impl {
+  RecomputePorts ports;
+  const RecomputeRequest& request;
+  std::unique_ptr<Storage> storage;
+  std::unique_ptr<ViewGraph> graph;
+  std::vector<TableDefinition> definitions;
+  std::map<std::string, std::vector<std::string>> gathered;  // by table
+  size_t gathered_bytes = 0;
+  bool hold = false;  // nothing goes to the store
+  Written* written = nullptr;
+  uint64_t events = 0;
+  uint64_t checkpoint = 0;
+  bool pending = false;
 
- private:
   Status prepare() {
-    // Nothing of it outlives the process: no write waits for the disk.
-    ASSIGN_OR_RETURN(storage_, Storage::open(request_.folder / "db", {.write_buffer_bytes = 32 << 20}));
+    ASSIGN_OR_RETURN(storage, Storage::open(request.folder / "db", {.write_buffer_bytes = 32 << 20}));
     GraphOptions options{.state_suffix = "",
-                         .views = with_upstream(request_.plan.views, request_.views),
-                         .stored = request_.views,
-                         .relations = request_.plan.relations,
-                         .find_schema = ports_.find_schema,
+                         .views = with_upstream(request.plan.views, request.views),
+                         .stored = request.views,
+                         .relations = request.plan.relations,
+                         .find_schema = ports.find_schema,
                          .workers = 1,
                          .limits = {}};
     for (const ViewPlan& view : options.views) {
-      if (!request_.views.contains(view.name)) continue;
+      if (!request.views.contains(view.name)) continue;
       TableDefinition table = view.table();
-      table.name = request_.table_prefix + view.name;
+      table.name = request.table_prefix + view.name;
       table.shown = false;
-      definitions_.push_back(std::move(table));
+      definitions.push_back(std::move(table));
     }
-    RETURN_IF_ERROR(ports_.store.prepare(definitions_, {}));
-    ASSIGN_OR_RETURN(graph_, ViewGraph::make(std::move(options), ports_.expressions));
+    RETURN_IF_ERROR(ports.store.prepare(definitions, {}));
+    ASSIGN_OR_RETURN(graph, ViewGraph::make(std::move(options), ports.expressions));
     return {};
   }
 
-  Status feed(const std::string& domain) {
-    std::string cursor;
-    while (true) {
-      ASSIGN_OR_RETURN(RawPiece piece, ports_.raw.scan(request_.client, domain, cursor, piece_bytes_max));
-      std::vector<const EventBatch*> batches;
-      for (const EventBatch& batch : piece.batches) {
-        batches.push_back(&batch);
-        events_ += batch.rows() + batch.ranges.size();
-      }
-      RETURN_IF_ERROR(round(std::move(batches)));
-      if (request_.progress && !request_.progress(events_)) return Error{ErrorCode::kCancelled, "given up"};
-      if (piece.end) return {};
-      cursor = std::move(piece.cursor);
-    }
+  Status feed(const std::string& domain, std::optional<Position> after, std::optional<Position> up_to) {
+    RawQuery query;
+    query.client = request.client;
+    query.domain = domain;
+    query.after = after;
+    query.up_to = up_to;
+    std::vector<EventBatch> piece;
+    size_t bytes = 0;
+    Status failed;
+    auto run = [&] {
+      failed = round(piece);
+      piece.clear();
+      bytes = 0;
+      if (failed.ok() && request.progress && !request.progress(events))
+        failed = Error{ErrorCode::kCancelled, "given up"};
+      return failed.ok();
+    };
+    RETURN_IF_ERROR(ports.raw.read(query, [&](const EventBatch& batch) {
+      events += batch.rows() + batch.ranges.size();
+      bytes += batch.value_bytes();
+      piece.push_back(batch);
+      return bytes < piece_bytes_max || run();
+    }));
+    if (failed.ok() && !piece.empty()) run();
+    return failed;
   }
 
-  Status round(std::vector<const EventBatch*> batches) {
-    GraphInput input{.batches = std::move(batches), .attributes = &request_.attributes};
-    for (const auto& [domain, table] : request_.tables) input.tables[{request_.client, domain}] = table;
+  Status feed_all(std::optional<Position> after, std::optional<Position> up_to) {
+    for (const auto& [domain, table] : request.tables) {
+      if (graph->reads(domain)) RETURN_IF_ERROR(feed(domain, after, up_to));
+    }
+    while (graph->wants_round() || pending) RETURN_IF_ERROR(round({}));
+    return {};
+  }
+
+  Status round(const std::vector<EventBatch>& batches) {
+    GraphInput input{.attributes = &request.attributes};
+    for (const EventBatch& batch : batches) input.batches.push_back(&batch);
+    for (const auto& [domain, table] : request.tables) input.tables[{request.client, domain}] = table;
     input.run_generation = 1;
-    input.checkpoint = ++checkpoint_;
-    RoundState state(*storage_);
+    input.checkpoint = ++checkpoint;
+    RoundState state(*storage);
     KeyedState* states[] = {&state};
-    ASSIGN_OR_RETURN(GraphOutput out, graph_->run(input, states, run_serially));
-    if (!out.withdrawals.empty()) RETURN_IF_ERROR(flush());
+    ASSIGN_OR_RETURN(GraphOutput out, graph->run(input, states, run_serially));
+    // A withdrawal takes effect on the rows before it, so they have to be there.
+    if (!out.withdrawals.empty()) {
+      hold = false;
+      RETURN_IF_ERROR(flush());
+    }
     for (Withdrawal& withdrawal : out.withdrawals) {
-      withdrawal.view = request_.table_prefix + withdrawal.view;
-      RETURN_IF_ERROR(ports_.store.withdraw(withdrawal));
+      withdrawal.view = request.table_prefix + withdrawal.view;
+      RETURN_IF_ERROR(ports.store.withdraw(withdrawal));
     }
     for (const GraphOutput::View& view : out.views) RETURN_IF_ERROR(add_rows(view));
-    pending_ = out.pending;
+    pending = out.pending;
     StorageBatch write;
     state.add_to(write);
-    RETURN_IF_ERROR(storage_->write(write, {.sync = false}));
-    return gathered_bytes_ > insert_bytes_max ? flush() : Status();
+    RETURN_IF_ERROR(storage->write(write, {.sync = false}));  // nothing of it outlives the process
+    return gathered_bytes > insert_bytes_max && !hold ? flush() : Status();
   }
 
   Status add_rows(const GraphOutput::View& view) {
     if (view.rows.rows() == 0) return {};
-    std::string table = request_.table_prefix + view.name;
-    auto definition = std::find_if(definitions_.begin(), definitions_.end(),
+    std::string table = request.table_prefix + view.name;
+    auto definition = std::find_if(definitions.begin(), definitions.end(),
                                    [&](const TableDefinition& of) { return of.name == table; });
-    CHECK(definition != definitions_.end(), "{} has no table", table);
-    ASSIGN_OR_RETURN(std::string encoded, ports_.store.encode(*definition, view.rows));
-    gathered_bytes_ += encoded.size();
-    gathered_[table].push_back(std::move(encoded));
+    CHECK(definition != definitions.end(), "{} has no table", table);
+    if (written != nullptr) (*written)[view.name].insert(view.rows.keys.begin(), view.rows.keys.end());
+    ASSIGN_OR_RETURN(std::string encoded, ports.store.encode(*definition, view.rows));
+    gathered_bytes += encoded.size();
+    gathered[table].push_back(std::move(encoded));
     return {};
   }
 
   Status flush() {
-    for (const auto& [table, encoded] : gathered_) {
+    for (const auto& [table, encoded] : gathered) {
       std::vector<std::string_view> views(encoded.begin(), encoded.end());
-      RETURN_IF_ERROR(ports_.store.insert(table, views));
+      RETURN_IF_ERROR(ports.store.insert(table, views));
     }
-    gathered_.clear();
-    gathered_bytes_ = 0;
+    gathered.clear();
+    gathered_bytes = 0;
     return {};
   }
-
-  const RecomputePorts& ports_;
-  const RecomputeRequest& request_;
-  std::unique_ptr<Storage> storage_;
-  std::unique_ptr<ViewGraph> graph_;
-  std::vector<TableDefinition> definitions_;
-  std::map<std::string, std::vector<std::string>> gathered_;  // by table
-  size_t gathered_bytes_ = 0;
-  uint64_t events_ = 0;
-  uint64_t checkpoint_ = 0;
-  bool pending_ = false;
 };
 
-}  // namespace
+Recompute::Recompute(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Recompute::~Recompute() = default;
 
-Result<uint64_t> recompute(const RecomputePorts& ports, const RecomputeRequest& request) {
-  return Recompute(ports, request).run();
+Result<std::unique_ptr<Recompute>> Recompute::make(RecomputePorts ports, const RecomputeRequest& request) {
+  auto impl = std::make_unique<Impl>(Impl{.ports = std::move(ports), .request = request});
+  RETURN_IF_ERROR(impl->prepare());
+  return std::unique_ptr<Recompute>(new Recompute(std::move(impl)));
+}
+
+Status Recompute::feed(std::optional<Position> after, std::optional<Position> up_to) {
+  return impl_->feed_all(after, up_to);
+}
+
+Status Recompute::flush() { return impl_->flush(); }
+
+uint64_t Recompute::events() const { return impl_->events; }
+
+Result<Recompute::Written> Recompute::feed_and_tell(Position after, Position up_to) {
+  Written written;
+  impl_->written = &written;
+  impl_->hold = true;
+  Status fed = impl_->feed_all(after, up_to);
+  impl_->written = nullptr;
+  impl_->hold = false;
+  if (!fed.ok()) return std::move(fed).error();
+  return written;
 }
 
 }  // namespace tributary

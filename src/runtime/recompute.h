@@ -6,6 +6,9 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,7 +38,28 @@ struct RecomputeRequest {
   std::function<bool(uint64_t events)> progress;  // false: give up, with kCancelled
 };
 
-// How many events it read.
-Result<uint64_t> recompute(const RecomputePorts& ports, const RecomputeRequest& request);
+// Step by step: what a part of raw changes.
+class Recompute {
+ public:
+  // Makes the tables. `request` and what `ports` name outlive it.
+  static Result<std::unique_ptr<Recompute>> make(RecomputePorts ports, const RecomputeRequest& request);
+  ~Recompute();
+
+  // Everything of the client's domains that the views read, newer than `after` and not newer than `up_to`, where given.
+  Status feed(std::optional<Position> after = {}, std::optional<Position> up_to = {});
+  // Rows that the store has not yet go there.
+  Status flush();
+  uint64_t events() const;
+
+  // Which rows of a view were written since the last call, by key bytes.
+  using Written = std::map<std::string, std::set<std::string>>;
+  // The same as feed(), and what it wrote: not yet in the store, so that the rows before can still be looked at.
+  Result<Written> feed_and_tell(Position after, Position up_to);
+
+ private:
+  struct Impl;
+  explicit Recompute(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
 
 }  // namespace tributary

@@ -33,6 +33,7 @@ std::vector<uint32_t> matching_rows(const EventBatch& events, const RawQuery& qu
     if (query.from_micros && events.commit_micros[row] < *query.from_micros) continue;
     if (query.to_micros && events.commit_micros[row] >= *query.to_micros) continue;
     if (query.after && events.positions[row] <= *query.after) continue;
+    if (query.up_to && events.positions[row] > *query.up_to) continue;
     if (!query.keys.empty()) {
       key.clear();
       events.append_row_key(key, row);
@@ -49,6 +50,7 @@ std::vector<RangeFact> matching_ranges(const EventBatch& events, const RawQuery&
     if (query.from_micros && range.commit_micros < *query.from_micros) continue;
     if (query.to_micros && range.commit_micros >= *query.to_micros) continue;
     if (query.after && range.position <= *query.after) continue;
+    if (query.up_to && range.position > *query.up_to) continue;
     if (!query.keys.empty()) {
       auto first = query.keys.lower_bound(range.low);
       if (first == query.keys.end() || !range.covers(*first)) continue;
@@ -63,6 +65,7 @@ bool may_match(const BlockSummary& summary, const RawQuery& query, const std::ve
   if (query.from_micros && summary.max_commit_micros < *query.from_micros) return false;
   if (query.to_micros && summary.min_commit_micros >= *query.to_micros) return false;
   if (query.after && summary.max_position <= *query.after) return false;
+  if (query.up_to && summary.min_position > *query.up_to) return false;
   if (query.keys.empty() || summary.ranges > 0) return true;
   auto hash = hashes.begin();
   return std::any_of(query.keys.begin(), query.keys.end(),
