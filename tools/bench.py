@@ -7,6 +7,7 @@
     latency   commit to queryable at a steady rate: p50, p95, p99
     memory    at 1, 10 and 100 clients
     process   events per CPU second and bytes of state a row, by operator; Flink SQL beside it
+    replay    everything in raw into new tables beside the live ones; the live drain beside it
     idle      the share of a core that 100 clients with one row a second each cost, through ten views
     all       all of them, one after the other
 
@@ -24,13 +25,13 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "end_to_end"))
 
-from benchmarks import capture, decode, idle, latency, load, measuring, memory, process  # noqa: E402
+from benchmarks import capture, decode, idle, latency, load, measuring, memory, process, replay  # noqa: E402
 from harness import ExitCode, NotReached  # noqa: E402
 from harness.pipeline import CommandFailed, program  # noqa: E402
 
 BENCHMARKS = {"capture": capture.run, "load": load.run, "pipeline": capture.run, "latency": latency.run,
               "memory": memory.run, "process": process.run,
-              "idle": idle.run, "decode": decode.run}
+              "replay": replay.run, "idle": idle.run, "decode": decode.run}
 MIB = 1 << 20
 
 

@@ -238,13 +238,16 @@ TEST(EmbeddedRaw, QueriesGiveExactlyWhatMatches) {
         query.keys.insert(batch.row_key(random.below(batch.rows())));
     }
     if (random.one_in(2)) query.after = Position{1, random.below(1'000), 0, 0};
+    if (random.one_in(2)) query.up_to = Position{1, random.below(1'000), 0, 0};
     if (random.one_in(2)) query.from_micros = static_cast<int64_t>(random.below(1'100'000));
     if (random.one_in(2)) query.to_micros = static_cast<int64_t>(random.below(1'100'000));
     std::multiset<std::string> expected;
     auto in_time = [&](int64_t micros) {
       return (!query.from_micros || micros >= *query.from_micros) && (!query.to_micros || micros < *query.to_micros);
     };
-    auto is_newer = [&](const Position& position) { return !query.after || position > *query.after; };
+    auto is_newer = [&](const Position& position) {
+      return (!query.after || position > *query.after) && (!query.up_to || position <= *query.up_to);
+    };
     for (const EventBatch& batch : all) {
       if (!query.domain.empty() && batch.domain != query.domain) continue;
       for (size_t row = 0; row < batch.rows(); ++row) {
