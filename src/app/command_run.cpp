@@ -9,6 +9,7 @@
 #include "app/analytics_choice.h"
 #include "app/commands.h"
 #include "app/control.h"
+#include "app/log_choice.h"
 #include "app/source_schemas.h"
 #include "app/status_report.h"
 
@@ -22,6 +23,7 @@ constexpr std::chrono::milliseconds tick_until_caught_up{10};
 constexpr std::chrono::seconds status_interval{1};
 constexpr std::chrono::seconds report_interval{10};
 constexpr std::chrono::hours retention_interval{1};
+constexpr std::chrono::milliseconds broker_poll{1000};  // while none answers at the start
 
 int64_t now_micros() {
   return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
@@ -179,6 +181,23 @@ int drive(Assembly& assembly, StopSignals& signals, const RunOptions& options) {
   return exit_unavailable;
 }
 
+// A pipeline whose brokers are away at its start waits for them as it does later on. kCancelled: told to stop meanwhile.
+Result<std::unique_ptr<Assembly>> open_when_brokers_answer(const Pipeline& pipeline, const LockFile& lock,
+                                                           const AssemblyParts& parts, StopSignals& signals) {
+  std::string said;
+  while (true) {
+    auto opened = Assembly::open(pipeline, lock, parts, say);
+    if (opened.ok() || !is_kafka(pipeline.log) || !retryable(opened.error().code)) return opened;
+    std::string why = opened.error().to_string();
+    if (why != said) say(why + "; waiting until that is over");
+    json status = stopped_status(pipeline);
+    status["problems"] = json::array({why});
+    (void)write_status(pipeline.data, status);  // for `status`, as far as the folder takes it
+    said = std::move(why);
+    if (signals.wait(broker_poll)) return Error{ErrorCode::kCancelled, "told to stop"};
+  }
+}
+
 int refuse_later(const std::vector<FileError>& later) {
   print_errors(later);
   return exit_config;
@@ -212,10 +231,11 @@ int run_command(const RunOptions& options) {
     Status usable = analytics_usable(pipeline);
     if (!usable.ok()) return print_error(usable.error());
   }
-  auto opened = Assembly::open(
+  auto opened = open_when_brokers_answer(
       pipeline, std::get<LockFile>(std::move(lock)),
-      {.engine = !capture_only, .process = !capture_only, .capture = true, .bulk = options.read != "streaming"}, say);
-  if (!opened.ok()) return print_error(opened.error());
+      {.engine = !capture_only, .process = !capture_only, .capture = true, .bulk = options.read != "streaming"},
+      signals);
+  if (!opened.ok()) return opened.error().code == ErrorCode::kCancelled ? exit_ok : print_error(opened.error());
   Assembly& assembly = **opened;
   auto control = ControlServer::listen(control_socket_path(pipeline.data), control_handler(assembly));
   if (!control.ok()) return print_error(control.error());

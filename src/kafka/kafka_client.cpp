@@ -33,7 +33,8 @@ ErrorCode code_of(rd_kafka_resp_err_t code) {
 Error kafka_error(rd_kafka_resp_err_t code, const std::string& what) {
   std::string message = fmt::format("kafka: {}: {}", what, rd_kafka_err2str(code));
   if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) message += "; let its ACL allow our user to";
-  if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) message += "; raise the topic's max.message.bytes";
+  if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || code == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE)
+    message += "; raise the topic's max.message.bytes, it is tried again by itself";
   return {code_of(code), std::move(message)};
 }
 

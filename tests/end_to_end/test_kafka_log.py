@@ -154,6 +154,17 @@ def test_a_broker_that_is_away_holds_the_source_up(own_kafka, shops, pipelines):
     pipeline = pipelines({"acme": acme}, settings=on_kafka(broker)).start_and_wait()
     acme.execute("INSERT INTO orders (id, user_id, status, total_cents) VALUES (1, 1, 'before', 1)")
     pipeline.wait_queryable()
+    pipeline.terminate()
+    broker.kill()
+    # It is away at the start, too: `run` waits, ends when it is told to, and waits again.
+    for told_to_stop in (True, False):
+        pipeline.start()
+        wait_for(lambda: "no broker answers" in pipeline.run_log.read_text(), 60, "the run to say for whom it waits")
+        wait_for(lambda: any("no broker" in problem for problem in pipeline.status()["problems"]), 20, "status to say so")
+        if told_to_stop:
+            assert pipeline.terminate()[0] == ExitCode.OK
+    broker.start()
+    pipeline.wait_state("streaming", limit=60)
     broker.kill()
     acme.execute("INSERT INTO orders (id, user_id, status, total_cents, note) "
                  "SELECT g, g, 'away', g, repeat('x', 500) FROM generate_series(2, 30000) g")
@@ -170,3 +181,19 @@ def test_a_broker_that_is_away_holds_the_source_up(own_kafka, shops, pipelines):
     pipeline.wait_status(lambda status: not says_so(status), 30, "the warning to go")
     pipeline.terminate()
     clean_at_last(broker, pipeline)
+
+
+def test_too_large_a_record_holds_up_its_client_alone_until_the_topic_takes_it(kafka, shops, pipelines):
+    acme, globex = shops("acme", "globex")
+    pipeline = pipelines({"acme": acme, "globex": globex}, settings=on_kafka(kafka)).start_and_wait()
+    acme.execute("INSERT INTO orders (id, user_id, status, total_cents, note) VALUES (1, 1, 'large', 1, repeat('x', 3000000))")
+    acme.execute("INSERT INTO orders (id, user_id, status, total_cents) VALUES (2, 1, 'behind it', 1)")
+    pipeline.wait_status(lambda status: "max.message.bytes" in status["clients"][0]["reason"], 60, "acme's reason")
+    assert pipeline.client_status("acme")["state"] in ("backing_off", "connecting")
+    globex.execute("INSERT INTO orders (id, user_id, status, total_cents) VALUES (1, 1, 'flows', 1)")
+    wait_for(lambda: pipeline.count("globex", "orders") == 1, 30, "globex's row")
+    assert pipeline.count("acme", "orders") == 0, "what was committed behind it came before it"
+    kafka.change_topic(f"{pipeline.name}.order.created", max_message_bytes=10_000_000)
+    pipeline.wait_queryable(limit=120)
+    assert pipeline.count("acme", "orders") == 2
+    pipeline.verify_clean()

@@ -82,14 +82,32 @@ void AppendQueue::work() {
 }
 
 void AppendQueue::append(std::vector<Job>& jobs) {
+  auto broken = [](const Job& job) { return job.broken != nullptr && *job.broken; };
+  auto settle = [](Job& job, const Status& status) {
+    if (!status.ok() && job.broken != nullptr) *job.broken = true;
+    job.done(status);
+  };
+  const Status behind = Error{ErrorCode::kCancelled, "what was read before it could not be appended"};
+  std::vector<Job*> wanted;
   std::vector<LogAppend> appends;
-  appends.reserve(jobs.size());
-  for (Job& job : jobs) appends.push_back(std::move(job.append));
+  for (Job& job : jobs) {
+    if (broken(job)) {
+      job.done(behind);
+      continue;
+    }
+    wanted.push_back(&job);
+    appends.push_back(std::move(job.append));
+  }
+  if (wanted.empty()) return;
   Status whole = append_until_settled(appends);
-  for (size_t i = 0; i < jobs.size(); ++i) {
-    // One client's impossible batch must not hold up the others that shared the write with it.
-    bool alone = !whole.ok() && jobs.size() > 1 && whole.error().code != ErrorCode::kCancelled;
-    jobs[i].done(alone ? append_until_settled({appends[i]}) : whole);
+  // One client's impossible batch must not hold up the others that shared the write with it.
+  bool alone = !whole.ok() && wanted.size() > 1 && whole.error().code != ErrorCode::kCancelled;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    if (alone && broken(*wanted[i])) {
+      wanted[i]->done(behind);
+    } else {
+      settle(*wanted[i], alone ? append_until_settled({appends[i]}) : whole);
+    }
   }
 }
 

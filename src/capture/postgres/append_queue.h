@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -21,6 +22,9 @@ class AppendQueue {
   struct Job {
     LogAppend append;
     size_t bytes = 0;
+    // Shared by the jobs of one session of a client, and the queue's alone: true once one of them has failed. What was
+    // queued behind it is not appended any more, since what it has capture remember would tell of more than is there.
+    std::shared_ptr<bool> broken;
     // Called on the queue's thread once the append is durable, or has failed for good.
     std::function<void(const Status&)> done;
   };

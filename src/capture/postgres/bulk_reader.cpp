@@ -110,7 +110,7 @@ asio::awaitable<Trouble> wait_until_durable(ClientContext& context) {
     if (context.append_error) break;
     co_await context.changed.wait(milliseconds(500));
   }
-  if (context.append_error) co_return Trouble{Kind::kStop, context.append_error->to_string(), ""};
+  if (context.append_error) co_return context.append_trouble();
   co_return Trouble{};
 }
 

@@ -58,6 +58,7 @@ asio::awaitable<Trouble> ClientCapture::session() {
   using asio::experimental::awaitable_operators::operator||;
   ClientContext& context = *context_;
   context.append_error.reset();
+  context.appends_broken = std::make_shared<bool>(false);
   Trouble trouble = co_await prepare_source(context);
   if (trouble.kind != Kind::kNone) co_return trouble;
   auto ended = co_await (follow() || read_tables(context) || watch_source(context));

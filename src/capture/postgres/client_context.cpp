@@ -187,7 +187,15 @@ void ClientContext::queue_append(LogAppend append, size_t bytes, size_t* budget,
       self->changed.notify();
     });
   };
-  queue.add({std::move(append), bytes, std::move(settled)});
+  queue.add({std::move(append), bytes, appends_broken, std::move(settled)});
+}
+
+Trouble ClientContext::append_trouble() const {
+  if (!append_error) return {};
+  ErrorCode code = append_error->code;
+  bool may_be_mended =
+      code == ErrorCode::kInvalidInput || code == ErrorCode::kPermissionDenied || code == ErrorCode::kAlreadyExists;
+  return {may_be_mended ? Trouble::Kind::kRetry : Trouble::Kind::kStop, append_error->to_string(), ""};
 }
 
 uint64_t ClientContext::durable_lsn() const {

@@ -126,6 +126,10 @@ struct ClientContext : std::enable_shared_from_this<ClientContext> {
   bool bulk_wanted = false;
   PgConnection::Clock::time_point bulk_not_before{};
 
+  // Why the log does not take what was read; kNone: it does. What a broker's settings or rights refuse is tried again, since
+  // those can be changed while we wait.
+  Trouble append_trouble() const;
+
   // Appends under way.
   size_t stream_bytes_in_flight = 0;
   size_t table_bytes_in_flight = 0;
@@ -133,11 +137,12 @@ struct ClientContext : std::enable_shared_from_this<ClientContext> {
   size_t stream_jobs_in_flight = 0;
   uint64_t durable_confirmed_lsn = 0;
   std::optional<Error> append_error;
-  Pace pace;           // of all rows
+  std::shared_ptr<bool> appends_broken;  // of the session (AppendQueue::Job)
+  Pace pace;  // of all rows
   Pace snapshot_pace;  // of those that snapshots read
-  Signal changed;    // something became durable
+  Signal changed;  // something became durable
   Signal delivered;  // delivered_lsn rose
-  Signal work;       // tables_to_read changed
+  Signal work;  // tables_to_read changed
 
   StatusBoard board;
 

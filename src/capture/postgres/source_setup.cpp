@@ -284,7 +284,7 @@ asio::awaitable<Trouble> begin_epoch(ClientContext& context, const SourceIdentit
   append.state_changes[std::string(stream_state_key)] = state.encode();
   context.queue_append(std::move(append), 0, &context.stream_bytes_in_flight, state);
   while (context.jobs_in_flight > 0 && !context.append_error) co_await context.changed.wait(std::chrono::seconds(60));
-  if (context.append_error) co_return Trouble{Kind::kStop, context.append_error->to_string(), ""};
+  if (context.append_error) co_return context.append_trouble();
   context.reset_wanted = false;
   context.tables_taken_over = std::exchange(context.takes_over, false);
   co_return Trouble{};

@@ -119,7 +119,7 @@ asio::awaitable<Trouble> watch_source(ClientContext& context) {
   while (true) {
     auto now = Clock::now();
     Trouble trouble;
-    if (context.append_error) co_return Trouble{Kind::kStop, context.append_error->to_string(), ""};
+    if (context.append_error) co_return context.append_trouble();
     if (now >= watch.health_at) {
       watch.health_at = now + context.options.health_interval;
       trouble = co_await check_health(context, watch);

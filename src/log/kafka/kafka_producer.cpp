@@ -18,6 +18,7 @@ Status KafkaProducer::open() {
                                                {"message.timeout.ms", "0"},  // our own limit decides
                                                {"linger.ms", "1"},
                                                {"batch.size", "524288"},
+                                               {"message.max.bytes", "1000000000"},  // the topic's own limit decides
                                                {"queue.buffering.max.kbytes", "65536"},
                                                {"queue.buffering.max.messages", "200000"},
                                                {"retry.backoff.ms", "50"},

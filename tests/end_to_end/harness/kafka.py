@@ -206,6 +206,12 @@ class KafkaBroker(JavaServer):
         found = self.admin.describe_configs([resource])[resource].result(REQUEST_LIMIT)
         return {key: entry.value for key, entry in found.items()}
 
+    def change_topic(self, name, **settings):
+        """Sets these, and leaves the retention as it is; everything else is the broker's default from then on."""
+        config = {"retention.ms": self.topic_settings(name)["retention.ms"],
+                  **{key.replace("_", "."): str(value) for key, value in settings.items()}}
+        _finish(self.admin.alter_configs([ConfigResource(ConfigResource.Type.TOPIC, name, set_config=config)]))
+
     # Records
 
     @contextlib.contextmanager
