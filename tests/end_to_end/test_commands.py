@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import os
 import re
+import signal
 import subprocess
 import threading
 
@@ -352,3 +353,20 @@ def test_check_says_before_a_run_what_would_stop_it(shops, own_server, server, p
     replica.server.stop()
     done = pipeline.command("check", "--connect").expect(ExitCode.UNAVAILABLE)
     assert done.errors.count("client level") == 1, done.errors
+
+
+def test_an_answer_that_breaks_off_is_an_error(shops, pipelines):
+    (acme,) = shops("acme")
+    acme.execute("INSERT INTO orders (id, user_id, status, total_cents) SELECT g, g, 'x', g FROM generate_series(1, 2500) g")
+    pipeline = pipelines({"acme": acme}).start_and_wait()
+    pipeline.wait_queryable()
+    sql = "SELECT a.id, b.id, a.status FROM orders a CROSS JOIN orders b"
+    with subprocess.Popen([program(), "query", str(pipeline.file), "--client", "acme", sql], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, env={**os.environ, **pipeline.environment}) as query:
+        assert query.stdout.read(10_000)
+        os.kill(pipeline.engine_pid(), signal.SIGKILL)
+        rest, errors = query.communicate(timeout=60)
+    assert len(rest) < 2500 * 2500 * 4, "it was whole before the engine died"
+    assert query.returncode != ExitCode.OK and errors, (query.returncode, errors)
+    wait_for(lambda: pipeline.command("query", "--client", "acme", "SELECT count() FROM orders").exit_code == ExitCode.OK, 60,
+             "the next engine to answer")
