@@ -20,7 +20,14 @@ class Compiler {
     result_.complete = result_.compiled.domains.size() == pipeline_.domains.size();
     if (pipeline_.views.empty()) {
       for (const auto& [name, domain] : result_.compiled.domains) {
-        result_.compiled.views.push_back(functions_.identity(name, domain.relation));
+        ViewPlan plan = functions_.identity(name, domain.relation);
+        const DomainConfig& config = pipeline_.domains.at(name);
+        if (config.history) {
+          std::vector<std::string> others;
+          for (const auto& [other, of] : pipeline_.domains) others.push_back(other);
+          read_history(config.place, "domain " + name, others, plan);
+        }
+        result_.compiled.views.push_back(std::move(plan));
       }
     }
     for (size_t view = 0; view < views_.size(); ++view) find_reads(view);
@@ -48,6 +55,21 @@ class Compiler {
   }
   void fail(TextPlace place, std::string message) {
     result_.errors.push_back({pipeline_.file, place, std::move(message)});
+  }
+
+  // `others`: relations that clients see.
+  void read_history(TextPlace place, const std::string& what, const std::vector<std::string>& others, ViewPlan& plan) {
+    std::string name = plan.name + history_suffix;
+    if (std::find(others.begin(), others.end(), name) != others.end()) {
+      return fail(place, fmt::format("{}: its history would be called {}, as another one is; rename that", what, name));
+    }
+    for (const OutputColumn& column : plan.columns()) {
+      if (column.name == "valid_from" || column.name == "valid_to") {
+        return fail(place, fmt::format("{}: its history has a column {} of its own; select that one AS something else",
+                                       what, column.name));
+      }
+    }
+    plan.options.history = true;
   }
 
   void find_relation(const DomainConfig& domain) {
@@ -174,6 +196,11 @@ class Compiler {
     }
     if (!config.order_by.empty()) plan.order_by = config.order_by;
     for (FileError& error : read_table_options(pipeline_, config, plan)) result_.errors.push_back(std::move(error));
+    if (config.history) {
+      std::vector<std::string> others;
+      for (const ViewConfig& other : pipeline_.views) others.push_back(other.name);
+      read_history(pipeline_.place_of(config, "history"), "view " + config.name, others, plan);
+    }
     result_.compiled.views.push_back(std::move(plan));
   }
 

@@ -102,15 +102,6 @@ std::vector<FileError> not_built_yet(const Pipeline& pipeline) {
                  id, client.source.scheme));
     }
   }
-  for (const auto& [name, domain] : pipeline.domains) {
-    if (domain.history) refuse(domain.place, fmt::format("domain {}: history is not built yet; take it out", name));
-  }
-  for (const ViewConfig& view : pipeline.views) {
-    auto key = [&](bool given, std::string_view what) {
-      if (given) refuse(view.place, fmt::format("view {}: {} is not built yet; take it out", view.name, what));
-    };
-    key(view.history, "history");
-  }
   sort_errors(errors);
   return errors;
 }
@@ -130,6 +121,10 @@ std::vector<FileError> without_effect(const Pipeline& pipeline) {
   bool of_engine = pipeline.analytics.memory_bytes_max != 0 || pipeline.analytics.threads != 0;
   note(of_engine && pipeline.analytics.target.at != "embedded", pipeline.analytics.target.place,
        "analytics: memory and threads have no effect with a server of its own");
+  for (const auto& [name, domain] : pipeline.domains) {
+    note(domain.history && !pipeline.views.empty(), domain.place,
+         fmt::format("domain {}: history has no effect where there are views; write it at a view of the domain", name));
+  }
   note(!pipeline.serve.host.empty(), pipeline.serve.place,
        "serve has no effect yet: the gateway comes with a later version; `tributary query` asks as a client");
   for (const auto& [id, client] : pipeline.clients) {

@@ -232,7 +232,7 @@ void PipelineReader::read_view(const YamlNode& key, const YamlNode& node) {
   std::pair<std::string, std::chrono::milliseconds> ttl;
   value(values, "ttl", ttl, parse_ttl, "a column and a duration like placed_at + 90d, or a duration alone");
   if (ttl.second.count() != 0) std::tie(view.ttl_column, view.ttl) = ttl;
-  for (const char* name : {"order_by", "ttl"}) {
+  for (const char* name : {"order_by", "ttl", "history"}) {
     if (auto found = values.find(name); found != values.end()) view.places[name] = place(*found->second);
   }
   flag(values, "history", view.history);

@@ -88,7 +88,7 @@ TEST(Pipeline, WholeGrammar) {
   for (const FileError& error : not_built_yet(shop)) refused += error.to_string() + "\n";
   EXPECT_NE(refused.find("client globex: mysql sources are not built yet"), std::string::npos) << refused;
   EXPECT_EQ(refused.find("analytics"), std::string::npos) << refused;
-  EXPECT_NE(refused.find("view revenue_daily: history is not built yet"), std::string::npos);
+  EXPECT_EQ(refused.find("view"), std::string::npos) << refused;
 }
 
 // tests/config/*.yaml with what is expected of it beside: *.errors, the whole output. With TRIBUTARY_WRITE_EXPECTED set, the

@@ -27,12 +27,16 @@ struct OutputColumn {
   friend bool operator==(const OutputColumn&, const OutputColumn&) = default;
 };
 
+// What the versions of a view's rows are read as: "sales_history".
+inline constexpr const char* history_suffix = "_history";
+
 // What the user asks of a view's table beyond its order, checked: nothing of it can come between a row and what replaces it.
 struct TableOptions {
   std::string partition_by;  // the store's SQL over order_by's columns and client_id; empty: one partition
   std::string ttl_column;  // a date or timestamp among order_by's columns; empty: rows stay
   std::chrono::seconds ttl{0};  // after the time in ttl_column a row goes
   std::map<std::string, std::string> settings;  // of the store's, by name
+  bool history = false;  // every version of a row is kept beside the table, for clients as NAME_history
 
   friend bool operator==(const TableOptions&, const TableOptions&) = default;
 };

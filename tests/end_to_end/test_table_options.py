@@ -62,3 +62,52 @@ def test_what_would_break_replacement_is_refused_at_its_place(pipelines, shop):
         _, line, column = error.split(": ")[0].rsplit(":", 2)
         word = what.split('"')[1] if '"' in what else "clean_deleted_rows"
         assert text[int(line) - 1][int(column) - 1:].lstrip('"').startswith(word)
+
+
+@pytest.mark.parametrize("where", ["embedded", "server"])
+def test_history_says_what_a_view_showed_at_any_time(pipelines, shop, clickhouse, unique_name, where):
+    database = unique_name("history").replace("-", "_")
+    settings = {"analytics": f"clickhouse://{clickhouse.address}/{database}"} if where == "server" else {}
+    views = {"sales": {"sql": "SELECT id, status, total_cents, client.plan AS plan FROM orders WHERE status <> 'test'", "history": True},
+             "daily": {"sql": DAILY, "history": True, "order_by": ["status"]}}
+    pipeline = pipelines({"acme": {"database": shop, "attributes": {"plan": "gold"}}}, views=views, settings=settings)
+    pipeline.start_and_wait()
+    seen = []
+
+    def look():
+        pipeline.wait_queryable()
+        at = pipeline.value("acme", "SELECT toString(now64(6, 'UTC'))")
+        seen.append((at, {view: pipeline.query("acme", f"SELECT * FROM {view} ORDER BY ALL") for view in views}))
+
+    look()
+    for sql in ["INSERT INTO orders SELECT g, 1, 'paid', g, NULL, timestamp '2026-11-01' + g * interval '1 hour' "
+                "FROM generate_series(1, 40) g",
+                "UPDATE orders SET status = 'shipped' WHERE id <= 10",
+                "UPDATE orders SET status = 'test' WHERE id <= 5; UPDATE orders SET id = id + 100 WHERE id = 20",
+                "UPDATE orders SET status = 'paid' WHERE id <= 3; DELETE FROM orders WHERE id BETWEEN 30 AND 35",
+                "TRUNCATE orders", "INSERT INTO orders VALUES (1, 1, 'new', 5, NULL, '2026-11-02')"]:
+        shop.execute(sql)
+        look()
+    pipeline.terminate()
+    pipeline.content["clients"]["acme"]["attributes"]["plan"] = "silver"
+    pipeline.write()
+    pipeline.start_and_wait()
+    shop.execute("UPDATE orders SET total_cents = 6")
+    look()
+    assert len({str(rows) for _, rows in seen}) == len(seen) - 1  # empty twice
+    for at, shown in seen:
+        for view, rows in shown.items():
+            columns = "* EXCEPT (valid_from, valid_to)"
+            assert pipeline.query("acme", f"SELECT {columns} FROM {view}_history WHERE valid_from <= '{at}' AND "
+                                          f"(valid_to > '{at}' OR valid_to IS NULL) ORDER BY ALL") == rows, (at, view)
+    pipeline.verify_clean()
+
+
+def test_a_history_that_would_be_mistaken_is_refused(pipelines, shop):
+    pipeline = pipelines({"acme": shop}, views={
+        "sales": {"sql": "SELECT id, placed_at AS valid_from FROM orders", "history": True},
+        "daily": {"sql": DAILY, "history": True}, "daily_history": {"sql": "SELECT id FROM users"}})
+    done = pipeline.command("check", "--connect")
+    assert done.exit_code == ExitCode.CONFIG
+    assert "its history has a column valid_from of its own" in done.errors
+    assert "its history would be called daily_history" in done.errors

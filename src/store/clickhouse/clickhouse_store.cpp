@@ -9,12 +9,14 @@
 #include "base/clickhouse_tokens.h"
 #include "store/clickhouse/clickhouse_errors.h"
 #include "store/clickhouse/clickhouse_types.h"
+#include "store/clickhouse/history_table.h"
 #include "store/clickhouse/native_encoder.h"
 
 namespace tributary {
 namespace {
 
 constexpr std::chrono::hours change_timeout{6};  // a rebuild copies a whole table
+constexpr std::string_view history_comment = "tributary ";  // begins a read view's
 constexpr size_t sent_groups_max = 64;           // INSERTs of one table that a repetition is known by
 constexpr int server_major_min = 23;             // ReplacingMergeTree with is_deleted that FINAL applies
 constexpr int server_minor_min = 8;
@@ -158,17 +160,38 @@ Result<ExistingTable> ClickHouseStore::read_table(const std::string& name) {
 }
 
 Result<ClickHouseStore::Prepared> ClickHouseStore::prepare_table(const TableDefinition& table) {
+  Prepared prepared{.definition = &table, .table = {}, .versions = {}};
   ASSIGN_OR_RETURN(ExistingTable existing, read_table(table.name));
   ASSIGN_OR_RETURN(TableChange needed, plan_table(layout_, table, existing));
+  ASSIGN_OR_RETURN(prepared.table, apply(table.name, std::move(existing), needed));
+  if (table.options.history) {
+    std::string name = history_name(table.name);
+    ASSIGN_OR_RETURN(existing, read_table(name));
+    ASSIGN_OR_RETURN(needed, plan_history(layout_, table, existing));
+    ASSIGN_OR_RETURN(prepared.versions, apply(name, std::move(existing), needed));
+  }
+  std::lock_guard lock(mutex_);
+  if (table.options.history) {
+    with_history_.insert(table.name);
+  } else {
+    with_history_.erase(table.name);
+  }
+  return prepared;
+}
+
+Result<ExistingTable> ClickHouseStore::apply(const std::string& name, ExistingTable existing,
+                                             const TableChange& change_of_it) {
   // What a killed rebuild left: before the exchange a half copy, after it the old table.
-  RETURN_IF_ERROR(change(drop_table_sql(layout_, rebuild_name(table.name))));
-  for (const std::string& sql : needed.statements) {
-    if (Status status = change(sql); !status.ok()) return with_context(std::move(status).error(), "view " + table.name);
+  RETURN_IF_ERROR(change(drop_table_sql(layout_, rebuild_name(name))));
+  for (const std::string& sql : change_of_it.statements) {
+    if (Status status = change(sql); !status.ok()) return with_context(std::move(status).error(), "view " + name);
   }
-  if (!needed.statements.empty()) {
-    ASSIGN_OR_RETURN(existing, read_table(table.name));
-  }
-  return Prepared{&table, std::move(existing)};
+  return change_of_it.statements.empty() ? Result<ExistingTable>(std::move(existing)) : read_table(name);
+}
+
+bool ClickHouseStore::keeps_history(const std::string& table) {
+  std::lock_guard lock(mutex_);
+  return with_history_.contains(table);
 }
 
 Status ClickHouseStore::prepare_client(const ClientId& client, std::span<const Prepared> tables) {
@@ -192,6 +215,15 @@ Status ClickHouseStore::prepare_client(const ClientId& client, std::span<const P
     ReadView view = read_view(layout_, *table.definition, table.table, client);
     auto at = comments.find(table.definition->read_name());
     if (at == comments.end() || at->second != view.comment) RETURN_IF_ERROR(change(view.sql));
+    std::string history = table.definition->read_name() + history_suffix;
+    at = comments.find(history);
+    if (table.definition->options.history) {
+      view = history_view(layout_, *table.definition, table.versions, client);
+      if (at == comments.end() || at->second != view.comment) RETURN_IF_ERROR(change(view.sql));
+    } else if (at != comments.end() && at->second.starts_with(history_comment)) {  // its rows stay, unread
+      RETURN_IF_ERROR(
+          change(fmt::format("DROP VIEW IF EXISTS {}{} SYNC", qualified_name(database, history), on_cluster(layout_))));
+    }
   }
   return {};
 }
@@ -205,6 +237,8 @@ Status ClickHouseStore::insert(const std::string& table, std::span<const std::st
   for (std::string_view batch : encoded) hashes.push_back(XXH3_64bits(batch.data(), batch.size()));
   for (size_t at = 0; at < encoded.size();) {
     size_t size = next_group(table, std::span(hashes).subspan(at), batches_of_equal_columns(encoded.subspan(at)));
+    // What readers see is in the history, whenever we are killed.
+    if (keeps_history(table)) RETURN_IF_ERROR(insert_group(history_name(table), encoded.subspan(at, size)));
     RETURN_IF_ERROR(insert_group(table, encoded.subspan(at, size)));
     at += size;
   }
@@ -261,6 +295,14 @@ Status ClickHouseStore::withdraw(const Withdrawal& withdrawal) {
   if (table.columns.empty()) {
     return Error{ErrorCode::kNotFound, fmt::format("there is no table for view {}; prepare it first", withdrawal.view)};
   }
+  if (keeps_history(withdrawal.view)) {
+    RETURN_IF_ERROR(withdraw_from(withdrawal, table, history_name(withdrawal.view)));
+  }
+  return withdraw_from(withdrawal, table, withdrawal.view);
+}
+
+Status ClickHouseStore::withdraw_from(const Withdrawal& withdrawal, const ExistingTable& table,
+                                      const std::string& into) {
   std::string key;  // the columns by which a row is replaced
   for (const std::string& column : table.sorting_key) key += quote_identifier(column) + ", ";
   std::string name = qualified_name(layout_.tables, withdrawal.view);
@@ -268,9 +310,9 @@ Status ClickHouseStore::withdraw(const Withdrawal& withdrawal) {
                                   quote_text(withdrawal.client.value), version_column, withdrawal.below.to_decimal());
   if (!withdrawal.low.empty()) where += fmt::format(" AND {} >= unhex('{}')", key_column, hex_of(withdrawal.low));
   if (!withdrawal.high.empty()) where += fmt::format(" AND {} < unhex('{}')", key_column, hex_of(withdrawal.high));
-  std::string sql =
-      fmt::format("INSERT INTO {0} ({1}{2}, {3}) SELECT {1}toUInt256('{4}'), 1 FROM {0} FINAL WHERE {5}", name, key,
-                  version_column, deleted_column, before(withdrawal.below).to_decimal(), where);
+  std::string sql = fmt::format("INSERT INTO {6} ({1}{2}, {3}) SELECT {1}toUInt256('{4}'), 1 FROM {0} FINAL WHERE {5}",
+                                name, key, version_column, deleted_column, before(withdrawal.below).to_decimal(), where,
+                                qualified_name(layout_.tables, into));
   Status status = http_.execute(
       {.sql = sql, .parameters = {{"database", layout_.tables}, {"async_insert", "0"}}, .timeout = change_timeout});
   if (status.ok()) return {};
@@ -278,7 +320,10 @@ Status ClickHouseStore::withdraw(const Withdrawal& withdrawal) {
   return with_context(std::move(status).error(), "view " + withdrawal.view);
 }
 
-Status ClickHouseStore::drop(const std::string& table) { return change(drop_table_sql(layout_, table)); }
+Status ClickHouseStore::drop(const std::string& table) {
+  RETURN_IF_ERROR(change(drop_table_sql(layout_, history_name(table))));
+  return change(drop_table_sql(layout_, table));
+}
 
 Result<std::string> ClickHouseStore::execute(const std::string& sql, const std::string& format,
                                              std::chrono::milliseconds limit) {

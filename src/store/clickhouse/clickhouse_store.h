@@ -20,6 +20,7 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "contracts/analytics.h"
 #include "store/clickhouse/database_layout.h"
@@ -65,14 +66,18 @@ class ClickHouseStore : public AnalyticsStore {
   struct Prepared {
     const TableDefinition* definition;
     ExistingTable table;  // as it is now
+    ExistingTable versions;  // likewise, where it keeps history
   };
   Result<Prepared> prepare_table(const TableDefinition& table);
+  Result<ExistingTable> apply(const std::string& name, ExistingTable existing, const TableChange& change);
   Status prepare_client(const ClientId& client, std::span<const Prepared> tables);
   Result<ExistingTable> read_table(const std::string& name);
   Status prepare_databases();
   Status make_database(const std::string& name);
   // How many of `hashes`, of batches not sent in this call yet, go into the next INSERT; `equal` of them could.
   size_t next_group(const std::string& table, std::span<const uint64_t> hashes, size_t equal);
+  bool keeps_history(const std::string& table);
+  Status withdraw_from(const Withdrawal& withdrawal, const ExistingTable& table, const std::string& into);
   Status insert_group(const std::string& table, std::span<const std::string_view> encoded);
   // DDL and maintenance as the owner, with hours of patience.
   Status change(const std::string& sql);
@@ -82,6 +87,7 @@ class ClickHouseStore : public AnalyticsStore {
   DatabaseLayout layout_;
   using Group = std::vector<uint64_t>;  // hashes of the batches of one INSERT
   std::mutex mutex_;
+  std::set<std::string> with_history_;  // tables
   std::map<std::string, std::deque<Group>> sent_;  // by table: the newest INSERTs, since they may be repeated
 };
 

@@ -29,6 +29,8 @@ inline constexpr const char* client_id_column = "client_id";
 inline constexpr const char* key_column = "_key";
 inline constexpr const char* version_column = "_version";
 inline constexpr const char* deleted_column = "_deleted";
+inline constexpr const char* written_column = "_written";  // of a table of versions (history_table.h), as the next
+inline constexpr const char* first_column = "_first";
 inline constexpr const char* unrepresentable_column = "_unrepresentable";
 
 }  // namespace tributary

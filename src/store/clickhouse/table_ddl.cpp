@@ -6,6 +6,7 @@
 
 #include "base/clickhouse_tokens.h"
 #include "store/clickhouse/clickhouse_types.h"
+#include "store/clickhouse/history_table.h"
 #include "store/clickhouse/table_layout.h"
 
 namespace tributary {
@@ -15,35 +16,39 @@ namespace {
 constexpr std::string_view table_settings = "allow_nullable_key = 1, fsync_after_insert = 1, fsync_part_directory = 1";
 
 std::vector<ExistingColumn> technical_columns() {
-  return {{key_column, "String"},
-          {version_column, "UInt256"},
-          {deleted_column, "UInt8"},
-          {unrepresentable_column, "Map(LowCardinality(String), String)"}};
+  return {{key_column, "String", ""},
+          {version_column, "UInt256", ""},
+          {deleted_column, "UInt8", ""},
+          {unrepresentable_column, "Map(LowCardinality(String), String)", ""}};
 }
 
 bool is_technical(std::string_view name) {
-  if (name == client_id_column) return true;
+  if (name == client_id_column || name == written_column || name == first_column) return true;
   for (const ExistingColumn& column : technical_columns()) {
     if (column.name == name) return true;
   }
   return false;
 }
 
-std::vector<std::string> sorting_key_of(const TableDefinition& table) {
+std::vector<std::string> sorting_key_of(const TableDefinition& table, bool versions) {
   std::vector<std::string> key = {client_id_column};
   for (const std::string& column : table.order_by) {
     if (std::find(key.begin(), key.end(), column) == key.end()) key.push_back(column);
   }
   key.push_back(key_column);
+  if (versions) key.push_back(version_column);
   return key;
 }
 
-std::vector<ExistingColumn> wanted_columns(const TableDefinition& table) {
-  std::vector<ExistingColumn> columns = {{client_id_column, "LowCardinality(String)"}};
+std::vector<ExistingColumn> wanted_columns(const TableDefinition& table, bool versions) {
+  std::vector<ExistingColumn> columns = {{client_id_column, "LowCardinality(String)", ""}};
   for (const OutputColumn& column : table.columns) {
-    columns.push_back({column.name, clickhouse_type(column.type, column.nullable)});
+    columns.push_back({column.name, clickhouse_type(column.type, column.nullable), ""});
   }
   for (ExistingColumn& column : technical_columns()) columns.push_back(std::move(column));
+  for (ExistingColumn& column : versions ? history_columns() : std::vector<ExistingColumn>()) {
+    columns.push_back(std::move(column));
+  }
   return columns;
 }
 
@@ -75,24 +80,38 @@ std::string column_list(const std::vector<ExistingColumn>& columns) {
   return out;
 }
 
-// Behind the name of what a statement changes.
-std::string on_cluster(const DatabaseLayout& layout) {
-  return layout.cluster.empty() ? "" : " ON CLUSTER " + quote_text(layout.cluster);
-}
-
 std::vector<std::string> rebuild_statements(const DatabaseLayout& layout, const TableDefinition& table,
-                                            const std::vector<ExistingColumn>& columns, const ExistingTable& existing) {
-  std::string old_name = qualified_name(layout.tables, table.name);
-  std::string new_name = qualified_name(layout.tables, rebuild_name(table.name));
+                                            const std::vector<ExistingColumn>& columns, const ExistingTable& existing,
+                                            bool versions) {
+  std::string name = versions ? history_name(table.name) : table.name;
+  std::string old_name = qualified_name(layout.tables, name);
+  std::string new_name = qualified_name(layout.tables, rebuild_name(name));
   std::string copied = column_list(existing.columns);  // all of them are in the new one, maybe wider
-  return {drop_table_sql(layout, rebuild_name(table.name)),
-          create_table_sql(layout, rebuild_name(table.name), table, columns),
+  return {drop_table_sql(layout, rebuild_name(name)),
+          create_table_sql(layout, rebuild_name(name), table, columns, versions),
           "INSERT INTO " + new_name + " (" + copied + ") SELECT " + copied + " FROM " + old_name,
           "EXCHANGE TABLES " + old_name + " AND " + new_name + on_cluster(layout),
-          drop_table_sql(layout, rebuild_name(table.name))};
+          drop_table_sql(layout, rebuild_name(name))};
+}
+
+// A table that is wholly there or not at all, with the view's rows of now as its first versions.
+std::vector<std::string> first_history(const DatabaseLayout& layout, const TableDefinition& table,
+                                       const std::vector<ExistingColumn>& columns) {
+  std::string name = history_name(table.name);
+  std::string part = qualified_name(layout.tables, rebuild_name(name));
+  std::vector<ExistingColumn> copied = wanted_columns(table, false);
+  return {drop_table_sql(layout, rebuild_name(name)),
+          create_table_sql(layout, rebuild_name(name), table, columns, true),
+          "INSERT INTO " + part + " (" + column_list(copied) + ") SELECT " + column_list(copied) + " FROM " +
+              qualified_name(layout.tables, table.name) + " FINAL",
+          "RENAME TABLE " + part + " TO " + qualified_name(layout.tables, name) + on_cluster(layout)};
 }
 
 }  // namespace
+
+std::string on_cluster(const DatabaseLayout& layout) {
+  return layout.cluster.empty() ? "" : " ON CLUSTER " + quote_text(layout.cluster);
+}
 
 std::string qualified_name(std::string_view database, std::string_view table) {
   return quote_identifier(database) + "." + quote_identifier(table);
@@ -110,17 +129,20 @@ std::string drop_table_sql(const DatabaseLayout& layout, const std::string& name
 }
 
 std::string create_table_sql(const DatabaseLayout& layout, const std::string& name, const TableDefinition& table,
-                             const std::vector<ExistingColumn>& columns) {
+                             const std::vector<ExistingColumn>& columns, bool versions) {
   std::string sql = "CREATE TABLE IF NOT EXISTS " + qualified_name(layout.tables, name) + on_cluster(layout) + " (";
   for (const ExistingColumn& column : columns) {
     if (sql.back() != '(') sql += ", ";
     sql += quote_identifier(column.name) + " " + column.type;
+    if (!column.default_sql.empty()) sql += " DEFAULT " + column.default_sql;
   }
   // Without a path and a name of its own a replicated table takes the server's default_replica_path and _name.
   bool replicated = layout.replicated || !layout.cluster.empty();
-  sql += fmt::format(") ENGINE = {}ReplacingMergeTree({}, {}){} ORDER BY (", replicated ? "Replicated" : "",
-                     version_column, deleted_column, partition_clause(table.options));
-  for (const std::string& column : sorting_key_of(table)) {
+  std::string engine =
+      versions ? history_engine() : fmt::format("ReplacingMergeTree({}, {})", version_column, deleted_column);
+  sql += fmt::format(") ENGINE = {}{}{} ORDER BY (", replicated ? "Replicated" : "", engine,
+                     partition_clause(table.options));
+  for (const std::string& column : sorting_key_of(table, versions)) {
     if (sql.back() != '(') sql += ", ";
     sql += quote_identifier(column);
   }
@@ -132,20 +154,32 @@ std::string create_table_sql(const DatabaseLayout& layout, const std::string& na
   return sql;
 }
 
-Result<TableChange> plan_table(const DatabaseLayout& layout, const TableDefinition& table,
-                               const ExistingTable& existing) {
+namespace {
+
+Result<TableChange> plan(const DatabaseLayout& layout, const TableDefinition& table, const ExistingTable& existing,
+                         bool versions) {
   RETURN_IF_ERROR(check_definition(table));
   TableChange change;
-  std::vector<ExistingColumn> wanted = wanted_columns(table);
+  std::vector<ExistingColumn> wanted = wanted_columns(table, versions);
   if (existing.columns.empty()) {
-    change.statements = {create_table_sql(layout, table.name, table, wanted)};
+    if (versions) {
+      change.statements = first_history(layout, table, wanted);
+    } else {
+      change.statements = {create_table_sql(layout, table.name, table, wanted)};
+    }
     return change;
   }
-  std::string name = qualified_name(layout.tables, table.name) + on_cluster(layout);
-  std::vector<std::string> key = sorting_key_of(table);
+  std::string name =
+      qualified_name(layout.tables, versions ? history_name(table.name) : table.name) + on_cluster(layout);
+  std::vector<std::string> key = sorting_key_of(table, versions);
   TableOptions was = layout_of(existing.comment);
   change.rebuild = key != existing.sorting_key || needs_new_table(was, table.options);
   std::vector<ExistingColumn> result = existing.columns;
+  for (ExistingColumn& column : result) {
+    for (const ExistingColumn& known : wanted) {
+      if (known.name == column.name) column.default_sql = known.default_sql;
+    }
+  }
   for (const ExistingColumn& column : wanted) {
     auto same = [&](const ExistingColumn& other) { return other.name == column.name; };
     auto at = std::find_if(result.begin(), result.end(), same);
@@ -156,7 +190,7 @@ Result<TableChange> plan_table(const DatabaseLayout& layout, const TableDefiniti
                              : "Nullable(" + column.type + ")";
       change.statements.push_back("ALTER TABLE " + name + " ADD COLUMN IF NOT EXISTS " + quote_identifier(column.name) +
                                   " " + type);
-      result.push_back({column.name, type});
+      result.push_back({column.name, type, column.default_sql});
       continue;
     }
     if (at->type == column.type) continue;
@@ -178,8 +212,20 @@ Result<TableChange> plan_table(const DatabaseLayout& layout, const TableDefiniti
   for (const std::string& layout_change : layout_changes(was, table)) {
     change.statements.push_back("ALTER TABLE " + name + " " + layout_change);
   }
-  if (change.rebuild) change.statements = rebuild_statements(layout, table, result, existing);
+  if (change.rebuild) change.statements = rebuild_statements(layout, table, result, existing, versions);
   return change;
+}
+
+}  // namespace
+
+Result<TableChange> plan_table(const DatabaseLayout& layout, const TableDefinition& table,
+                               const ExistingTable& existing) {
+  return plan(layout, table, existing, false);
+}
+
+Result<TableChange> plan_history(const DatabaseLayout& layout, const TableDefinition& table,
+                                 const ExistingTable& existing) {
+  return plan(layout, table, existing, true);
 }
 
 ReadView read_view(const DatabaseLayout& layout, const TableDefinition& table, const ExistingTable& existing,

@@ -13,6 +13,7 @@ namespace tributary {
 struct ExistingColumn {
   std::string name;
   std::string type;  // as ClickHouse prints it
+  std::string default_sql;  // of a new table's column; not read of one that is there
 };
 
 struct ExistingTable {
@@ -31,10 +32,14 @@ struct TableChange {
 // kInvalidInput, naming table and column, where they cannot be made to fit without losing values.
 Result<TableChange> plan_table(const DatabaseLayout& layout, const TableDefinition& table,
                                const ExistingTable& existing);
+// The same for the table of its versions. A new one begins with the rows that the view has.
+Result<TableChange> plan_history(const DatabaseLayout& layout, const TableDefinition& table,
+                                 const ExistingTable& existing);
 
 std::string create_database_sql(const DatabaseLayout& layout, const std::string& database);
+// `versions`: of history_table.h.
 std::string create_table_sql(const DatabaseLayout& layout, const std::string& name, const TableDefinition& table,
-                             const std::vector<ExistingColumn>& columns);
+                             const std::vector<ExistingColumn>& columns, bool versions = false);
 std::string drop_table_sql(const DatabaseLayout& layout, const std::string& name);
 std::string rebuild_name(const std::string& table);
 
@@ -47,6 +52,9 @@ struct ReadView {
 };
 ReadView read_view(const DatabaseLayout& layout, const TableDefinition& table, const ExistingTable& existing,
                    const ClientId& client);
+
+// Behind the name of what a statement changes: " ON CLUSTER 'name'", or nothing.
+std::string on_cluster(const DatabaseLayout& layout);
 
 // `acme`.`orders`
 std::string qualified_name(std::string_view database, std::string_view table);

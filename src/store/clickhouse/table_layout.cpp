@@ -26,7 +26,7 @@ std::string ttl_sql(const TableDefinition& table) {
 }
 
 std::string layout_comment(const TableOptions& options) {
-  if (options == TableOptions{}) return {};
+  if (options.partition_by.empty() && options.ttl_column.empty() && options.settings.empty()) return {};
   std::string out(first_line);
   if (!options.partition_by.empty()) out += "\npartition_by " + options.partition_by;
   if (!options.ttl_column.empty()) out += fmt::format("\nttl {} {}", options.ttl_column, options.ttl.count());
@@ -88,7 +88,7 @@ bool needs_new_table(const TableOptions& was, const TableOptions& wanted) {
 
 std::vector<std::string> layout_changes(const TableOptions& was, const TableDefinition& table) {
   const TableOptions& wanted = table.options;
-  if (was == wanted) return {};
+  if (layout_comment(was) == layout_comment(wanted)) return {};
   std::vector<std::string> changes;
   for (const auto& [name, value] : was.settings) {
     if (!wanted.settings.contains(name)) changes.push_back("RESET SETTING " + name);
