@@ -8,6 +8,7 @@
     memory    at 1, 10 and 100 clients
     process   events per CPU second and bytes of state a row, by operator; Flink SQL beside it
     replay    everything in raw into new tables beside the live ones; the live drain beside it
+    analytics rows into the analytics store by rows an INSERT and compression; parts a minute by clients
     query     a dashboard's questions on 10 million rows of which a tenth was updated, while rows arrive; a plain table beside
     idle      the share of a core that 100 clients with one row a second each cost, through ten views
     all       all of them, one after the other
@@ -26,13 +27,14 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "end_to_end"))
 
-from benchmarks import capture, decode, idle, latency, load, measuring, memory, process, query, replay  # noqa: E402
+from benchmarks import analytics, capture, decode, idle, latency, load, measuring, memory, process, query, replay  # noqa: E402
 from harness import ExitCode, NotReached  # noqa: E402
 from harness.pipeline import CommandFailed, program  # noqa: E402
 
 BENCHMARKS = {"capture": capture.run, "load": load.run, "pipeline": capture.run, "latency": latency.run,
               "memory": memory.run, "process": process.run,
-              "replay": replay.run, "idle": idle.run, "decode": decode.run, "query": query.run}
+              "replay": replay.run, "idle": idle.run, "decode": decode.run, "query": query.run,
+              "analytics": analytics.run}
 MIB = 1 << 20
 
 
@@ -45,6 +47,8 @@ def report(name, result):
         lines += table_of_runs(result["runs"])
     if "cases" in result:
         lines += process.report(result)
+    if "analytics" in result:
+        lines += analytics.report(result)
     if "questions" in result:
         lines += query.report(result)
     if "decode" in result:

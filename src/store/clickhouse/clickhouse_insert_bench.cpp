@@ -1,4 +1,5 @@
-// Rows a second through encode, HTTP and the engine, 12 columns; and the parts of it.
+// Rows a second through encode, HTTP and the engine, 12 columns, by rows an INSERT, compression and sync; and the parts
+// that the server makes a minute, by how many clients the rows are of. JSON on stdout, for ./dev bench analytics.
 //
 //   build/<preset>/clickhouse_insert_bench
 //
@@ -9,8 +10,10 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
 #include <string_view>
+#include <thread>
 
 #include "engine/engine_child.h"
 #include "engine/temporary_engine.h"
@@ -43,12 +46,12 @@ TableDefinition make_table(const std::string& name) {
   return table;
 }
 
-OutputBatch make_batch(const TableDefinition& table, size_t rows, uint64_t first) {
+OutputBatch make_batch(const TableDefinition& table, size_t rows, uint64_t first, size_t clients) {
   OutputBatch batch;
-  for (int i = 0; i < 10; ++i) batch.clients.emplace_back(fmt::format("client_{}", i));
+  for (size_t i = 0; i < clients; ++i) batch.clients.emplace_back(fmt::format("client_{}", i));
   for (const OutputColumn& column : table.columns) batch.columns.emplace_back(column.type);
   for (uint64_t row = first; row < first + rows; ++row) {
-    batch.client_of_row.push_back(row % 10);
+    batch.client_of_row.push_back(row % clients);
     for (Column& column : batch.columns) {
       switch (column.type().id) {
         case TypeId::kInt64: column.append_fixed<int64_t>(static_cast<int64_t>(row)); break;
@@ -69,13 +72,21 @@ OutputBatch make_batch(const TableDefinition& table, size_t rows, uint64_t first
   return batch;
 }
 
-void measure(pid_t engine, ClickHouseStore& store, const TableDefinition& table, size_t rows, size_t times) {
-  OutputBatch batch = make_batch(table, rows, 0);
+double own_cpu() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
+
+// New rows each time: a batch that was there before is known by its token.
+std::string measure(pid_t engine, ClickHouseStore& store, const TableDefinition& table, size_t rows, size_t times,
+                    std::string_view compression) {
+  static uint64_t first = 0;
   double encode_seconds = 0;
   double insert_seconds = 0;
   size_t bytes = 0;
   double cpu = engine_cpu(engine);
+  double own = 0;
   for (size_t i = 0; i < times; ++i) {
+    OutputBatch batch = make_batch(table, rows, first, 10);
+    first += rows;
+    double own_before = own_cpu();
     double begun = seconds();
     std::string encoded = *store.encode(table, batch);
     double middle = seconds();
@@ -84,36 +95,65 @@ void measure(pid_t engine, ClickHouseStore& store, const TableDefinition& table,
     CHECK(status.ok(), "{}", status.error().to_string());
     insert_seconds += seconds() - middle;
     encode_seconds += middle - begun;
+    own += own_cpu() - own_before;
     bytes = encoded.size();
   }
-  fmt::print(
-      "{:>9} rows x {:<4} encode {:8.3f} ms, insert {:8.3f} ms, {:.0f} rows/s, {} bytes a row, engine CPU {:.2f} us a "
-      "row\n",
-      rows, times, encode_seconds / times * 1e3, insert_seconds / times * 1e3,
-      rows * times / (encode_seconds + insert_seconds), bytes / rows,
-      (engine_cpu(engine) - cpu) * 1e6 / (rows * times));
+  double all = static_cast<double>(rows * times);
+  return fmt::format(R"({{"table":"{}","compression":"{}","rows":{},"times":{},"encode_ms":{:.3f},"insert_ms":{:.3f},)"
+                     R"("rows_per_second":{:.0f},"bytes_a_row":{},"own_us_a_row":{:.3f},"engine_us_a_row":{:.3f}}})",
+                     table.name, compression, rows, times, encode_seconds / static_cast<double>(times) * 1e3,
+                     insert_seconds / static_cast<double>(times) * 1e3, all / (encode_seconds + insert_seconds),
+                     bytes / rows, own * 1e6 / all, (engine_cpu(engine) - cpu) * 1e6 / all);
+}
+
+// The sink's rhythm (runtime.h): what has come since the last INSERT goes out 40 ms after it, of all clients together.
+std::string parts(ClickHouseStore& store, const TableDefinition& table, size_t clients, double for_seconds) {
+  constexpr double rows_per_second = 5000;
+  auto blocks = [&] {
+    auto got =
+        store.execute(fmt::format("SELECT max(max_block_number) FROM system.parts WHERE database = '_tributary' AND "
+                                  "table = '{}'",
+                                  table.name));
+    return got.ok() ? std::strtod(got->c_str(), nullptr) : 0;
+  };
+  double before = blocks();
+  double begun = seconds();
+  uint64_t sent = 0;
+  while (seconds() - begun < for_seconds) {
+    auto due = static_cast<uint64_t>((seconds() - begun) * rows_per_second) + 1;
+    std::string encoded = *store.encode(table, make_batch(table, due - sent, sent, clients));
+    sent = due;
+    std::string_view piece = encoded;
+    CHECK(store.insert(table.name, {&piece, 1}).ok());
+    std::this_thread::sleep_for(std::chrono::milliseconds(40));
+  }
+  return fmt::format(R"({{"clients":{},"rows_per_second":{:.0f},"parts_a_minute":{:.0f}}})", clients,
+                     static_cast<double>(sent) / (seconds() - begun), (blocks() - before) * 60 / (seconds() - begun));
 }
 
 int run() {
   TemporaryEngine engine;
   ClickHouseStore store({.socket = engine.socket()});
-  std::vector<TableDefinition> tables = {make_table("synced"), make_table("unsynced")};
-  if (getenv("V")) tables.push_back(make_table("v"));
+  std::vector<TableDefinition> tables = {make_table("synced"), make_table("unsynced"), make_table("few")};
   std::vector<ClientId> clients = {ClientId("client_0")};
   CHECK(store.prepare(tables, clients).ok());
   CHECK(store.execute("ALTER TABLE _tributary.unsynced MODIFY SETTING fsync_after_insert = 0, fsync_part_directory = 0")
             .ok());
-  if (getenv("V"))
-    CHECK(store
-              .execute("ALTER TABLE _tributary.v MODIFY SETTING fsync_after_insert = 0, fsync_part_directory = 0, " +
-                       std::string(getenv("V")))
-              .ok());
-  for (const TableDefinition& table : tables) {
-    fmt::print("{}:\n", table.name);
-    for (auto [rows, times] : {std::pair<size_t, size_t>{1, 200}, {1000, 100}, {10'000, 50}, {100'000, 10}}) {
-      measure(engine.process().pid(), store, table, rows, times);
+  std::string inserts;
+  for (size_t i = 0; i < 2; ++i) {
+    for (HttpCompression compression : {HttpCompression::kNone, HttpCompression::kLz4, HttpCompression::kZstd}) {
+      ClickHouseStore through({.socket = engine.socket(), .compression = compression});
+      for (auto [rows, times] : {std::pair<size_t, size_t>{1, 100}, {1000, 50}, {10'000, 30}, {100'000, 10}}) {
+        std::string name(content_encoding(compression));
+        inserts += (inserts.empty() ? "" : ",") +
+                   measure(engine.process().pid(), through, tables[i], rows, times, name.empty() ? "none" : name);
+      }
     }
   }
+  std::string by_clients;
+  for (size_t count : {1, 100, 1000})
+    by_clients += (by_clients.empty() ? "" : ",") + parts(store, tables[2], count, 15);
+  fmt::print("{{\"inserts\":[{}],\"parts\":[{}]}}\n", inserts, by_clients);
   return 0;
 }
 
