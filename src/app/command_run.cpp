@@ -9,6 +9,7 @@
 #include "app/analytics_choice.h"
 #include "app/commands.h"
 #include "app/control.h"
+#include "app/control_releases.h"
 #include "app/log_choice.h"
 #include "app/source_schemas.h"
 #include "app/status_report.h"
@@ -243,6 +244,7 @@ int run_command(const RunOptions& options) {
   if (options.until_caught_up) assembly.source->mark_heads();
   for (const FileError& note : without_effect(pipeline)) say("note: " + note.to_string());
   for (const std::string& note : assembly.left_behind) say("note: " + note);
+  if (std::string note = release_note(assembly); !note.empty()) say("note: " + note);
   say(fmt::format("{} runs: {} clients, data in {}", pipeline.name, pipeline.clients.size(), pipeline.data));
   int code = drive(assembly, signals, options);
   (*control)->stop();

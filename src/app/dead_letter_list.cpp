@@ -85,6 +85,8 @@ Result<json> list_dead_letters(const Pipeline& pipeline, const Storage& storage,
   RETURN_IF_ERROR(counts.load(storage));
   for (const Build& build : builds.all()) {
     if (!filter.view.empty() && build.view != filter.view) continue;
+    // Of several builds those count that readers see.
+    if (!build.shown && builds.shown(build.view) != nullptr) continue;
     for (const auto& [id, config] : pipeline.clients) {
       if (!filter.client.empty() && id != filter.client) continue;
       ASSIGN_OR_RETURN(auto letters, DeadLetters::stored(storage, ClientId{id}, build.table()));

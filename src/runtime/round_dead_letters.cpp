@@ -158,10 +158,18 @@ std::string RoundRunner::order_problem() const {
   return order_problem_;
 }
 
+// Of several builds of a view those count that readers see.
 std::map<std::pair<ClientId, std::string>, DeadLetterCount> RoundRunner::dead_letters() const {
+  std::map<std::string, std::string> tables;
+  {
+    std::lock_guard lock(mutex_);
+    tables = counted_tables_;
+  }
   std::map<std::pair<ClientId, std::string>, DeadLetterCount> counts;
   for (const auto& [owner, count] : dead_.counts()) {
-    counts[{owner.first, owner.second.substr(0, owner.second.find('@'))}] = count;
+    std::string view = owner.second.substr(0, owner.second.find('@'));
+    auto counted = tables.find(view);
+    if (counted == tables.end() || counted->second == owner.second) counts[{owner.first, view}] = count;
   }
   return counts;
 }

@@ -141,6 +141,12 @@ Status RoundRunner::drop_release(uint32_t number) {
 
 // Under the lock.
 void RoundRunner::note_releases() {
+  counted_tables_.clear();
+  for (const auto& [view, generation] : releases_.live().builds)
+    counted_tables_[view] = view + generation_suffix(generation);
+  for (const Build& build : builds_.all()) {
+    if (build.shown) counted_tables_[build.view] = build.table();
+  }
   release_status_.clear();
   for (const Release* release : std::as_const(releases_).all()) release_status_.push_back(status_of(*release));
 }

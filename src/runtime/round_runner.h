@@ -275,6 +275,7 @@ class RoundRunner {
   std::vector<Rebuild> rebuilds_;
   std::map<TopicPartition, Offset> offsets_;
   std::vector<ReleaseStatus> release_status_;
+  std::map<std::string, std::string> counted_tables_;  // by view: whose dead letters are told
   std::deque<DeadLetterOrder> orders_;
   struct PendingRelease {
     ReleaseOrder order;

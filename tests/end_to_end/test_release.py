@@ -80,6 +80,7 @@ def test_a_changed_view_is_built_beside_compared_switched_to_and_taken_back(shop
     pipeline.start_and_wait()
     assert live(pipeline) == 1
     assert any("release 2" in note for note in pipeline.status()["notes"])
+    assert "the views of the file are release 2" in pipeline.run_log.read_text()
     assert all(status == status.lower() for status in statuses(pipeline))
     pipeline.command("release", "switch", "2").expect(ExitCode.OK)
     pipeline.command("release", "drop", "1").expect(ExitCode.OK)
@@ -247,3 +248,24 @@ def test_what_is_live_is_what_raw_gives_and_a_row_changed_by_hand_is_found(shops
     pipeline.terminate()
     found = pipeline.verify("--against", "raw").expect(ExitCode.DIFFERENCE)
     assert "x@example" in found.output and "changed 1" in found.output
+
+
+def test_dead_letters_are_those_of_what_readers_see(shops, pipelines):
+    (acme,) = shops("acme")
+    acme.execute("INSERT INTO orders (id, user_id, status, total_cents) VALUES (1, 1, '7', 1), (2, 1, 'x', 1), (3, 1, 'y', 1)")
+    pipeline = pipelines({"acme": acme}, views={"numbers": {"sql": "SELECT id, CAST(status AS INTEGER) AS n FROM orders"}})
+    pipeline.start_and_wait()
+    pipeline.wait_queryable()
+
+    def letters():
+        listed = json.loads(pipeline.command("dead-letters", "list", "--json").expect(ExitCode.OK).output)
+        return len(listed), pipeline.client_status("acme")["dead_letters"]
+
+    assert letters() == (2, 2)
+    edit(pipeline, numbers={"sql": "SELECT id, CAST(status AS INTEGER) AS n FROM orders WHERE status <> 'y'"})
+    pipeline.command("replay").expect(ExitCode.OK)
+    assert letters() == (2, 2)
+    pipeline.command("release", "switch").expect(ExitCode.OK)
+    assert letters() == (1, 1)
+    pipeline.command("release", "rollback").expect(ExitCode.OK)
+    assert letters() == (2, 2)
