@@ -99,7 +99,7 @@ def parse_arguments():
     parser.add_argument("--runs", type=int, default=3, help="rounds (default 3)")
     parser.add_argument("--rate", type=int, default=5000, help="latency: rows a second (default 5,000)")
     parser.add_argument("--seconds", type=float, default=60, help="latency, idle: how long, after a warm-up (default 60)")
-    parser.add_argument("--case", help="process: only cases with this in their name")
+    parser.add_argument("--case", help="process, query: only cases with this in their name")
     parser.add_argument("--no-peers", dest="peers", action="store_false", help="process: without Flink")
     parser.add_argument("--no-cold", dest="cold", action="store_false", help="process: only with state in the cache")
     options = parser.parse_args()

@@ -183,6 +183,9 @@ def run(_, options, _folder):
         fill(connection, rows, options.say)
         times, arrived = {}, {}
         for tables, ways in PHASES:
+            ways = [way for way in ways if way == "plain" or not options.case or options.case in way]
+            if ways in ([], ["plain"]):
+                continue
             arrivals = Arrivals(server, rows, tables).start()
             time.sleep(5)
             rounds = ask(connection, rows, ways, options.seconds / len(PHASES), times)
@@ -200,10 +203,10 @@ def report(result):
     lines = [f"  {result['rows']:,} rows of {CLIENTS} clients, parts at the end {result['parts']}",
              *[f"  arrived in {tables}: {arrived['rows_per_second']:,.0f} rows/s, {arrived['rounds']} rounds of questions"
                for tables, arrived in result["arrived"].items()],
-             f"  {'p50 / p99 in ms':<12}" + "".join(f"{way:>22}" for way in WAYS)]
+             f"  {'p50 / p99 in ms':<12}" + "".join(f"{way:>22}" for way in WAYS if way in result["questions"]["count"])]
     for question, by_way in result["questions"].items():
         plain = by_way["plain"]
         cells = [f"{f['p50_ms']:.0f} / {f['p99_ms']:.0f} ({f['p50_ms'] / plain['p50_ms']:.2f})"
-                 for f in (by_way[way] for way in WAYS)]
+                 for f in (by_way[way] for way in WAYS if way in by_way)]
         lines.append(f"  {question:<12}" + "".join(f"{cell:>22}" for cell in cells))
     return lines
