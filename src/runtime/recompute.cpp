@@ -42,6 +42,7 @@ struct Recompute::Impl {
       TableDefinition table = view.table();
       table.name = request.table_prefix + view.name;
       table.shown = false;
+      table.options.history = false;
       definitions.push_back(std::move(table));
     }
     RETURN_IF_ERROR(ports.store.prepare(definitions, {}));

@@ -269,3 +269,32 @@ def test_dead_letters_are_those_of_what_readers_see(shops, pipelines):
     assert letters() == (1, 1)
     pipeline.command("release", "rollback").expect(ExitCode.OK)
     assert letters() == (2, 2)
+
+
+def test_a_view_that_a_release_has_not_answers_no_more_and_is_back_with_the_other_one(shops, pipelines):
+    (acme,) = shops("acme")
+    Workload(acme, seed=67).seed_rows().close()
+    pipeline = pipelines({"acme": acme}, views={name: dict(view, history=True) for name, view in VIEWS.items()})
+    pipeline.start_and_wait()
+    pipeline.wait_queryable()
+    people = pipeline.count("acme", "people")
+    assert people and pipeline.count("acme", "people_history") >= people
+    taken = pipeline.content["views"].pop("people")
+    pipeline.write()
+    pipeline.command("replay").expect(ExitCode.OK)
+    assert pipeline.count("acme", "people") == people
+    pipeline.command("release", "switch").expect(ExitCode.OK)
+
+    def answers(view):
+        return pipeline.command("query", "--client", "acme", f"SELECT count() FROM {view}").exit_code == ExitCode.OK
+
+    wait_for(lambda: not answers("people") and not answers("people_history"), 30, "both to answer no more")
+    assert answers("statuses") and answers("statuses_history")
+    acme.execute("INSERT INTO users (id, email) VALUES (777001, 'late@example')")
+    pipeline.wait_queryable()
+    pipeline.command("release", "rollback").expect(ExitCode.OK)
+    wait_for(lambda: answers("people") and answers("people_history"), 30, "both to answer again")
+    assert pipeline.count("acme", "people") == people + 1, "it was kept computed"
+    pipeline.content["views"]["people"] = taken
+    pipeline.write()
+    pipeline.verify_clean()

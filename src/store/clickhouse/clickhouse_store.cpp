@@ -16,7 +16,7 @@ namespace tributary {
 namespace {
 
 constexpr std::chrono::hours change_timeout{6};  // a rebuild copies a whole table
-constexpr std::string_view history_comment = "tributary ";  // begins a read view's
+constexpr std::string_view view_comment = "tributary ";  // begins a read view's
 constexpr size_t sent_groups_max = 64;           // INSERTs of one table that a repetition is known by
 constexpr int server_major_min = 23;             // ReplacingMergeTree with is_deleted that FINAL applies
 constexpr int server_minor_min = 8;
@@ -206,23 +206,27 @@ Status ClickHouseStore::prepare_client(const ClientId& client, std::span<const P
     std::string name(reader.string());
     comments[name] = std::string(reader.string());
   }
+  auto drop_view = [&](const std::string& name) -> Status {
+    auto view = comments.find(name);
+    if (view == comments.end() || !view->second.starts_with(view_comment)) return {};
+    return change(fmt::format("DROP VIEW IF EXISTS {}{} SYNC", qualified_name(database, name), on_cluster(layout_)));
+  };
   for (const Prepared& table : tables) {
-    if (table.definition->hidden && comments.contains(table.definition->read_name())) {
-      RETURN_IF_ERROR(
-          change("DROP VIEW IF EXISTS " + qualified_name(client.value, table.definition->read_name()) + " SYNC"));
+    std::string history = table.definition->read_name() + history_suffix;
+    if (table.definition->hidden) {
+      RETURN_IF_ERROR(drop_view(table.definition->read_name()));
+      RETURN_IF_ERROR(drop_view(history));
     }
     if (!table.definition->shown) continue;
     ReadView view = read_view(layout_, *table.definition, table.table, client);
     auto at = comments.find(table.definition->read_name());
     if (at == comments.end() || at->second != view.comment) RETURN_IF_ERROR(change(view.sql));
-    std::string history = table.definition->read_name() + history_suffix;
     at = comments.find(history);
     if (table.definition->options.history) {
       view = history_view(layout_, *table.definition, table.versions, client);
       if (at == comments.end() || at->second != view.comment) RETURN_IF_ERROR(change(view.sql));
-    } else if (at != comments.end() && at->second.starts_with(history_comment)) {  // its rows stay, unread
-      RETURN_IF_ERROR(
-          change(fmt::format("DROP VIEW IF EXISTS {}{} SYNC", qualified_name(database, history), on_cluster(layout_))));
+    } else {
+      RETURN_IF_ERROR(drop_view(history));  // its rows stay, unread
     }
   }
   return {};
