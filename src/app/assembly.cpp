@@ -13,6 +13,7 @@ namespace tributary {
 namespace {
 
 constexpr size_t parked_at_once = 1000;
+constexpr std::chrono::seconds answers_awaited{10};  // of the analytics server, when told to stop
 
 int64_t now_micros() {
   return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
@@ -208,6 +209,7 @@ Status Assembly::start() {
 }
 
 void Assembly::stop() {
+  if (store != nullptr) store->give_up_at(std::chrono::steady_clock::now() + answers_awaited);
   if (source != nullptr) source->stop();
   if (runtime != nullptr) runtime->stop();
   if (engine != nullptr) engine->stop();

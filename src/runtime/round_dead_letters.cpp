@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "runtime/round_feeding.h"
 #include "runtime/round_runner.h"
 
 namespace tributary {
@@ -65,6 +66,7 @@ Result<RoundOutcome> RoundRunner::carry_out(const DeadLetterOrder& order) {
   Pass pass(ports_.storage, limits_.workers, checkpoint_ + 1);
   for (Generation& generation : generations_) {
     if (!generation.graph->options().stored.contains(order.view)) continue;
+    if (!releases_.scope_of(generation.number).takes(order.client)) continue;
     if (order.drop) {
       RETURN_IF_ERROR(dead_.drop(pass.write, ports_.storage, order.client,
                                  order.view + generation_suffix(generation.number), order.keys));
@@ -101,7 +103,11 @@ Status RoundRunner::retry(const DeadLetterOrder& order, Generation& generation, 
       return true;
     }));
   }
-  for (const EventBatch& batch : batches) input.batches.push_back(&batch);
+  const FeedScope& scope = releases_.scope_of(generation.number);
+  std::deque<EventBatch> parts;
+  for (const EventBatch& batch : batches) {
+    if (const EventBatch* taken = within(batch, scope, parts)) input.batches.push_back(taken);
+  }
   return run_graph(generation, std::move(input), pass);
 }
 

@@ -8,6 +8,7 @@ namespace tributary {
 namespace {
 
 constexpr std::chrono::milliseconds idle_wait{200};
+constexpr std::chrono::milliseconds order_wait{50};
 
 class BackOff {
  public:
@@ -163,7 +164,14 @@ void Runtime::run_sender() {
 
 Result<uint32_t> Runtime::order(RoundRunner::ReleaseOrder order, std::chrono::milliseconds limit) {
   std::future<Result<uint32_t>> done = runner_->order(std::move(order));
-  if (done.wait_for(limit) == std::future_status::ready) return done.get();
+  auto end = std::chrono::steady_clock::now() + limit;
+  while (done.wait_for(order_wait) != std::future_status::ready && std::chrono::steady_clock::now() < end) {
+    if (stopping()) {
+      return Error{ErrorCode::kUnavailable,
+                   "the pipeline stops and has not said whether it is done; `release FILE list` shows it"};
+    }
+  }
+  if (done.wait_for(std::chrono::seconds(0)) == std::future_status::ready) return done.get();
   std::lock_guard lock(mutex_);
   return Error{ErrorCode::kTimeout, fmt::format("no round was made within {} s; it is carried out by the next one{}",
                                                 std::chrono::duration_cast<std::chrono::seconds>(limit).count(),

@@ -97,6 +97,24 @@ def test_a_server_that_is_away_is_waited_for(make, clickhouse):
     assert pipeline.status()["problems"] == []
 
 
+def test_a_silent_server_does_not_hold_up_the_end(make, clickhouse):
+    pipeline = make()
+    fill(pipeline)
+    pipeline.start_and_wait()
+    pipeline.wait_queryable()
+    clickhouse.bridge.half_open = True
+    fill(pipeline, 20)
+    pipeline.wait_status(lambda status: any(client["lag"]["events"] for client in status["clients"]), 20,
+                         "events to wait for the server")
+    time.sleep(1)  # an INSERT is under way, and waits for its answer
+    code, _ = pipeline.terminate()
+    assert code == ExitCode.OK
+    clickhouse.bridge.half_open = False
+    pipeline.start_and_wait()
+    pipeline.wait_queryable()
+    pipeline.verify_clean()
+
+
 def test_tls_is_verified(make, clickhouse, tmp_path):
     ours, other = Certificates(tmp_path / "ours"), Certificates(tmp_path / "other")
     bridge = Bridge(clickhouse.socket, ours).start()

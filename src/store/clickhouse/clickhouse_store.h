@@ -59,6 +59,8 @@ class ClickHouseStore : public AnalyticsStore {
   // tests. One statement. `limit` 0: the endpoint's.
   Result<std::string> execute(const std::string& sql, const std::string& format = "TabSeparated",
                               std::chrono::milliseconds limit = {});
+  // See ClickHouseHttp.
+  void give_up_at(std::chrono::steady_clock::time_point when) { http_.give_up_at(when); }
   // Current rows of one client in a view, as the client sees them.
   Result<uint64_t> count_rows(const std::string& view, const ClientId& client);
 

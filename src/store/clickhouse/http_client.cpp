@@ -95,6 +95,12 @@ size_t take_header(char* bytes, size_t size, size_t count, void* context) {
   return line.size();
 }
 
+// Called at least once a second, also while the server is silent.
+int go_on(void* context, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+  const auto& give_up_at = *static_cast<const std::atomic<std::chrono::steady_clock::time_point>*>(context);
+  return std::chrono::steady_clock::now() < give_up_at.load() ? 0 : 1;
+}
+
 std::string percent_encode(CURL* curl, std::string_view text) {
   char* encoded = curl_easy_escape(curl, text.data(), static_cast<int>(text.size()));
   std::string out = encoded == nullptr ? "" : encoded;
@@ -112,6 +118,8 @@ Error transport_error(CURLcode code, const std::string& name, const std::string&
     return clickhouse_error(clickhouse_code(std::string_view(tail).substr(text)), tail.substr(text));
   }
   switch (code) {
+    case CURLE_ABORTED_BY_CALLBACK:
+      return Error{ErrorCode::kUnavailable, name + ": no answer before the program ended"};
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_COULDNT_RESOLVE_HOST: return Error{ErrorCode::kUnavailable, what + "; check the address"};
@@ -217,6 +225,9 @@ Result<ClickHouseAnswer> ClickHouseHttp::run(const ClickHouseRequest& request,
   curl_easy_setopt(curl, CURLOPT_PROXY, "");
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(endpoint_.connect_timeout.count()));
   curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(timeout.count()));
+  curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+  curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, &go_on);
+  curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &give_up_at_);
   curl_easy_setopt(curl, CURLOPT_POST, 1L);
   if (has_data) {
     curl_off_t bytes = 0;

@@ -8,6 +8,7 @@
 // User and password travel in headers and appear in no URL, message or log. Thread-safe.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -60,12 +61,17 @@ class ClickHouseHttp {
   Result<std::string> read(const ClickHouseRequest& request, size_t bytes_max = 256 << 20);
   Status execute(const ClickHouseRequest& request);
 
+  // Requests under way and those to come are given up at `when`, with kUnavailable: the program is ending, and what they
+  // were for is done again. Later calls count.
+  void give_up_at(std::chrono::steady_clock::time_point when) { give_up_at_ = when; }
+
   const ClickHouseEndpoint& endpoint() const { return endpoint_; }
 
  private:
   struct Pool;
   ClickHouseEndpoint endpoint_;
   std::unique_ptr<Pool> pool_;
+  std::atomic<std::chrono::steady_clock::time_point> give_up_at_{std::chrono::steady_clock::time_point::max()};
 };
 
 }  // namespace tributary
