@@ -6,6 +6,7 @@
 #include "app/analytics_choice.h"
 #include "app/log_choice.h"
 #include "app/source_choice.h"
+#include "base/wall_clock.h"
 #include "config/views_text.h"
 #include "process/row_history.h"
 
@@ -14,11 +15,6 @@ namespace {
 
 constexpr size_t parked_at_once = 1000;
 constexpr std::chrono::seconds answers_awaited{10};  // of the analytics server, when told to stop
-
-int64_t now_micros() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 // A slot keeps its server's log for ever, so somebody has to be told; that a client is gone from the file is no reason to
 // destroy anything.

@@ -8,6 +8,7 @@
 #include "app/conversation.h"
 #include "app/json_line.h"
 #include "app/view_names.h"
+#include "base/wall_clock.h"
 #include "config/views_text.h"
 #include "sql/duckdb_engine.h"
 
@@ -76,11 +77,6 @@ Result<json> wait_until_built(Conversation& talk, uint32_t number) {
     progress.show(release);
     std::this_thread::sleep_for(poll);
   }
-}
-
-int64_t now_micros() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
 }
 
 json order_of(const Pipeline& pipeline, const ReplayOptions& options) {

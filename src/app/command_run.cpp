@@ -13,6 +13,7 @@
 #include "app/log_choice.h"
 #include "app/source_schemas.h"
 #include "app/status_report.h"
+#include "base/wall_clock.h"
 
 namespace tributary {
 namespace {
@@ -25,11 +26,6 @@ constexpr std::chrono::seconds status_interval{1};
 constexpr std::chrono::seconds report_interval{10};
 constexpr std::chrono::hours retention_interval{1};
 constexpr std::chrono::milliseconds broker_poll{1000};  // while none answers at the start
-
-int64_t now_micros() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 void say(const std::string& line) {
   std::time_t now = std::time(nullptr);

@@ -11,6 +11,8 @@
 #include "app/preview.h"
 #include "app/status_report.h"
 #include "app/trace.h"
+#include "base/hex.h"
+#include "base/wall_clock.h"
 
 namespace tributary {
 namespace {
@@ -26,11 +28,6 @@ constexpr std::chrono::milliseconds reach_poll{50};
 std::string held_by_command(const Pipeline& pipeline, const std::optional<DataHolder>& holder) {
   return fmt::format("another command ({}) still works on {}; try again when it has ended",
                      holder ? fmt::format("process {}", holder->process) : "a process that just ends", pipeline.data);
-}
-
-int64_t now_micros() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
 }
 
 // What the lock file has. Without one, what the log knows is enough for what a command does.
@@ -115,7 +112,7 @@ Status handle(const Assembly& assembly, std::string_view request, ControlStream&
     RoundRunner::DeadLetterOrder order{
         ClientId{parsed.value("client", "")}, parsed.value("view", ""), {}, parsed.value("drop", false)};
     if (std::string id = parsed.value("id", ""); !id.empty()) {
-      auto key = bytes_of_hex(id);
+      auto key = from_hex(id);
       if (!key) return Error{ErrorCode::kInvalidInput, "an id is hexadecimal, as `dead-letters list` shows it"};
       ASSIGN_OR_RETURN(auto known, assembly.runtime->dead_letter_keys(order.client, order.view));
       if (std::find(known.begin(), known.end(), *key) == known.end()) {

@@ -17,7 +17,7 @@ constexpr std::chrono::seconds order_limit{60};
 std::string_view state_of(const ReleaseStatus& release) {
   if (release.live) return "live";
   if (!release.problems.empty()) return "broken";
-  if (!release.whole()) return "building";
+  if (!release.whole() || !release.stored) return "building";
   return release.scope.whole() ? "ready" : "partial";
 }
 

@@ -1,6 +1,7 @@
 #include "app/dead_letter_list.h"
 
 #include "app/event_reader.h"
+#include "base/hex.h"
 #include "capture/debezium/debezium_state.h"
 #include "model/row_key.h"
 #include "runtime/builds.h"
@@ -10,12 +11,6 @@ namespace tributary {
 namespace {
 
 using nlohmann::json;
-
-std::string hex_of(std::string_view bytes) {
-  std::string out;
-  for (unsigned char c : bytes) out += fmt::format("{:02x}", c);
-  return out;
-}
 
 // All events of the row in any domain: its key tells which they are.
 Result<json> events_of(const Pipeline& pipeline, EventLog& log, RawStore& raw, const std::string& client,
@@ -66,17 +61,6 @@ DeadLetterFilter DeadLetterFilter::from_json(const json& json) {
   return {json.value("client", ""), json.value("view", ""), json.value("id", ""), json.value("events", false)};
 }
 
-std::optional<std::string> bytes_of_hex(std::string_view hex) {
-  auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; };
-  std::string out;
-  if (hex.size() % 2 != 0) return std::nullopt;
-  for (size_t i = 0; i < hex.size(); i += 2) {
-    if (digit(hex[i]) < 0 || digit(hex[i + 1]) < 0) return std::nullopt;
-    out.push_back(static_cast<char>(digit(hex[i]) * 16 + digit(hex[i + 1])));
-  }
-  return out;
-}
-
 Result<json> list_dead_letters(const Pipeline& pipeline, const Storage& storage, EventLog& log, RawStore& raw,
                                const DeadLetterFilter& filter) {
   json list = json::array();
@@ -91,7 +75,7 @@ Result<json> list_dead_letters(const Pipeline& pipeline, const Storage& storage,
       if (!filter.client.empty() && id != filter.client) continue;
       ASSIGN_OR_RETURN(auto letters, DeadLetters::stored(storage, ClientId{id}, build.table()));
       for (const DeadLetter& letter : letters) {
-        std::string hex = hex_of(letter.key);
+        std::string hex = to_hex(letter.key);
         if (letter.dropped || (!filter.id.empty() && filter.id != hex)) continue;
         json entry{{"client", id},
                    {"view", build.view},

@@ -26,7 +26,4 @@ struct DeadLetterFilter {
 Result<nlohmann::json> list_dead_letters(const Pipeline& pipeline, const Storage& storage, EventLog& log, RawStore& raw,
                                          const DeadLetterFilter& filter);
 
-// "0a1b" → bytes; nullopt where it is no hexadecimal.
-std::optional<std::string> bytes_of_hex(std::string_view hex);
-
 }  // namespace tributary

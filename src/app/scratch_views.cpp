@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "app/pipeline_plan.h"
+#include "app/store_answer.h"
 #include "base/clickhouse_tokens.h"
 #include "store/clickhouse/clickhouse_types.h"
 
@@ -127,28 +128,20 @@ Result<json> ScratchViews::rows_of(const ClientId& client, const std::string& vi
   for (const OutputColumn& column : view(view_name)->columns())
     columns += (columns.empty() ? "" : ", ") + quote_identifier(column.name);
   ASSIGN_OR_RETURN(
-      std::string answer,
-      assembly_.store->execute(fmt::format("SELECT {} FROM {} FINAL WHERE {} = {} AND ({}) ORDER BY {} LIMIT {} "
-                                           "SETTINGS output_format_json_quote_decimals = 1",
-                                           columns, quote_identifier(table_of(view_name)), client_id_column,
-                                           quote_text(client.value), condition, key_column, limit),
-                               "JSONCompact"));
-  json parsed = json::parse(answer, nullptr, false);
-  if (!parsed.is_object()) return Error{ErrorCode::kInternal, "the analytics store's answer does not parse"};
-  json names = json::array();
-  for (const json& column : parsed["meta"]) names.push_back(column["name"]);
-  return json{{"columns", std::move(names)}, {"rows", parsed["data"]}};
+      StoreAnswer answer,
+      ask_store(*assembly_.store, fmt::format("SELECT {} FROM {} FINAL WHERE {} = {} AND ({}) ORDER BY {} LIMIT {} "
+                                              "SETTINGS output_format_json_quote_decimals = 1",
+                                              columns, quote_identifier(table_of(view_name)), client_id_column,
+                                              quote_text(client.value), condition, key_column, limit)));
+  return json{{"columns", answer.columns}, {"rows", std::move(answer.rows)}};
 }
 
 Status ScratchViews::drop_tables() {
-  ASSIGN_OR_RETURN(std::string names,
-                   assembly_.store->execute(fmt::format("SELECT name FROM system.tables WHERE database = "
-                                                        "currentDatabase() AND startsWith(name, {})",
-                                                        quote_text(table_prefix)),
-                                            "JSONCompact"));
-  json parsed = json::parse(names, nullptr, false);
-  if (!parsed.is_object()) return {};
-  for (const json& row : parsed["data"]) RETURN_IF_ERROR(assembly_.store->drop(row[0].get<std::string>()));
+  ASSIGN_OR_RETURN(StoreAnswer names,
+                   ask_store(*assembly_.store, fmt::format("SELECT name FROM system.tables WHERE database = "
+                                                           "currentDatabase() AND startsWith(name, {})",
+                                                           quote_text(table_prefix))));
+  for (const json& row : names.rows) RETURN_IF_ERROR(assembly_.store->drop(row[0].get<std::string>()));
   return {};
 }
 

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
+#include "app/store_answer.h"
 #include "base/clickhouse_tokens.h"
 #include "store/clickhouse/clickhouse_types.h"
 
@@ -38,11 +40,8 @@ class Differ {
 
  private:
   Result<json> ask(const std::string& sql) {
-    ASSIGN_OR_RETURN(std::string answer, store_.execute(sql, "JSONCompact", limit));
-    json parsed = json::parse(answer, nullptr, false);
-    if (!parsed.is_object() || !parsed.contains("data"))
-      return Error{ErrorCode::kInternal, "the analytics store's answer does not parse"};
-    return parsed["data"];
+    ASSIGN_OR_RETURN(StoreAnswer answer, ask_store(store_, sql, limit));
+    return std::move(answer.rows);
   }
 
   Result<std::vector<DiffColumn>> columns_of(const std::string& table) {
@@ -180,9 +179,11 @@ class Differ {
   }
 
   Status sample(size_t samples, const std::vector<DiffColumn>& of_before, const std::vector<DiffColumn>& of_after) {
-    for (const auto& [kind, condition] :
-         {std::pair("added", "a AND NOT b"), {"removed", "b AND NOT a"}, {"changed", "c"}}) {
+    for (const auto& [kind, condition, count] : {std::tuple("added", "a AND NOT b", diff_.added),
+                                                 {"removed", "b AND NOT a", diff_.removed},
+                                                 {"changed", "c", diff_.changed}}) {
       json& out = diff_.samples[kind] = json::array();
+      if (count == 0) continue;
       ASSIGN_OR_RETURN(json rows, ask(fmt::format("SELECT hex(k) FROM ({}) WHERE {} ORDER BY k LIMIT {} {}", keys(),
                                                   condition, samples, settings)));
       std::vector<std::string> wanted;

@@ -5,8 +5,10 @@
 #include "app/dead_letter_list.h"
 #include "app/event_reader.h"
 #include "app/scratch_views.h"
+#include "app/store_answer.h"
 #include "app/view_origin.h"
 #include "base/clickhouse_tokens.h"
+#include "base/hex.h"
 #include "codec/block.h"
 #include "codec/postgres/text_values.h"
 #include "model/partitioning.h"
@@ -20,6 +22,7 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t log_bytes_read_max = size_t{256} << 20;  // looked through for an event's place
+constexpr size_t bytes_of_event = 100;  // at least, of blocks that do not hold their bytes
 constexpr size_t read_bytes = 1 << 20;
 
 // Just before it.
@@ -58,7 +61,7 @@ class Tracer {
     answer["events_in_all"] = events.size();
     while (events.size() > limit_) events.erase(events.begin());
     RETURN_IF_ERROR(add_places(domain, bytes, events));
-    RETURN_IF_ERROR(add_views(domain, events));
+    RETURN_IF_ERROR(add_views(events));
     answer["events"] = std::move(events);
     ASSIGN_OR_RETURN(answer["dead_letters"], dead_letters_of(bytes));
     return answer;
@@ -130,7 +133,7 @@ class Tracer {
         if (blocks.empty()) break;
         for (const LogBlock& block : blocks) {
           next = block.next;
-          left -= std::min(left, block.bytes.size());
+          left -= std::min(left, std::max<size_t>(block.bytes.size(), size_t{block.events} * bytes_of_event));
           auto header = read_block_header(block.bytes);
           if (header.ok() && (header->client != client_ || header->domain != domain)) continue;
           ASSIGN_OR_RETURN(std::shared_ptr<const EventBatch> batch, assembly_.log->events_of(block));
@@ -151,35 +154,26 @@ class Tracer {
 
   Result<std::map<std::string, json>> rows_by_key(const std::string& view, const std::set<std::string>& keys) {
     std::string in;
-    for (const std::string& key : keys) in += fmt::format("{}unhex('{}')", in.empty() ? "" : ", ", hex_of(key));
+    for (const std::string& key : keys) in += fmt::format("{}unhex('{}')", in.empty() ? "" : ", ", to_hex(key));
     std::string columns;
     for (const OutputColumn& column : views_->view(view)->columns()) columns += ", " + quote_identifier(column.name);
     ASSIGN_OR_RETURN(
-        std::string answer,
-        assembly_.store->execute(fmt::format("SELECT hex({}){} FROM {} FINAL WHERE {} = {} AND {} IN ({}) SETTINGS "
-                                             "output_format_json_quote_decimals = 1",
-                                             key_column, columns, quote_identifier(ScratchViews::table_of(view)),
-                                             client_id_column, quote_text(client_.value), key_column, in),
-                                 "JSONCompact"));
-    json parsed = json::parse(answer, nullptr, false);
-    if (!parsed.is_object()) return Error{ErrorCode::kInternal, "the analytics store's answer does not parse"};
+        StoreAnswer answer,
+        ask_store(*assembly_.store,
+                  fmt::format("SELECT lower(hex({})){} FROM {} FINAL WHERE {} = {} AND {} IN ({}) SETTINGS "
+                              "output_format_json_quote_decimals = 1",
+                              key_column, columns, quote_identifier(ScratchViews::table_of(view)), client_id_column,
+                              quote_text(client_.value), key_column, in)));
     std::map<std::string, json> rows;
-    for (const json& row : parsed["data"]) {
+    for (const json& row : answer.rows) {
       json& one = rows[row[0].get<std::string>()] = json::object();
-      for (size_t i = 1; i < row.size(); ++i) one[parsed["meta"][i]["name"].get<std::string>()] = row[i];
+      for (size_t i = 1; i < row.size(); ++i) one[answer.columns[i]] = row[i];
     }
     return rows;
   }
 
-  static std::string hex_of(std::string_view bytes) {
-    std::string out;
-    for (unsigned char c : bytes) out += fmt::format("{:02X}", c);
-    return out;
-  }
-
   // What each event did to each view, by computing everything before it and then it alone.
-  Status add_views(const std::string& domain, json& events) {
-    (void)domain;
+  Status add_views(json& events) {
     for (json& event : events) event["views"] = json::array();
     if (events.empty()) return {};
     ASSIGN_OR_RETURN(Recompute * of, views_->begin(client_, views_->view_names()));
@@ -198,7 +192,7 @@ class Tracer {
       for (const auto& [view, keys] : written) {
         ASSIGN_OR_RETURN(auto rows_after, rows_by_key(view, keys));
         for (const std::string& key : keys) {
-          std::string hex = hex_of(key);
+          std::string hex = to_hex(key);
           auto now = rows_after.find(hex);
           auto old = rows_before[view].find(hex);
           json before_row = old == rows_before[view].end() ? json(nullptr) : old->second;
@@ -218,7 +212,7 @@ class Tracer {
                                                  {.client = client_.value}));
     json letters = json::array();
     for (json& letter : all) {
-      auto bytes = bytes_of_hex(letter.value("id", ""));
+      auto bytes = from_hex(letter.value("id", ""));
       if (bytes && domain_key(*bytes) == key) letters.push_back(std::move(letter));
     }
     return letters;
@@ -237,18 +231,16 @@ class Tracer {
     std::string condition = condition_of(view.key, key);
     std::string columns;
     for (const OutputColumn& column : view.columns()) columns += quote_identifier(column.name) + ", ";
-    ASSIGN_OR_RETURN(std::string answer,
-                     assembly_.store->execute(
-                         fmt::format("SELECT {}toString({}) FROM {} FINAL WHERE {} = {} AND ({}) LIMIT 1 SETTINGS "
-                                     "output_format_json_quote_decimals = 1",
-                                     columns, version_column, quote_identifier(live_table(assembly_, view.name)),
-                                     client_id_column, quote_text(client_.value), condition),
-                         "JSONCompact"));
-    json parsed = json::parse(answer, nullptr, false);
-    if (!parsed.is_object()) return Error{ErrorCode::kInternal, "the analytics store's answer does not parse"};
-    if (parsed["data"].empty()) return json(nullptr);
+    ASSIGN_OR_RETURN(
+        StoreAnswer answer,
+        ask_store(*assembly_.store,
+                  fmt::format("SELECT {}toString({}) FROM {} FINAL WHERE {} = {} AND ({}) LIMIT 1 SETTINGS "
+                              "output_format_json_quote_decimals = 1",
+                              columns, version_column, quote_identifier(live_table(assembly_, view.name)),
+                              client_id_column, quote_text(client_.value), condition)));
+    if (answer.rows.empty()) return json(nullptr);
     json row = json::object();
-    for (size_t i = 0; i < view.columns().size(); ++i) row[view.columns()[i].name] = parsed["data"][0][i];
+    for (size_t i = 0; i < view.columns().size(); ++i) row[view.columns()[i].name] = answer.rows[0][i];
     return row;
   }
 

@@ -13,8 +13,7 @@ namespace tributary {
 // values as texts, "limit": how many of the newest events}.
 //
 // Of a domain's row: {"events": [{"position", "event", "value" (Debezium's envelope), "log": {"topic", "partition", "offset"} where
-// the log still has it, "views": [{"view", "before": {…} or null, "after": …}]}], "rows": what the views that are its own rows
-// have now, "dead_letters": […], "release": the live one's number}. The rows before and after are computed from raw, event by
+// the log still has it, "views": [{"view", "before": {…} or null, "after": …}]}], "dead_letters": […], "release": the live one's number}. The rows before and after are computed from raw, event by
 // event, over everything that the client's other rows were at that moment.
 // Of a view's row: "row", and where it is an aggregate's "from": {"columns", "rows": the rows that it counts, "calls": [{"column",
 // "live", "from_rows", "equal"}]}, else, where it is one domain row's, that one's trace.

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "base/bytes.h"
+#include "base/hex.h"
 #include "codec/block.h"
 #include "codec/connect/connect_schema.h"
 #include "codec/debezium_values.h"
@@ -60,28 +61,12 @@ bool is(simdjson::ondemand::field& field, std::string_view name_and_quote) {
 
 }  // namespace
 
-std::string position_to_hex(const Position& position) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string bytes = position.encoded();
-  std::string text(bytes.size() * 2, '0');
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    auto byte = static_cast<uint8_t>(bytes[i]);
-    text[2 * i] = digits[byte >> 4];
-    text[2 * i + 1] = digits[byte & 15];
-  }
-  return text;
-}
+std::string position_to_hex(const Position& position) { return to_hex(position.encoded()); }
 
 std::optional<Position> position_from_hex(std::string_view text) {
-  if (text.size() != Position::encoded_bytes * 2) return std::nullopt;
-  std::string bytes(Position::encoded_bytes, '\0');
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    uint8_t byte = 0;
-    auto [end, error] = std::from_chars(text.data() + 2 * i, text.data() + 2 * i + 2, byte, 16);
-    if (error != std::errc{} || end != text.data() + 2 * i + 2) return std::nullopt;
-    bytes[i] = static_cast<char>(byte);
-  }
-  return Position::decode(bytes);
+  auto bytes = from_hex(text);
+  if (!bytes || bytes->size() != Position::encoded_bytes) return std::nullopt;
+  return Position::decode(*bytes);
 }
 
 // ---- writing ----

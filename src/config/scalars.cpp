@@ -8,6 +8,8 @@
 #include <charconv>
 #include <limits>
 
+#include "base/percent.h"
+
 namespace tributary {
 namespace {
 
@@ -35,23 +37,6 @@ std::optional<uint64_t> parse_with_unit(std::string_view text, const std::array<
 std::string lower(std::string_view text) {
   std::string out(text);
   std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return std::tolower(c); });
-  return out;
-}
-
-std::optional<std::string> percent_decoded(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out.push_back(text[i]);
-      continue;
-    }
-    unsigned byte = 0;
-    if (i + 2 >= text.size()) return std::nullopt;
-    auto [end, error] = std::from_chars(text.data() + i + 1, text.data() + i + 3, byte, 16);
-    if (error != std::errc{} || end != text.data() + i + 3 || byte == 0) return std::nullopt;
-    out.push_back(static_cast<char>(byte));
-    i += 2;
-  }
   return out;
 }
 

@@ -110,6 +110,8 @@ Result<bool> OutboxSender::send() {
   aside_bytes_ += kept;
   switched_ = switched_ || switched;
   resume_key_ = entries.back().key + '\0';
+  ASSIGN_OR_RETURN(Checkpoint newest, outbox_checkpoint(entries.back().key));
+  sent_before_ = newest.value;
   for (const Loaded& loaded : entries) {
     if (const auto* progress = std::get_if<OutboxProgress>(&loaded.entry)) note_progress(*progress);
   }

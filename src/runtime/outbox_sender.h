@@ -54,6 +54,8 @@ class OutboxSender {
   void note_added(uint64_t bytes) { waiting_bytes_ += bytes; }
   std::map<ClientId, ClientProgress> progress() const;
   std::map<TopicPartition, Offset> acknowledged() const;  // consumed and queryable
+  // What every checkpoint before it gave is sent, or belongs to a table set aside.
+  Checkpoint sent_before() const { return Checkpoint{sent_before_.load()}; }
   std::map<std::string, std::string> set_aside() const;  // table → reason, the incomplete ones among them
   // Whether readers are to be brought over to new builds since the last call: noted in the storage (stored_facts.h).
   bool took_switches() { return std::exchange(switched_, false); }
@@ -80,6 +82,7 @@ class OutboxSender {
   AnalyticsStore& store_;
   SenderLimits limits_;
   std::atomic<uint64_t> waiting_bytes_ = 0;
+  std::atomic<uint64_t> sent_before_ = 0;
   uint64_t aside_bytes_ = 0;  // kept for tables set aside; the sending thread's
   bool switched_ = false;
   std::set<std::string> dropped_;  // tables

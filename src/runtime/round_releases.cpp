@@ -148,7 +148,15 @@ void RoundRunner::note_releases() {
     if (build.shown) counted_tables_[build.view] = build.table();
   }
   release_status_.clear();
-  for (const Release* release : std::as_const(releases_).all()) release_status_.push_back(status_of(*release));
+  std::map<uint32_t, Checkpoint> whole_at;
+  for (const Release* release : std::as_const(releases_).all()) {
+    ReleaseStatus& status = release_status_.emplace_back(status_of(*release));
+    if (!status.whole()) continue;
+    auto known = whole_at_.find(status.number);
+    status.whole_at = known == whole_at_.end() ? checkpoint() : known->second;
+    whole_at[status.number] = status.whole_at;
+  }
+  whole_at_ = std::move(whole_at);
 }
 
 RoundRunner::ReleaseStatus RoundRunner::status_of(const Release& release) const {

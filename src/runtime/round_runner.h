@@ -114,6 +114,8 @@ class RoundRunner {
     std::vector<std::string> problems;  // views that do not compile now
     uint64_t events = 0;  // to be fed to what is not shared, about; 0 where nothing is
     uint64_t events_fed = 0;
+    Checkpoint whole_at;  // everything that was fed is in the outbox of this checkpoint and those before it
+    bool stored = false;  // and the analytics store has it
     bool whole() const;  // everything was fed to all of its views, and it has no problems
   };
   std::vector<ReleaseStatus> releases() const;
@@ -275,6 +277,7 @@ class RoundRunner {
   std::vector<Rebuild> rebuilds_;
   std::map<TopicPartition, Offset> offsets_;
   std::vector<ReleaseStatus> release_status_;
+  std::map<uint32_t, Checkpoint> whole_at_;  // by release
   std::map<std::string, std::string> counted_tables_;  // by view: whose dead letters are told
   std::deque<DeadLetterOrder> orders_;
   struct PendingRelease {

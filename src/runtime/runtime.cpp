@@ -140,12 +140,14 @@ void Runtime::run_sender() {
       if (stopping_) return;
       rounds_now = rounds_;
     }
+    Checkpoint checkpoint = runner_->checkpoint();
     Status prepared = prepare_tables();
     Result<bool> sent = prepared.ok() ? sender_->send() : Result<bool>(prepared.error());
     if (sender_->took_switches()) runner_->look_at_builds();
     {
       std::lock_guard lock(mutex_);
       store_problem_ = sent.ok() ? prepare_problem_ : sent.error().to_string();
+      if (sent.ok() && !*sent) stored_ = checkpoint;  // nothing waits that was there then
     }
     if (!sent.ok()) {
       pause(back_off.next());
@@ -176,6 +178,18 @@ Result<uint32_t> Runtime::order(RoundRunner::ReleaseOrder order, std::chrono::mi
   return Error{ErrorCode::kTimeout, fmt::format("no round was made within {} s; it is carried out by the next one{}",
                                                 std::chrono::duration_cast<std::chrono::seconds>(limit).count(),
                                                 process_problem_.empty() ? "" : ": " + process_problem_)};
+}
+
+std::vector<RoundRunner::ReleaseStatus> Runtime::releases() const {
+  std::vector<RoundRunner::ReleaseStatus> all = runner_->releases();
+  uint64_t defined = runner_->tables().generation;
+  Checkpoint sent_before = sender_->sent_before();
+  std::lock_guard lock(mutex_);
+  for (auto& release : all) {
+    release.stored = release.whole() && prepared_generation_ == defined &&
+                     (release.whole_at <= stored_ || release.whole_at < sent_before);
+  }
+  return all;
 }
 
 RuntimeStatus Runtime::status() const {

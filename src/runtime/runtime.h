@@ -70,7 +70,7 @@ class Runtime {
   void order(RoundRunner::DeadLetterOrder order) { runner_->order(std::move(order)); }
   // Carried out between two rounds: the release's number, or why not. kTimeout: not within `limit`; it may be later.
   Result<uint32_t> order(RoundRunner::ReleaseOrder order, std::chrono::milliseconds limit);
-  std::vector<RoundRunner::ReleaseStatus> releases() const { return runner_->releases(); }
+  std::vector<RoundRunner::ReleaseStatus> releases() const;
 
  private:
   void run_rounds();
@@ -97,6 +97,7 @@ class Runtime {
   std::string store_problem_;
   std::string prepare_problem_;
   uint64_t prepared_generation_ = 0;
+  Checkpoint stored_;  // what it and those before it gave is in the store
   std::chrono::steady_clock::time_point next_parked_;
 
   std::thread round_thread_;

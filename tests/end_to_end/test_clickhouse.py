@@ -4,6 +4,7 @@ The server is the current engine behind a bridge (harness/clickhouse.py); what n
 of a version that is too old, is seen on ClickHouse 18.16.
 """
 
+import json
 import time
 
 import pytest
@@ -113,6 +114,25 @@ def test_a_silent_server_does_not_hold_up_the_end(make, clickhouse):
     pipeline.start_and_wait()
     pipeline.wait_queryable()
     pipeline.verify_clean()
+
+
+def test_a_release_is_ready_when_the_server_has_it(make, clickhouse):
+    pipeline = make()
+    fill(pipeline)
+    pipeline.start_and_wait()
+    pipeline.wait_queryable()
+    clickhouse.bridge.refuse = True
+    clickhouse.bridge.cut()
+    pipeline.command("replay", "--view", "totals", "--detach").expect(ExitCode.OK)
+
+    def release():
+        return json.loads(pipeline.command("release", "list", "--json").expect(ExitCode.OK).output)["releases"][-1]
+    wait_for(lambda: all(view["whole"] for view in release()["views"]), 20, "all of raw to be computed")
+    assert release()["state"] == "building"
+    clickhouse.bridge.refuse = False
+    wait_for(lambda: release()["state"] == "ready", 20, "the server to have the rows")
+    diff = json.loads(pipeline.command("release", "diff", "--json").expect(ExitCode.OK).output)
+    assert all(entry["rows_before"] == entry["rows_after"] > 0 for entry in diff["views"]) and diff["views"]
 
 
 def test_tls_is_verified(make, clickhouse, tmp_path):

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/hex.h"
 #include "codec/json_text.h"
 #include "codec/postgres/text_values.h"
 
@@ -10,36 +11,14 @@ namespace {
 
 constexpr int64_t milli = 1000;
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-bool append_from_hex(std::string& out, std::string_view text) {
-  if (text.size() % 2 != 0) return false;
-  for (size_t i = 0; i < text.size(); i += 2) {
-    int high = hex_digit(text[i]);
-    int low = hex_digit(text[i + 1]);
-    if (high < 0 || low < 0) return false;
-    out.push_back(static_cast<char>(high * 16 + low));
-  }
-  return true;
-}
-
 }  // namespace
 
-void put_hex(std::string& out, std::string_view bytes) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  for (char c : bytes) {
-    out.push_back(digits[static_cast<uint8_t>(c) >> 4]);
-    out.push_back(digits[static_cast<uint8_t>(c) & 15]);
-  }
-}
-
 bool append_bytes_of(std::string& out, ConnectKind kind, std::string_view text) {
-  if (kind == ConnectKind::kHex) return append_from_hex(out, text);
+  if (kind == ConnectKind::kHex) {
+    auto bytes = from_hex(text);
+    if (bytes) out += *bytes;
+    return bytes.has_value();
+  }
   if (kind != ConnectKind::kBase64Url) return append_from_base64(out, text);
   std::string standard(text);
   std::replace(standard.begin(), standard.end(), '-', '+');

@@ -8,9 +8,6 @@
 
 namespace tributary {
 
-// Lower-case digits, appended.
-void put_hex(std::string& out, std::string_view bytes);
-
 // Bytes that a text of the form (kBase64, kBase64Url, kHex) stands for, appended. False: it is none.
 bool append_bytes_of(std::string& out, ConnectKind kind, std::string_view text);
 

@@ -8,6 +8,7 @@
 #include <limits>
 #include <vector>
 
+#include "base/hex.h"
 #include "codec/connect/connect_parts.h"
 #include "codec/connect/connect_text.h"
 #include "codec/iso_time.h"
@@ -28,7 +29,7 @@ constexpr int64_t minus_infinity_millis = -9223372036832400;
 
 ConnectValueReader::ConnectValueReader(const ConnectModes& modes) : unavailable_(modes.unavailable) {
   put_base64(unavailable_base64_, unavailable_);
-  put_hex(unavailable_hex_, unavailable_);
+  unavailable_hex_ = to_hex(unavailable_);
 }
 
 Status ConnectValueReader::append(Column& column, const ConnectField& field, simdjson::ondemand::value value) {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "base/hex.h"
 #include "codec/connect/connect_parts.h"
 #include "codec/connect/connect_text.h"
 #include "codec/iso_time.h"
@@ -109,7 +110,7 @@ bool ConnectValueReader::put_string_text(std::string& out, const ConnectForm& fo
       std::string bytes;
       if (!append_bytes_of(bytes, form.kind, text)) return false;
       out += "\\x";
-      put_hex(out, bytes);
+      out += to_hex(bytes);
       return true;
     }
     case ConnectKind::kBits: {

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <queue>
 
+#include "base/wall_clock.h"
 #include "codec/block.h"
 #include "log/embedded/cut_blocks.h"
 #include "log/embedded/log_keys.h"
@@ -32,11 +33,6 @@ struct Pending {
 Error damaged(const TopicPartition& at, Offset offset, std::string_view what) {
   return {ErrorCode::kCorrupt,
           fmt::format("log: topic {}, partition {}, offset {}: {}", at.topic, at.partition, offset, what)};
-}
-
-int64_t now_micros() {
-  auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::microseconds>(now).count();
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/clickhouse_tokens.h"
+#include "base/hex.h"
 #include "store/clickhouse/clickhouse_errors.h"
 #include "store/clickhouse/clickhouse_types.h"
 #include "store/clickhouse/history_table.h"
@@ -20,12 +21,6 @@ constexpr std::string_view view_comment = "tributary ";  // begins a read view's
 constexpr size_t sent_groups_max = 64;           // INSERTs of one table that a repetition is known by
 constexpr int server_major_min = 23;             // ReplacingMergeTree with is_deleted that FINAL applies
 constexpr int server_minor_min = 8;
-
-std::string hex_of(std::string_view bytes) {
-  std::string out;
-  for (unsigned char byte : bytes) out += fmt::format("{:02X}", byte);
-  return out;
-}
 
 // `version` − 1; versions above zero only.
 Version before(Version version) {
@@ -312,8 +307,8 @@ Status ClickHouseStore::withdraw_from(const Withdrawal& withdrawal, const Existi
   std::string name = qualified_name(layout_.tables, withdrawal.view);
   std::string where = fmt::format("{} = {} AND {} < toUInt256('{}')", client_id_column,
                                   quote_text(withdrawal.client.value), version_column, withdrawal.below.to_decimal());
-  if (!withdrawal.low.empty()) where += fmt::format(" AND {} >= unhex('{}')", key_column, hex_of(withdrawal.low));
-  if (!withdrawal.high.empty()) where += fmt::format(" AND {} < unhex('{}')", key_column, hex_of(withdrawal.high));
+  if (!withdrawal.low.empty()) where += fmt::format(" AND {} >= unhex('{}')", key_column, to_hex(withdrawal.low));
+  if (!withdrawal.high.empty()) where += fmt::format(" AND {} < unhex('{}')", key_column, to_hex(withdrawal.high));
   std::string sql = fmt::format("INSERT INTO {6} ({1}{2}, {3}) SELECT {1}toUInt256('{4}'), 1 FROM {0} FINAL WHERE {5}",
                                 name, key, version_column, deleted_column, before(withdrawal.below).to_decimal(), where,
                                 qualified_name(layout_.tables, into));

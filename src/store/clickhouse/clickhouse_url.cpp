@@ -4,6 +4,8 @@
 #include <charconv>
 #include <optional>
 
+#include "base/percent.h"
+
 namespace tributary {
 namespace {
 
@@ -22,23 +24,6 @@ std::optional<unsigned> number(std::string_view text, unsigned max) {
 }
 
 // "%2F" → "/"; nullopt for a % that begins no %XX.
-std::optional<std::string> percent_decoded(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out.push_back(text[i]);
-      continue;
-    }
-    unsigned byte = 0;
-    if (i + 2 >= text.size()) return std::nullopt;
-    auto [end, error] = std::from_chars(text.data() + i + 1, text.data() + i + 3, byte, 16);
-    if (error != std::errc{} || end != text.data() + i + 3) return std::nullopt;
-    out.push_back(static_cast<char>(byte));
-    i += 2;
-  }
-  return out;
-}
-
 bool is_database(std::string_view name) {
   auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
   auto fits = [&](char c) { return letter(c) || (c >= '0' && c <= '9'); };
