@@ -9,6 +9,7 @@
 #include "app/commands.h"
 #include "app/control.h"
 #include "app/control_releases.h"
+#include "app/scratch_folder.h"
 #include "app/source_schemas.h"
 #include "config/views_text.h"
 #include "model/row_key.h"
@@ -99,6 +100,8 @@ std::vector<VerifyClient> clients_to_verify(const Pipeline& pipeline, const Comp
 
 VerifyRequest request_of(const Pipeline& pipeline, const CompiledPipeline& compiled, const VerifyOptions& options) {
   VerifyRequest request;
+  request.source_rows_per_second = options.rate;
+  request.state_file = options.resume;
   request.clients = clients_to_verify(pipeline, compiled, options.client);
   for (const auto& [name, domain] : compiled.domains) {
     request.domains.push_back({name, domain.relation.columns, domain.relation.key});
@@ -170,22 +173,6 @@ Result<std::optional<Pipeline>> as_live(const Pipeline& pipeline, Pipe& pipe) {
   return std::optional(std::move(live));
 }
 
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "tributary-verify-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) != nullptr) path_ = pattern;
-  }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
 }  // namespace
 
 int verify_command(const VerifyOptions& options) {
@@ -196,6 +183,7 @@ int verify_command(const VerifyOptions& options) {
     std::fprintf(stderr, "tributary: %s has no client %s\n", options.file.c_str(), options.client.c_str());
     return exit_usage;
   }
+  ScratchFolder scratch("tributary-verify");
   if (options.against_raw) return verify_against_raw(pipeline, options);
   auto duckdb = DuckDbEngine::open();
   if (!duckdb.ok()) return print_error(duckdb.error());
@@ -235,7 +223,6 @@ int verify_command(const VerifyOptions& options) {
       return exit_usage;
     }
   }
-  ScratchFolder scratch;
   request.scratch_directory = scratch.path();
   request.live = (*pipe)->running();
   VerifyPorts ports{

@@ -58,6 +58,8 @@ struct VerifyOptions {
   std::string client;
   std::string view;
   bool against_raw = false;
+  uint64_t rate = 0;  // rows of a source a second; 0: as fast as it gives them
+  std::string resume;  // a file that notes what compared clean, so that the same command goes on there
   bool json = false;
 };
 int verify_command(const VerifyOptions& options);

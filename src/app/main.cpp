@@ -35,6 +35,13 @@ int refuse_command(const std::vector<std::string>& names, std::string_view name)
 
 int parse_and_run(int argc, char** argv) {
   CLI::App app("Tributary: changes of many clients' databases, kept ready as analytics, each client apart.");
+  // The library takes -1 for the largest number that there is.
+  CLI::Validator count(
+      [](std::string& text) {
+        bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+        return digits ? "" : text + " is no whole number";
+      },
+      "");
   app.name("tributary");
   app.require_subcommand(1);
   app.set_version_flag("--version", "tributary 0.1.0");
@@ -155,9 +162,17 @@ int parse_and_run(int argc, char** argv) {
   std::string against = "sources";
   verify->add_option("--against", against, "sources, or raw: what its events give when they are computed once more")
       ->check(CLI::IsMember({"sources", "raw"}));
+  verify
+      ->add_option("--rate", verify_options.rate,
+                   "read at most so many rows/s of a source; without: as fast as it gives")
+      ->check(count);
+  verify->add_option(
+      "--resume", verify_options.resume,
+      "note in this file which views compared clean; named again, they are left out, until all are clean");
   verify->add_flag("--json", verify_options.json, "the report as JSON");
   verify->footer(
       examples("  tributary verify shop.yaml\n  tributary verify shop.yaml --client acme --view orders\n"
+               "  tributary verify shop.yaml --rate 20000 --resume verify.state   # gently, and in several goes\n"
                "  tributary verify shop.yaml --against raw\n"
                "Exit code 1: there is a difference. While the pipeline runs, writers may go on."));
   verify->callback([&] {
@@ -201,7 +216,8 @@ int parse_and_run(int argc, char** argv) {
   trace->add_option("KEY", trace_options.key, "the values of its key columns; NULL for none");
   trace->add_option("--client", trace_options.client, "whose row")->required();
   trace->add_option("--limit", trace_options.limit, "the newest events, or rows of an aggregate, shown")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(count);
   trace->add_flag("--json", trace_options.json, "the answer as JSON");
   trace->footer(examples(
       "  tributary trace shop.yaml --client acme orders 42\n"
@@ -215,7 +231,9 @@ int parse_and_run(int argc, char** argv) {
   preview->add_option("FILE", preview_options.file, "the pipeline file, with its views as they are to be")->required();
   preview->add_option("--view", preview_options.view, "which view")->required();
   preview->add_option("--client", preview_options.client, "whose rows")->required();
-  preview->add_option("--limit", preview_options.limit, "rows shown, of each kind")->capture_default_str();
+  preview->add_option("--limit", preview_options.limit, "rows shown, of each kind")
+      ->capture_default_str()
+      ->check(count);
   preview->add_flag("--json", preview_options.json, "the answer as JSON");
   preview->footer(
       examples("  tributary preview shop.yaml --view sales --client acme --limit 20\n"
@@ -232,8 +250,9 @@ int parse_and_run(int argc, char** argv) {
   replay->add_option("--client", replay_options.clients, "of this client alone, to look at; may be repeated");
   replay->add_option("--from", replay_from, "only what was committed from this time on, UTC")->check(time);
   replay->add_option("--to", replay_to, "only what was committed before this time, UTC")->check(time);
-  replay->add_option("--rate", replay_options.rate,
-                     "at most so many events/s; without: as fast as live traffic lets it");
+  replay
+      ->add_option("--rate", replay_options.rate, "at most so many events/s; without: as fast as live traffic lets it")
+      ->check(count);
   replay->add_flag("--detach", replay_options.detach, "do not wait: the running pipeline builds it");
   replay->add_flag("--json", replay_options.json, "the release as JSON");
   replay->footer(examples(
@@ -253,10 +272,13 @@ int parse_and_run(int argc, char** argv) {
   release->add_option("FILE", release_options.file, "the pipeline file")->required();
   release->add_option("ACTION", release_options.action, "list (default), diff, switch, rollback, drop")
       ->check(CLI::IsMember({"list", "diff", "switch", "rollback", "drop"}));
-  release->add_option("RELEASE", release_options.number, "its number, as `list` shows it; without: the only other one");
+  release->add_option("RELEASE", release_options.number, "its number, as `list` shows it; without: the only other one")
+      ->check(count);
   release->add_option("--view", release_options.view, "diff of this view alone");
   release->add_option("--client", release_options.client, "diff of this client alone");
-  release->add_option("--samples", release_options.samples, "diff: rows shown of each kind")->capture_default_str();
+  release->add_option("--samples", release_options.samples, "diff: rows shown of each kind")
+      ->capture_default_str()
+      ->check(count);
   release->add_flag("--json", release_options.json, "the answer as JSON");
   release->footer(examples(
       "  tributary release shop.yaml list\n"

@@ -92,8 +92,8 @@ struct VerifyRequest {
   size_t keys_again_max = 200'000;  // differing rows kept, and read again with `live`; more are counted only
   size_t samples_max = 10;  // findings listed for each view
   uint64_t source_rows_per_second = 0;  // 0: as fast as the source gives them
-  std::string state_file;  // not empty: views that compared clean are noted there, and left out
-      // by a later call; removed when all are clean
+  std::string state_file;  // not empty: views that compared clean are noted there, and left out by a later call with the same
+      // views; removed when all are clean. A file that verify did not write is refused
 };
 
 // The values of a row key's columns, as PostgreSQL's text, in the key's order.

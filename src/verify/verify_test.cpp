@@ -331,5 +331,32 @@ TEST_F(Verify, GoesOnWhereItStoppedByItsStateFile) {
   EXPECT_FALSE(std::filesystem::exists(request_.state_file));
 }
 
+TEST_F(Verify, AStateFileOfOtherViewsSaysNothing) {
+  TestClient acme("acme");
+  acme.run(fmt::format(order_rows, 10));
+  use({&acme});
+  request_.clients.push_back(request_.clients[0]);
+  request_.clients[1].client = ClientId("nobody");
+  request_.clients[1].tables["orders"] = "public.nosuch";
+  request_.state_file = scratch_ + "/state.json";
+  verified();
+  EXPECT_TRUE(verified().clients[0].views[0].skipped);
+  request_.views[0].sql += " WHERE id > 0";
+  EXPECT_FALSE(verified().clients[0].views[0].skipped);
+}
+
+TEST_F(Verify, AFileOfOthersIsNoStateFile) {
+  TestClient acme("acme");
+  use({&acme});
+  request_.state_file = scratch_ + "/letter.txt";
+  std::ofstream(request_.state_file) << "Dear all";
+  auto report = verify(request_, ports_);
+  ASSERT_FALSE(report.ok());
+  EXPECT_THAT(report.error().message, HasSubstr("letter.txt is there and was not written by verify"));
+  std::string text;
+  std::getline(std::ifstream(request_.state_file) >> std::ws, text);
+  EXPECT_EQ(text, "Dear all");
+}
+
 }  // namespace
 }  // namespace tributary

@@ -12,8 +12,12 @@ from harness.pipeline import program
 
 # Each command with what it needs, behind the pipeline file.
 COMMANDS = [("check",), ("check", "--connect"), ("run",), ("status",), ("status", "--json"), ("wait",), ("verify",), ("explain",),
-            ("dead-letters",), ("tap",), ("query", "--client", "acme", "SELECT 1"), ("client", "reset", "acme")]
-OF_DATA = [words for words in COMMANDS if words[0] in ("verify", "dead-letters", "tap", "query", "client")]
+            ("dead-letters",), ("tap",), ("query", "--client", "acme", "SELECT 1"), ("client", "reset", "acme"),
+            ("verify", "--against", "raw"), ("replay",), ("release", "list"), ("release", "diff"), ("release", "switch"),
+            ("release", "rollback"), ("preview", "--client", "acme", "--view", "orders"),
+            ("trace", "--client", "acme", "orders", "1")]
+OF_DATA = [words for words in COMMANDS if words[0] in ("verify", "dead-letters", "tap", "query", "client", "replay", "release",
+                                                       "preview", "trace")]
 
 # words → exit code and what the error has to hold
 WRONG_WORDS = {
@@ -28,6 +32,12 @@ WRONG_WORDS = {
     ("run", "FILE", "--stages", "some"): (ExitCode.USAGE, "some"),
     ("wait", "FILE", "--seconds", "abc"): (ExitCode.USAGE, "abc is no number"),
     ("wait", "FILE", "--seconds", "-1"): (ExitCode.USAGE, "-1 is no number"),
+    ("verify", "FILE", "--rate", "-1"): (ExitCode.USAGE, "-1 is no whole number"),
+    ("replay", "FILE", "--rate", "-1"): (ExitCode.USAGE, "-1 is no whole number"),
+    ("release", "FILE", "switch", "-1"): (ExitCode.USAGE, "-1 is no whole number"),
+    ("release", "FILE", "diff", "--samples", "-1"): (ExitCode.USAGE, "-1 is no whole number"),
+    ("preview", "FILE", "--client", "acme", "--view", "orders", "--limit", "1.5"): (ExitCode.USAGE, "1.5 is no whole number"),
+    ("trace", "FILE", "--client", "acme", "orders", "1", "--limit", "-1"): (ExitCode.USAGE, "-1 is no whole number"),
     ("query", "FILE", "SELECT 1"): (ExitCode.USAGE, "--client"),
     ("query", "FILE", "--client", "nobody", "SELECT 1"): (ExitCode.USAGE, "nobody"),
     ("query", "FILE", "--client", "acme", ""): (ExitCode.DATA, "empty"),

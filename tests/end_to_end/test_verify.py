@@ -1,9 +1,14 @@
 """verify finds what was made different by hand in the analytics, says where, and keeps the clients apart."""
 
+import os
+import signal
+import subprocess
+
 import pytest
 
-from harness import ExitCode, Workload
+from harness import ExitCode, Workload, wait_for
 from harness.by_hand import change_rows, run_by_hand
+from harness.pipeline import program
 
 
 @pytest.fixture
@@ -45,6 +50,30 @@ def test_a_changed_row_is_found(stopped):
     acme.execute("UPDATE orders SET total_cents = total_cents WHERE id = 137")  # written again: agrees again
     stopped.run_until_caught_up().expect(ExitCode.OK)
     stopped.verify_clean()
+
+
+def test_it_goes_on_with_what_was_not_clean(stopped, tmp_path):
+    state = tmp_path / "verify.state"
+    by_hand(stopped, lambda: change_rows(stopped, "orders", "acme", "id = 137", total_cents="total_cents + 1"))
+    options = ("--resume", state, "--rate", "100000")
+    found = stopped.command("verify", *options).expect(ExitCode.DIFFERENCE).output
+    assert "clean before" not in found and state.exists()
+    by_hand(stopped, lambda: change_rows(stopped, "orders", "acme", "id = 137", total_cents="total_cents - 1"))
+    again = stopped.command("verify", *options).expect(ExitCode.OK).output
+    assert "globex orders: clean before" in again and "acme orders: 500 rows, equal" in again and not state.exists()
+    stopped.command("verify", "--rate", "-1").expect(ExitCode.USAGE)
+    unwritable = stopped.command("verify", "--resume", tmp_path / "no" / "file")
+    assert unwritable.exit_code != ExitCode.OK and "cannot be written" in unwritable.errors
+
+
+def test_an_end_by_signal_leaves_nothing_behind(stopped, tmp_path):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        run = subprocess.Popen([program(), "verify", stopped.file, "--rate", "50"], cwd=stopped.folder,
+                               env={**os.environ, **stopped.environment, "TMPDIR": str(tmp_path)})
+        wait_for(lambda: list(tmp_path.glob("tributary-verify-*")), 20, "verify to make its folder")
+        run.send_signal(number)
+        assert run.wait(20) == -number
+        assert not list(tmp_path.glob("tributary-verify-*"))
 
 
 def test_a_lost_row_is_found(stopped):
