@@ -211,8 +211,10 @@ void PipelineReader::read(const YamlNode& root) {
   pipeline.data = "data";
   if (const YamlNode* data = find("data")) {
     auto path = text(*data, "data");
-    if (path && path->empty()) fail(*data, "data is a folder; write data: ./data");
-    if (path && !path->empty()) pipeline.data = *path;
+    // The operating system would end the name at a NUL, and take another folder than the one that is written here.
+    bool is_folder = path && !path->empty() && path->find('\0') == std::string::npos;
+    if (path && !is_folder) fail(*data, "data is a folder; write data: ./data");
+    if (is_folder) pipeline.data = *path;
   }
   auto beside_file = std::filesystem::path(file_).parent_path() / pipeline.data;  // an absolute path stays
   pipeline.data = beside_file.lexically_normal().string();

@@ -127,6 +127,7 @@ TEST(Pipeline, DataIsBesideTheFile) {
   EXPECT_EQ(std::get<Pipeline>(parse_pipeline("conf/shop.yaml", text)).data, "conf/data");
   EXPECT_EQ(std::get<Pipeline>(parse_pipeline("/etc/shop.yaml", text + "data: ./x\n")).data, "/etc/x");
   EXPECT_EQ(std::get<Pipeline>(parse_pipeline("conf/shop.yaml", text + "data: /var/lib/x\n")).data, "/var/lib/x");
+  EXPECT_EQ(errors_of(text + "data: \"/var\\0/x\"\n"), "shop.yaml:4:7: data is a folder; write data: ./data\n");
 }
 
 TEST(Pipeline, AttributesBecomeColumns) {

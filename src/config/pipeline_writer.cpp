@@ -46,7 +46,8 @@ bool has_control_characters(const std::string& text) { return one_line(text) != 
 
 std::string yaml_text(const std::string& text) {
   auto plain = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '.'; };
-  if (!text.empty() && std::isalpha(static_cast<unsigned char>(text[0])) != 0 &&
+  // YAML reads a plain null as no value at all, while every other plain word is the text that it is.
+  if (!text.empty() && text != "null" && std::isalpha(static_cast<unsigned char>(text[0])) != 0 &&
       std::all_of(text.begin(), text.end(), plain)) {
     return text;
   }
@@ -119,13 +120,14 @@ class Writer {
     comment("Check it with `tributary check FILE`, start it with `tributary run FILE`.");
     comment("What the database's owner has to run once stands as SQL at the end.");
     line();
-    line(fmt::format("pipeline: {}", name_));
+    line(fmt::format("pipeline: {}", yaml_text(name_)));
     line();
   }
 
   void client() {
     line("clients:");
-    line(fmt::format("  {}:                 # a client's id: add one block for each client's database", name_));
+    line(fmt::format("  {}:                 # a client's id: add one block for each client's database",
+                     yaml_text(name_)));
     line(fmt::format("    source: {}", yaml_text(database_.url)));
     if (database_.password.empty()) {
       line("    # password: ${env:NAME}      # or ${file:/path/of/a/file}");
@@ -146,8 +148,9 @@ class Writer {
           name_from(table->schema == "public" ? table->name : table->schema + "_" + table->name, "row");
       std::string name = unique_name(wanted, names);
       std::string event = unique_name(singular(wanted), events);
-      line(fmt::format("  {}: {{ table: {}, event: {} }}   # {}{}", name, yaml_text(table->schema + "." + table->name),
-                       event, rows_text(table->rows_estimated), table->partitioned ? ", partitioned" : ""));
+      line(fmt::format("  {}: {{ table: {}, event: {} }}   # {}{}", yaml_text(name),
+                       yaml_text(table->schema + "." + table->name), yaml_text(event), rows_text(table->rows_estimated),
+                       table->partitioned ? ", partitioned" : ""));
       notes(*table);
       if (!example_) find_example(*table, name);
     }

@@ -35,7 +35,9 @@ DatabaseDescription shop() {
                      table("public", "nothing", {"id"}, 'n'),
                      table("public", "evil\n  hack: {}", {"id"}),
                      table("public", "it's \"quoted\"", {"id"}),
-                     table("public", "client", {"id"})};
+                     table("public", "client", {"id"}),
+                     table("public", "null", {"id"}),
+                     table("Null", "true", {"id"})};
   return database;
 }
 
@@ -57,7 +59,9 @@ TEST(PipelineWriter, WhatItWritesLoads) {
                                                         {"order_items_2", "public.order_items order_item_2"},
                                                         {"categories", "public.categories category"},
                                                         {"it_s_quoted", "public.it's \"quoted\" it_s_quoted"},
-                                                        {"client_2", "public.client client"}}));
+                                                        {"client_2", "public.client client"},
+                                                        {"null", "public.null null"},
+                                                        {"null_true", "Null.true null_true"}}));
   EXPECT_TRUE(not_built_yet(pipeline).empty());
 }
 
