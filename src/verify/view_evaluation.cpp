@@ -214,9 +214,13 @@ Status Evaluator::put_back_what_computes() {
 
 Status Evaluator::compute_once(const std::string& table) {
   std::vector<std::string> names;
-  for (const auto& column : own_.columns) names.push_back(quote_duckdb_identifier(column.name));
-  return database_.run(fmt::format("CREATE OR REPLACE TABLE {} AS SELECT * FROM {} AS q({})", table, prepared_.answer,
-                                   fmt::join(names, ", ")));
+  std::vector<std::string> values;
+  for (const auto& column : own_.columns) {
+    names.push_back(quote_duckdb_identifier(column.name));
+    values.push_back(fmt::format("CAST({0} AS {1}) AS {0}", names.back(), column.type));
+  }
+  return database_.run(fmt::format("CREATE OR REPLACE TABLE {} AS SELECT {} FROM {} AS q({})", table,
+                                   fmt::join(values, ", "), prepared_.answer, fmt::join(names, ", ")));
 }
 
 Status Evaluator::compute() {
@@ -337,6 +341,16 @@ BatchRelation batch_relation(const VerifyView& view, const std::vector<std::stri
   return relation;
 }
 
+namespace {
+
+// The type that views above see: the table's, where it has none like the SQL's (HUGEINT, TIME, lists …).
+std::string table_type(const std::string& type, LogicalType declared) {
+  bool held = type == "VARCHAR" || type == "JSON" || type.starts_with("DECIMAL(");
+  return held ? type : domain_type(declared);
+}
+
+}  // namespace
+
 Result<std::vector<std::string>> answer_types(ScratchDatabase& database, const VerifyView& view,
                                               const PreparedView& prepared, std::vector<std::string>& notes) {
   auto columns = database.rows("SELECT column_type FROM (DESCRIBE SELECT * FROM " + prepared.answer + ")");
@@ -353,7 +367,10 @@ Result<std::vector<std::string>> answer_types(ScratchDatabase& database, const V
     types.push_back((*columns)[i][0].value_or(""));
     // A cast hides it where the one side computes with doubles and the other with decimals.
     bool floating = types[i] == "DOUBLE" || types[i] == "FLOAT";
-    if (floating == is_floating(view.columns[i].type)) continue;
+    if (floating == is_floating(view.columns[i].type)) {
+      types[i] = table_type(types[i], view.columns[i].type);
+      continue;
+    }
     notes.push_back(fmt::format("the SQL gives {} for {}, and the pipeline has {}", types[i], view.columns[i].name,
                                 view.columns[i].type.to_string()));
   }

@@ -286,6 +286,23 @@ TEST_F(Views, AJoinLargerThanItsMemorySpills) {
   EXPECT_TRUE(report.clean()) << report.error << ::testing::PrintToString(findings_of(report));
 }
 
+// A view's table has fewer types than DuckDB: what reads the view sees those of the table, here a decimal and a text.
+TEST_F(Views, AViewAboveSeesTheTypesOfTheTableBelow) {
+  constexpr LogicalType whole{TypeId::kDecimal, 38, 0};
+  view("totals", "SELECT status, sum(user_id) AS n, make_time(1, 2, 3.0) AS moment FROM orders GROUP BY status",
+       {{"status", text}, {"n", whole}, {"moment", text}}, {"status"},
+       "SELECT status, sum(user_id) AS n, '01:02:03' AS moment FROM orders GROUP BY status");
+  view("kinds", "SELECT status, typeof(n) AS kind, length(moment) AS size FROM totals",
+       {{"status", text}, {"kind", text}, {"size", bigint}}, {"status"},
+       "SELECT DISTINCT status, 'DECIMAL(38,0)' AS kind, 8 AS size FROM orders");
+  for (size_t i : {0, 1}) {
+    ViewReport report = verified(i);
+    EXPECT_TRUE(report.clean()) << report.error << ::testing::PrintToString(findings_of(report));
+  }
+  change("UPDATE analytics.totals SET n = (n::numeric + 1)::text WHERE status = 'new'");
+  EXPECT_THAT(findings_of(verified(0)), ElementsAre(HasSubstr("different status=new n:")));
+}
+
 TEST_F(Views, ABrokenViewNamesThoseAboveIt) {
   sales_over_customers();
   request_.views[0].sql = "SELECT id, nosuch AS email, country FROM users";
