@@ -17,6 +17,7 @@ constexpr size_t failed_rows_max = 100;
 // Evaluations of a view with a part of a relation's rows, to find those that fail.
 constexpr size_t probes_max = 2000;
 constexpr std::chrono::seconds probing_max{60};
+constexpr const char* unfit_column = "__unfit";
 
 std::string quoted_names(const BatchRelation& relation) {
   std::vector<std::string> names;
@@ -52,6 +53,7 @@ class Evaluator {
   Status answer();
   Status compute();
   Status compute_once(const std::string& table);
+  std::vector<std::string> fitted_columns() const;
   Status leave_out_failing();
   Status show_part(const BatchRelation& relation, const std::string& condition);
   Status show_all();
@@ -65,6 +67,7 @@ class Evaluator {
   const std::vector<const BatchRelation*>& read_;
   StandIns stand_ins_;
   bool high_ = false;  // which of the stand-ins relations show
+  bool marks_unfit_ = false;  // a result that does not fit its column is marked, and does not fail the SQL
   size_t probes_ = 0;
   std::chrono::steady_clock::time_point probing_until_ = std::chrono::steady_clock::now() + probing_max;
   std::string reason_;  // of the last probe that failed
@@ -212,15 +215,31 @@ Status Evaluator::put_back_what_computes() {
   return {};
 }
 
-Status Evaluator::compute_once(const std::string& table) {
-  std::vector<std::string> names;
+// The answer's columns in the table's types, and whether the row has a value that does not fit: sums beyond 38 digits, which
+// DuckDB holds in the 128 bits of a DECIMAL(38,s) or a HUGEINT.
+std::vector<std::string> Evaluator::fitted_columns() const {
   std::vector<std::string> values;
+  std::string unfit = "false";
   for (const auto& column : own_.columns) {
-    names.push_back(quote_duckdb_identifier(column.name));
-    values.push_back(fmt::format("CAST({0} AS {1}) AS {0}", names.back(), column.type));
+    std::string name = quote_duckdb_identifier(column.name);
+    if (!column.type.starts_with("DECIMAL(38,")) {
+      values.push_back(fmt::format("CAST({0} AS {1}) AS {0}", name, column.type));
+      continue;
+    }
+    std::string wide =
+        fmt::format("coalesce(length(ltrim(translate(CAST({} AS VARCHAR), '-.', ''), '0')) > 38, false)", name);
+    std::string instead = marks_unfit_ ? "NULL" : "error('it does not fit into " + column.type + "')";
+    values.push_back(
+        fmt::format("CASE WHEN {0} THEN {1} ELSE CAST({2} AS {3}) END AS {2}", wide, instead, name, column.type));
+    unfit += " OR " + wide;
   }
+  values.push_back((marks_unfit_ ? unfit : "false") + " AS " + unfit_column);
+  return values;
+}
+
+Status Evaluator::compute_once(const std::string& table) {
   return database_.run(fmt::format("CREATE OR REPLACE TABLE {} AS SELECT {} FROM {} AS q({})", table,
-                                   fmt::join(values, ", "), prepared_.answer, fmt::join(names, ", ")));
+                                   fmt::join(fitted_columns(), ", "), prepared_.answer, quoted_names(own_)));
 }
 
 Status Evaluator::compute() {
@@ -229,9 +248,9 @@ Status Evaluator::compute() {
   if (stand_ins_.empty()) {
     RETURN_IF_ERROR(compute_once("main.__low"));
     return database_.run(
-        fmt::format("CREATE OR REPLACE TABLE {} AS SELECT {}, CAST(NULL AS VARCHAR) AS {}, false AS {} "
+        fmt::format("CREATE OR REPLACE TABLE {} AS SELECT {}, CAST(NULL AS VARCHAR) AS {}, {} AS {} "
                     "FROM main.__low",
-                    own_.table, names, texts_column, depends_column));
+                    own_.table, names, texts_column, unfit_column, depends_column));
   }
   for (bool high : {false, true}) {
     high_ = high;
@@ -257,14 +276,15 @@ Status Evaluator::compute() {
                                               "nullif(CAST(to_json(map_from_entries(list_filter([{}], lambda e: e.v "
                                               "IS NOT NULL))) AS VARCHAR), '{{}}')",
                                               fmt::join(entries, ", "));
-    RETURN_IF_ERROR(database_.run(fmt::format("CREATE OR REPLACE TABLE {0}d AS SELECT {1}, {2} AS {3} FROM {0}", table,
-                                              fmt::join(values, ", "), texts, texts_column)));
+    RETURN_IF_ERROR(database_.run(fmt::format("CREATE OR REPLACE TABLE {0}d AS SELECT {1}, {2} AS {3}, {4} FROM {0}",
+                                              table, fmt::join(values, ", "), texts, texts_column, unfit_column)));
   }
   high_ = false;
   std::string hash = fmt::format("hash('tributary', {}, {})", names, texts_column);
-  return database_.run(fmt::format(
-      "CREATE OR REPLACE TABLE {} AS SELECT {}, {}, {} NOT IN (SELECT {} FROM main.__highd) AS {} FROM main.__lowd",
-      own_.table, names, texts_column, hash, hash, depends_column));
+  return database_.run(
+      fmt::format("CREATE OR REPLACE TABLE {} AS SELECT {}, {}, {} OR {} NOT IN (SELECT {} FROM main.__highd) AS {} "
+                  "FROM main.__lowd",
+                  own_.table, names, texts_column, unfit_column, hash, hash, depends_column));
 }
 
 Status Evaluator::leave_out_failing() {
@@ -291,7 +311,13 @@ Status Evaluator::answer() {
     // One relation's failing rows are left out at a time.
     Status left_out =
         attempt < read_.size() + 1 ? leave_out_failing() : Status(Error{ErrorCode::kInvalidInput, reason_});
-    if (!left_out.ok()) return Error{left_out.error().code, "the view's SQL fails: " + left_out.error().message};
+    if (left_out.ok()) continue;
+    if (!marks_unfit_) {  // no single row's fault: a group's sum may be what does not fit
+      marks_unfit_ = true;
+      status = compute();
+      if (status.ok() || status.error().code == ErrorCode::kResourceExhausted) return status;
+    }
+    return Error{left_out.error().code, "the view's SQL fails: " + left_out.error().message};
   }
 }
 
