@@ -53,6 +53,7 @@ class Rewriter {
  private:
   Status rewrite_select(Json& select);
   Status rewrite_calls(const Json& select, Json& node);
+  Status guard_arguments(Json& node);
   Status rewrite_sum(const Json& select, Json& node, bool average);
   Status rewrite_extreme(Json& node, bool greatest);
   Status break_ties(const Json& select, Json& node);
@@ -117,6 +118,7 @@ Status Rewriter::rewrite_calls(const Json& select, Json& node) {
     for (auto& child : node) RETURN_IF_ERROR(rewrite_calls(select, child));
   }
   if (!has_type(node, "FUNCTION")) return {};
+  RETURN_IF_ERROR(guard_arguments(node));
   std::string name = lower_case(node.value("function_name", std::string()));
   size_t arguments = node["children"].size();
   if (arguments == 1 && (name == "sum" || name == "avg" || name == "mean")) {
@@ -125,6 +127,16 @@ Status Rewriter::rewrite_calls(const Json& select, Json& node) {
   if (arguments == 2 && (name == "arg_min" || name == "argmin" || name == "min_by"))
     return rewrite_extreme(node, false);
   if (arguments == 2 && (name == "arg_max" || name == "argmax" || name == "max_by")) return rewrite_extreme(node, true);
+  return {};
+}
+
+// DuckDB computes an aggregate's arguments for rows that FILTER drops too, and would fail on them.
+Status Rewriter::guard_arguments(Json& node) {
+  if (!node.contains("filter") || node["filter"].is_null()) return {};
+  for (Json& argument : node["children"]) {
+    ASSIGN_OR_RETURN(argument,
+                     from_template("CASE WHEN __f THEN __x END", {{"__x", argument}, {"__f", node["filter"]}}));
+  }
   return {};
 }
 

@@ -286,6 +286,22 @@ TEST_F(Views, AJoinLargerThanItsMemorySpills) {
   EXPECT_TRUE(report.clean()) << report.error << ::testing::PrintToString(findings_of(report));
 }
 
+// A row that FILTER drops cannot fail in what is aggregated.
+TEST_F(Views, AFilterGuardsWhatItsAggregateComputes) {
+  change("UPDATE orders SET status = id::text WHERE id % 5 = 0");
+  view("codes",
+       "SELECT user_id, sum(CAST(status AS BIGINT)) FILTER (WHERE status NOT IN ('new', 'paid')) AS n, "
+       "arg_max(id, CAST(status AS BIGINT)) FILTER (WHERE id % 5 = 0) AS most, "
+       "avg(CAST(status AS DOUBLE)) FILTER (WHERE id % 5 = 0) AS mean FROM orders GROUP BY user_id",
+       {{"user_id", bigint}, {"n", {TypeId::kDecimal, 38, 0}}, {"most", bigint}, {"mean", float64}}, {"user_id"},
+       "SELECT user_id, sum(id) FILTER (WHERE id % 5 = 0) AS n, max(id) FILTER (WHERE id % 5 = 0) AS most, "
+       "avg(id) FILTER (WHERE id % 5 = 0)::float8 AS mean FROM orders GROUP BY user_id");
+  ViewReport report = verified();
+  EXPECT_TRUE(report.clean()) << report.error << ::testing::PrintToString(findings_of(report));
+  change("UPDATE analytics.codes SET most = (most::bigint + 1)::text WHERE user_id = '6'");
+  EXPECT_THAT(findings_of(verified()), ElementsAre(HasSubstr("different user_id=6 most:")));
+}
+
 // A view's table has fewer types than DuckDB: what reads the view sees those of the table, here a decimal and a text.
 TEST_F(Views, AViewAboveSeesTheTypesOfTheTableBelow) {
   constexpr LogicalType whole{TypeId::kDecimal, 38, 0};
