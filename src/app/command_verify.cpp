@@ -161,6 +161,24 @@ void report_left_out(const Pipeline& pipeline, const CompiledPipeline& compiled,
   }
 }
 
+void report_not_compiled(const Pipeline& pipeline, const CompiledPipeline& compiled, const VerifyOptions& options,
+                         VerifyReport& report) {
+  for (const ViewConfig& view : pipeline.views) {
+    bool compiles = std::any_of(compiled.views.begin(), compiled.views.end(),
+                                [&](const ViewPlan& plan) { return plan.name == view.name; });
+    if (compiles || (!options.view.empty() && options.view != view.name)) continue;
+    for (ClientReport& client : report.clients) {
+      client.views.push_back({.view = view.name,
+                              .error = "it, or a view that it reads, does not compile against the tables of today; "
+                                       "`tributary check` says why",
+                              .findings = {},
+                              .samples = {},
+                              .excepted_keys = {},
+                              .notes = {}});
+    }
+  }
+}
+
 // Of a file whose views are not live, what is live is judged: nullopt where the file says the same.
 Result<std::optional<Pipeline>> as_live(const Pipeline& pipeline, Pipe& pipe) {
   ASSIGN_OR_RETURN(std::string views, pipe.live_views());
@@ -188,10 +206,10 @@ int verify_command(const VerifyOptions& options) {
   auto duckdb = DuckDbEngine::open();
   if (!duckdb.ok()) return print_error(duckdb.error());
   CheckResult checked = check_pipeline(options.file, plan_functions(**duckdb));
-  if (!checked.errors.empty()) {
-    print_errors(checked.errors);
-    return exit_config;
-  }
+  print_errors(checked.errors);
+  // Views that compile are judged where others do not.
+  bool judged = checked.errors.empty() || (checked.lock && !checked.compiled.views.empty());
+  if (!judged) return exit_config;
   for (const auto& [id, client] : pipeline.clients) {
     bool wanted = options.client.empty() || id == options.client;
     if (!wanted || client.verify_source || client.source.scheme == "postgresql") continue;
@@ -214,8 +232,10 @@ int verify_command(const VerifyOptions& options) {
   auto live = as_live(pipeline, **pipe);
   if (!live.ok()) return print_error(live.error());
   if (*live) {
-    checked.compiled =
-        compile_pipeline(**live, checked.lock ? &*checked.lock : nullptr, plan_functions(**duckdb)).compiled;
+    CompileResult compiled =
+        compile_pipeline(**live, checked.lock ? &*checked.lock : nullptr, plan_functions(**duckdb));
+    checked.compiled = std::move(compiled.compiled);
+    checked.errors = std::move(compiled.errors);
     request = request_of(**live, checked.compiled, options);
     if (std::none_of(request.views.begin(), request.views.end(),
                      [](const VerifyView& view) { return view.compared; })) {
@@ -252,7 +272,9 @@ int verify_command(const VerifyOptions& options) {
   auto report = verify(request, ports);
   if (ports.progress) std::fprintf(stderr, "\r\033[K");
   if (!report.ok()) return print_error(report.error());
-  report_left_out(pipeline, checked.compiled, options, *report);
+  const Pipeline& judged_pipeline = *live ? **live : pipeline;
+  report_left_out(judged_pipeline, checked.compiled, options, *report);
+  if (!checked.errors.empty()) report_not_compiled(judged_pipeline, checked.compiled, options, *report);
   std::string text = options.json ? report_json(*report) + "\n" : report_text(*report);
   std::fwrite(text.data(), 1, text.size(), stdout);
   if (report->different()) return exit_difference;

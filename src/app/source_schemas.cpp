@@ -1,10 +1,14 @@
 #include "app/source_schemas.h"
 
+#include <algorithm>
+#include <set>
 #include <thread>
 
 #include "app/assembly.h"
+#include "app/control.h"
 #include "app/pipeline_plan.h"
 #include "app/source_choice.h"
+#include "config/views_text.h"
 
 namespace tributary {
 namespace {
@@ -66,6 +70,32 @@ std::vector<std::string> source_troubles(const Pipeline& pipeline) {
   return troubles;
 }
 
+namespace {
+
+// Whether each view that does not compile is live with the same text, so that it is no mistake of the file's.
+Result<bool> compiled_once(const Pipeline& pipeline, const CompiledPipeline& compiled) {
+  Status known = check_data_directory(pipeline, "run");
+  if (!known.ok()) return false;
+  ASSIGN_OR_RETURN(Reached reached, reach_pipeline(pipeline, {}));
+  if (reached.running()) return false;
+  ASSIGN_OR_RETURN(Releases releases, Releases::load(*reached.opened->storage));
+  if (releases.none()) return false;
+  ASSIGN_OR_RETURN(std::vector<ViewConfig> views, parse_views_text(releases.live().views));
+  std::set<std::string> live;
+  for (const ViewConfig& view : views) live.insert(views_text({view}));
+  size_t broken = 0;
+  for (const ViewConfig& view : pipeline.views) {
+    bool compiles = std::any_of(compiled.views.begin(), compiled.views.end(),
+                                [&](const ViewPlan& plan) { return plan.name == view.name; });
+    if (compiles) continue;
+    if (!live.contains(views_text({view}))) return false;
+    ++broken;
+  }
+  return broken > 0;
+}
+
+}  // namespace
+
 std::variant<LockFile, std::vector<FileError>> schemas_for_run(const Pipeline& pipeline) {
   auto stored = read_lock(lock_path(pipeline.file));
   if (auto* errors = std::get_if<std::vector<FileError>>(&stored)) return std::move(*errors);
@@ -78,7 +108,11 @@ std::variant<LockFile, std::vector<FileError>> schemas_for_run(const Pipeline& p
   if (!offline.errors.empty()) return std::move(offline.errors);
   SchemaReading reading = read_source_schemas(pipeline, std::move(known));
   CompileResult compiled = compile_pipeline(pipeline, &reading.lock, functions);
-  if (!compiled.errors.empty()) return std::move(compiled.errors);
+  if (!compiled.errors.empty()) {
+    auto once = compiled_once(pipeline, compiled.compiled);
+    if (!once.ok()) compiled.errors.push_back({pipeline.file, {}, once.error().message});
+    if (!once.ok() || !*once) return std::move(compiled.errors);
+  }
   return std::move(reading.lock);
 }
 

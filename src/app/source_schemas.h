@@ -19,8 +19,9 @@ SchemaReading read_source_schemas(const Pipeline& pipeline, LockFile lock);
 // Clients that `run` would not get to read, each with why and what to do. Connects to every client.
 std::vector<std::string> source_troubles(const Pipeline& pipeline);
 
-// What `run` starts with: the lock file renewed from the databases, and every view compiled against it. Errors: nothing
-// was written.
+// What `run` starts with: the lock file renewed from the databases, and every view compiled against it. A view that is live as
+// the file has it, and that a table has since left behind, is no error: the runtime sets it aside by name, and the others go
+// on. Errors: nothing was written.
 std::variant<LockFile, std::vector<FileError>> schemas_for_run(const Pipeline& pipeline);
 
 }  // namespace tributary

@@ -1,0 +1,108 @@
+"""Views that a changed table does not fit any more: they alone stand still, by name, and come back whole."""
+
+import copy
+
+import pytest
+
+from harness import ExitCode
+from harness.shop import own
+
+VIEWS = {
+    "by_status": {"sql": "SELECT status, count(*) AS n, sum(total_cents) AS cents FROM orders GROUP BY status"},
+    "buyers": {"sql": "SELECT o.id, o.status, u.email FROM orders o LEFT JOIN users u ON u.id = o.user_id"},
+    "mails": {"sql": "SELECT id, lower(email) AS email FROM users"},
+}
+
+
+def order(database, number, status="'new'", column="status"):
+    database.execute(f"INSERT INTO orders (id, user_id, {column}, total_cents) VALUES ({number}, 1, {status}, {number})")
+
+
+@pytest.fixture
+def both(shops, pipelines):
+    databases = shops("first", "second")
+    for database in databases:
+        database.execute("INSERT INTO users (id, email) VALUES (1, 'A@x')")
+        for number in range(1, 6):
+            order(database, number)
+    pipeline = pipelines(dict(zip(("first", "second"), databases)), views=copy.deepcopy(VIEWS)).start_and_wait()
+    pipeline.wait_queryable()
+    return pipeline, *databases
+
+
+def wait_mail(pipeline, client, mail):
+    pipeline.wait_status(lambda _: pipeline.value(client, "SELECT email FROM mails") == mail, 30, f"{client}'s view of users")
+
+
+def test_those_of_one_client_whose_table_does_not_fit_come_back_whole(both):
+    pipeline, first, second = both
+    own(first, "ALTER TABLE orders ALTER COLUMN status TYPE boolean USING true")
+    order(first, 10, "false")
+    order(second, 10)
+    entry = pipeline.wait_status(
+        lambda s: next((c for c in s["clients"] if c["client"] == "first" and c["warnings"]), None), 40,
+        "the client's table to be set aside")
+    assert "domain orders is set aside" in entry["warnings"][0] and "status" in entry["warnings"][0]
+    first.execute("UPDATE users SET email = 'B@x'; DELETE FROM orders WHERE id = 2; "
+                  "UPDATE orders SET total_cents = 100 WHERE id = 3")
+    second.execute("UPDATE users SET email = 'C@x'")
+    wait_mail(pipeline, "first", "b@x")
+    wait_mail(pipeline, "second", "c@x")
+    pipeline.verify("--client", "second").expect(ExitCode.OK)
+    judged = pipeline.verify("--client", "first").output
+    assert "first mails: 1 rows, equal" in judged and "first by_status: not compared: the client is set aside" in judged
+    pipeline.kill()
+    pipeline.start_and_wait("streaming")
+    own(first, "ALTER TABLE orders ALTER COLUMN status TYPE text USING CASE WHEN status THEN 'new' ELSE 'old' END")
+    order(first, 11)
+    pipeline.wait_status(lambda s: not any(c["warnings"] for c in s["clients"]), 40, "the table to fit again")
+    pipeline.wait_queryable()
+    pipeline.verify_clean()
+
+
+def rename_in_both(pipeline, first, second):
+    """No client has the column that two views name. What comes meanwhile is theirs too, once they compile again."""
+    for database in (first, second):
+        own(database, "ALTER TABLE orders RENAME COLUMN status TO state")
+        order(database, 20, column="state")
+        database.execute("UPDATE users SET email = 'C@x'")
+    pipeline.wait_status(lambda s: any("view by_status" in problem for problem in s["problems"]), 40,
+                         "the views to be set aside")
+    for client in ("first", "second"):
+        wait_mail(pipeline, client, "c@x")
+    judged = pipeline.verify().output
+    assert "first mails: 1 rows, equal" in judged and "second by_status: not compared" in judged
+
+
+def test_those_whose_column_is_gone_wait_for_a_changed_file(both):
+    pipeline, first, second = both
+    rename_in_both(pipeline, first, second)
+    pipeline.kill()
+    pipeline.start_and_wait()  # nobody is at the keyboard: the other views go on
+    first.execute("UPDATE users SET email = 'D@x'")
+    wait_mail(pipeline, "first", "d@x")
+    problems = pipeline.status()["problems"]
+    assert any("view by_status" in problem for problem in problems) and any("view buyers" in p for p in problems)
+    pipeline.terminate()
+    for view in ("by_status", "buyers"):
+        pipeline.content["views"][view]["sql"] = VIEWS[view]["sql"].replace("status", "nosuch")
+        pipeline.write()
+        refused = pipeline.command("run")  # a mistake of the one who changed the file
+        assert refused.exit_code == ExitCode.CONFIG and 'orders has no column "nosuch"' in refused.errors
+        pipeline.content["views"][view]["sql"] = VIEWS[view]["sql"].replace("status", "state")
+    pipeline.write()
+    pipeline.start_and_wait()
+    pipeline.wait_queryable()
+    assert pipeline.status()["problems"] == []
+    assert pipeline.count("second", "buyers") == 6
+    pipeline.verify_clean()
+
+
+def test_those_whose_column_is_gone_compile_again_when_it_is_back(both):
+    pipeline, first, second = both
+    rename_in_both(pipeline, first, second)
+    own(second, "ALTER TABLE orders RENAME COLUMN state TO status")
+    order(second, 21)
+    pipeline.wait_status(lambda s: not s["problems"], 40, "the views to compile again")
+    pipeline.wait_queryable()
+    pipeline.verify_clean()
