@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/arena.h"
+#include "base/key_order.h"
 #include "process/range_floors.h"
 #include "process/row_entry.h"
 #include "process/row_writer.h"
@@ -237,10 +238,11 @@ class Round {
     Status loaded = load(clients_.find(client)->first, other_ids_.emplace_back(std::move(one[0])), key.size(),
                          std::move((*values)[0]));
     if (!loaded.ok()) return {loaded.error(), true};
+    index_.emplace(entries_.back().id, static_cast<uint32_t>(entries_.size() - 1));
     return {{}, false, &entries_.back()};
   }
 
-  // `id` lives as long as the round; the last `key_bytes` of it are the row key.
+  // The next entry. `id` lives as long as the round; the last `key_bytes` of it are the row key.
   Status load(const ClientId& client, std::string_view id, size_t key_bytes, std::optional<std::string> stored) {
     Entry& entry = entries_.emplace_back();
     entry.id = id;
@@ -250,7 +252,6 @@ class Round {
     entry.schemas = &of.schemas;
     Position floor = of.floors.floor_of(entry.key);
     ASSIGN_OR_RETURN(entry.row, RowEntry::load(std::move(stored), floor));
-    index_.emplace(id, static_cast<uint32_t>(entries_.size() - 1));
     return {};
   }
 
@@ -272,10 +273,12 @@ class Round {
       for (size_t row = 0; row < batch->rows(); ++row) {
         id.resize(prefix);
         batch->append_row_key(id, row);
-        auto at = index_.find(id);
-        if (at == index_.end()) {
-          at = index_.emplace(ids_.emplace_back(id), next++).first;
+        auto [at, added] = index_.try_emplace(ids_.emplace_back(id), next);
+        if (added) {
+          ++next;
           of.emplace_back(&client->first, id.size() - prefix);
+        } else {
+          ids_.pop_back();
         }
         entry_of_fact.push_back(at->second);
       }
@@ -302,7 +305,11 @@ class Round {
         if (!moved.empty()) RETURN_IF_ERROR(follow(batch->client, moved));
       }
     }
-    for (Entry& entry : entries_) RETURN_IF_ERROR(emit(entry));
+    // In the order of keys: so the state has them, and so a store wants rows.
+    std::vector<std::string_view> ids;
+    ids.reserve(entries_.size());
+    for (const Entry& entry : entries_) ids.push_back(entry.id);
+    for (uint32_t number : key_order(ids)) RETURN_IF_ERROR(emit(entries_[number]));
     return {};
   }
 

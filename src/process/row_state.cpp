@@ -321,7 +321,10 @@ Status read_stored_cells(std::string_view bytes, const TableSchema& schema, std:
 }
 
 std::string encode_whole_row(const Position& floor, const EventBatch& batch, size_t row) {
+  size_t bytes = 2 * Position::encoded_bytes + 16;
+  for (const Column& column : batch.columns) bytes += 3 + (column.is_value(row) ? column.bytes(row).size() : 0);
   std::string out;
+  out.reserve(bytes);
   put_u8(out, format_version);
   floor.append_to(out);
   put_varint(out, 0);  // moves

@@ -6,7 +6,9 @@
 namespace tributary {
 
 RoundState::RoundState(Storage& storage)
-    : storage_(storage), changes_(*new(arena_.allocate(sizeof(Changes), alignof(Changes))) Changes(&arena_)) {}
+    : storage_(storage),
+      changes_(*new(arena_.allocate(sizeof(Changes), alignof(Changes))) Changes(&arena_)),
+      last_(changes_.end()) {}
 
 Result<std::vector<std::optional<std::string>>> RoundState::get(std::span<const std::string> keys) {
   if (changes_.empty()) return storage_.multi_get(Family::kState, keys);
@@ -29,9 +31,17 @@ Result<std::vector<std::optional<std::string>>> RoundState::get(std::span<const 
 }
 
 RoundState::Change& RoundState::change_of(std::string_view key) {
-  auto at = changes_.lower_bound(key);
-  if (at != changes_.end() && at->first == key) return at->second;
-  return changes_.emplace_hint(at, arena_.keep(key), Change{})->second;
+  // Most keys come in order: behind the last one.
+  if (last_ != changes_.end() && last_->first < key) {
+    auto next = std::next(last_);
+    if (next == changes_.end() || key < next->first) {
+      last_ = changes_.emplace_hint(next, arena_.keep(key), Change{});
+      return last_->second;
+    }
+  }
+  last_ = changes_.lower_bound(key);
+  if (last_ == changes_.end() || last_->first != key) last_ = changes_.emplace_hint(last_, arena_.keep(key), Change{});
+  return last_->second;
 }
 
 void RoundState::put(std::string_view key, std::string_view value) {

@@ -40,6 +40,7 @@ class RoundState final : public KeyedState {
   Storage& storage_;
   Arena arena_;
   Changes& changes_;  // in the arena, and never destroyed: nothing in it needs to be
+  Changes::iterator last_;  // what was written last
 };
 
 }  // namespace tributary
