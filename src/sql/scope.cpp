@@ -296,6 +296,15 @@ Expression Scope::resolve(const Expression& expression, const std::vector<Alias>
     Found found = find(part.name_parts);
     const Alias* alias = alias_of(part.name_parts);
     if (alias != nullptr && (found.column == nullptr || (alias_first && alias_first(found.column->name)))) {
+      // To DuckDB it is the relation's row.
+      bool is_relation = std::any_of(relations_.begin(), relations_.end(), [&](const ScopeRelation& relation) {
+        return same_name(relation.alias, alias->name);
+      });
+      if (is_relation) {
+        context_.fail(
+            part.offset,
+            fmt::format("\"{}\" names a relation of FROM and a column; give one of them another alias", alias->name));
+      }
       return alias->expression;
     }
     if (!found.problem.empty()) context_.fail(part.offset, found.problem);

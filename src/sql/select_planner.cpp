@@ -38,6 +38,7 @@ void SelectPlanner::refuse_clauses() {
 void SelectPlanner::read_items() {
   for (const Expression& item : select_.select_list) {
     if (item.kind == ExpressionKind::kStar) {
+      if (!item.alias.empty()) context_.fail(item.offset, "* has an alias for each column; list the columns");
       add_star(item);
       continue;
     }

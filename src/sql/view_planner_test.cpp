@@ -90,6 +90,8 @@ TEST_F(ViewPlannerTest, RefusesWithItsPlace) {
   starts("SELECT id FROM usres", "1:16 there is no domain or view \"usres\"; did you mean \"users\"?");
   starts("SELECT id FROM public.users", "1:16 \"public.users\": a view names a domain or a view, not a table");
   starts("SELECT id FROM users ORDER BY id", "1:22 ORDER BY has no meaning");
+  starts("SELECT u.* people FROM users u", "1:8 * has an alias for each column; list the columns");
+  starts("SELECT year(created_at) AS y, count(*) AS n FROM users y GROUP BY y", "1:67 \"y\" names a relation of FROM");
   starts("SELECT id FROM users LIMIT 3", "1:22 LIMIT would make");
   starts("SELECT id FROM users OFFSET 3", "1:22 LIMIT would make");
   starts("WITH q AS (SELECT 1) SELECT id FROM users", "1:1 WITH is not supported");
