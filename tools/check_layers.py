@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Holds every #include in src/ against layers.toml, which says what the entries mean.
+"""Holds every #include in src/ against layers.toml, which says what the entries mean, and gives each type one home.
 
     tools/check_layers.py [--root DIR]
 
@@ -25,6 +25,9 @@ NOT_CODE = re.compile(
     re.DOTALL,
 )
 TEST_SUFFIXES = ("_test.cpp", "_bench.cpp", "_fuzz.cpp", "_for_test.h", "/test_source.h")
+# A type outside of unnamed namespaces. Two of one name in a program are one to the linker, whatever is in them: it keeps one of the
+# two vectors of it, say.
+TYPE = re.compile(r"^(?:struct|class|enum class) (\w+)(?: final)?(?: : [^;]*)? \{")
 SOURCE_SUFFIXES = {".h", ".cpp", ".hpp", ".cc", ".inc"}
 # C headers that the C++ standard library itself provides.
 STANDARD_C = {
@@ -140,18 +143,41 @@ class Layers:
                         yield number, f"layer {layer} is pure and may not use {pattern['what']} (\"{found.group(0)}\")"
 
 
+def types_of(text):
+    """(line, name) of the types that `text` defines for other files to see."""
+    unnamed = False
+    for number, (line, whole) in enumerate(zip(blank_out(text).splitlines(), text.splitlines()), 1):
+        if line.startswith("namespace {"):
+            unnamed = True
+        elif whole == "}  // namespace":
+            unnamed = False
+        elif not unnamed and (found := TYPE.match(line)):
+            yield number, found.group(1)
+
+
+def check_types(files):
+    """`files`: (path below src/, text). Yields what has the name of another file's type."""
+    homes = {}
+    for name, text in files:
+        if name.endswith(TEST_SUFFIXES):
+            continue
+        for number, type_name in types_of(text):
+            home = homes.setdefault(type_name, f"src/{name}:{number}")
+            if home != f"src/{name}:{number}":
+                yield f"src/{name}:{number}: {type_name} is a type of {home} already, and a program that has both is undefined; rename one"
+
+
 def check_tree(root):
     """All violations in the project at `root`, as lines to print."""
     with open(root / "layers.toml", "rb") as file:
         layers = Layers(tomllib.load(file))
     lines = [f"layers.toml: {problem}" for problem in layers.problems()]
     source = root / "src"
-    for path in sorted(source.rglob("*")):
-        if path.suffix in SOURCE_SUFFIXES and path.is_file():
-            name = path.relative_to(source).as_posix()
-            for number, message in layers.check_file(name, path.read_text(encoding="utf-8")):
-                lines.append(f"src/{name}:{number}: {message}; see layers.toml")
-    return lines
+    files = [(path.relative_to(source).as_posix(), path.read_text(encoding="utf-8"))
+             for path in sorted(source.rglob("*")) if path.suffix in SOURCE_SUFFIXES and path.is_file()]
+    for name, text in files:
+        lines += [f"src/{name}:{number}: {message}; see layers.toml" for number, message in layers.check_file(name, text)]
+    return lines + list(check_types(files))
 
 
 def main():

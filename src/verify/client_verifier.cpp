@@ -173,7 +173,7 @@ Status ClientVerifier::read_snapshot(const std::vector<std::string>& domains, co
   ASSIGN_OR_RETURN(mark, reader_->begin_snapshot());
   for (const std::string& name : domains) {
     DomainTable& domain = domains_.at(name);
-    LoadOptions options{.keys = keys, .rows_per_second = request_.source_rows_per_second};
+    DomainLoadOptions options{.keys = keys, .rows_per_second = request_.source_rows_per_second};
     if (ports_.progress && keys == nullptr) {
       options.progress = [&](uint64_t rows) { ports_.progress({client_.client, domain.name, rows}); };
     }
@@ -283,7 +283,7 @@ Result<SourceAnswer> ClientVerifier::source_answer(OpenView& view) {
     RETURN_IF_ERROR(create_answer(*database_, view.own));
     view.evaluated = false;
   }
-  for (const FailedRow& failed : view.evaluation.failed) answer.failed.push_back(failed);
+  for (const UncomputedRow& failed : view.evaluation.failed) answer.failed.push_back(failed);
   for (const std::string& key : view.evaluation.excepted) answer.excepted_keys.push_back(key);
   return answer;
 }
@@ -316,7 +316,7 @@ Status ClientVerifier::compare_once(OpenView& view, const std::vector<VerifyKey>
     view.more = std::move(comparison.more);
   }
   differences = std::move(comparison.differences);
-  for (FailedRow& failed : answer.failed) {
+  for (UncomputedRow& failed : answer.failed) {
     differences.push_back(
         {.kind = FindingKind::kFailed, .key = failed.key, .source_version = failed.reason, .reason = failed.reason});
   }

@@ -12,13 +12,13 @@
 
 namespace tributary {
 
-struct FailedRow {
+struct UncomputedRow {
   std::string key;  // as RowDifference::key
   std::string reason;
 };
 
 struct SourceAnswer {
-  std::vector<FailedRow> failed;  // rows on which the SQL fails, and which are not among the dead letters
+  std::vector<UncomputedRow> failed;  // rows on which the SQL fails, and which are not among the dead letters
   std::vector<std::string> excepted_keys;  // dead letters that are in the source
 };
 

@@ -23,8 +23,8 @@ std::string domain_name_of(const std::string& column) {
   return column == "client_id" || column.starts_with("_") ? column + "_" : column;
 }
 
-const CatalogColumn* find_column(const SourceTable& table, const std::string& name) {
-  for (const CatalogColumn& column : table.columns) {
+const SourceColumn* find_column(const SourceTable& table, const std::string& name) {
+  for (const SourceColumn& column : table.columns) {
     if (column.name == name || domain_name_of(column.name) == name) return &column;
   }
   return nullptr;
@@ -46,7 +46,7 @@ std::string key_condition(const SourceReader& reader, const DomainTable& domain,
 
 class Loader {
  public:
-  Loader(ScratchDatabase& database, DomainTable& domain, const LoadOptions& options)
+  Loader(ScratchDatabase& database, DomainTable& domain, const DomainLoadOptions& options)
       : database_(database), domain_(domain), options_(options), started_(std::chrono::steady_clock::now()) {
     for (size_t i = 0; i < domain_.columns.size(); ++i) {
       if (domain_.columns[i].source) read_.push_back(i);
@@ -63,7 +63,7 @@ class Loader {
 
   ScratchDatabase& database_;
   DomainTable& domain_;
-  const LoadOptions& options_;
+  const DomainLoadOptions& options_;
   std::chrono::steady_clock::time_point started_;
   std::vector<size_t> read_;  // the columns that the source has
   std::optional<TextLoader> staging_;
@@ -175,11 +175,10 @@ Result<DomainTable> describe_domain(const VerifyDomain& domain, SourceTable tabl
   DomainTable result{.name = domain.name};
   std::vector<OutputColumn> declared = domain.columns;
   if (declared.empty()) {
-    for (const CatalogColumn& column : table.columns)
-      declared.push_back({domain_name_of(column.name), type_of(column)});
+    for (const SourceColumn& column : table.columns) declared.push_back({domain_name_of(column.name), type_of(column)});
   }
   for (OutputColumn& column : declared) {
-    const CatalogColumn* source = find_column(table, column.name);
+    const SourceColumn* source = find_column(table, column.name);
     if (source == nullptr) {
       result.notes.push_back(fmt::format("{}: the source's table has no column {}", domain.name, column.name));
     } else if (declared_type_loses(*source, column.type)) {
@@ -188,7 +187,7 @@ Result<DomainTable> describe_domain(const VerifyDomain& domain, SourceTable tabl
     }
     result.columns.push_back({std::move(column), source == nullptr ? std::nullopt : std::optional(*source)});
   }
-  for (const CatalogColumn& column : table.columns) {
+  for (const SourceColumn& column : table.columns) {
     auto has = [&](const DomainColumn& known) { return known.source == column; };
     if (std::none_of(result.columns.begin(), result.columns.end(), has)) {
       result.notes.push_back(
@@ -217,7 +216,8 @@ Result<DomainTable> describe_domain(const VerifyDomain& domain, SourceTable tabl
 
 Status create_domain(ScratchDatabase& database, DomainTable& domain) { return Loader(database, domain, {}).create(); }
 
-Status load_domain(ScratchDatabase& database, SourceReader& reader, DomainTable& domain, const LoadOptions& options) {
+Status load_domain(ScratchDatabase& database, SourceReader& reader, DomainTable& domain,
+                   const DomainLoadOptions& options) {
   Loader loader(database, domain, options);
   RETURN_IF_ERROR(loader.create());
   return loader.read(reader);

@@ -14,7 +14,7 @@ namespace tributary {
 
 struct DomainColumn {
   OutputColumn column;
-  std::optional<CatalogColumn> source;  // none: this client's table does not have it
+  std::optional<SourceColumn> source;  // none: this client's table does not have it
 };
 
 struct DomainTable {
@@ -32,14 +32,15 @@ Result<DomainTable> describe_domain(const VerifyDomain& domain, SourceTable tabl
 // Its tables, empty: enough for SQL to be bound.
 Status create_domain(ScratchDatabase& database, DomainTable& domain);
 
-struct LoadOptions {
+struct DomainLoadOptions {
   const std::vector<VerifyKey>* keys = nullptr;  // these rows only
   uint64_t rows_per_second = 0;  // 0: unlimited
   std::function<void(uint64_t rows)> progress;
 };
 
 // Reads the domain's rows in the reader's open snapshot; replaces what the tables held.
-Status load_domain(ScratchDatabase& database, SourceReader& reader, DomainTable& domain, const LoadOptions& options);
+Status load_domain(ScratchDatabase& database, SourceReader& reader, DomainTable& domain,
+                   const DomainLoadOptions& options);
 
 // JSON pointer (RFC 6901) to a member: a/b → /a~1b, as SQL text.
 std::string member_path(std::string_view name);

@@ -170,7 +170,7 @@ Result<SourceTable> SourceReader::describe(const std::string& table) {
                               quote_duckdb_identifier(found[0][2]));
   ASSIGN_OR_RETURN(auto columns, query(fmt::format(columns_query, oid)));
   for (auto& column : columns) {
-    CatalogColumn& added = result.columns.emplace_back();
+    SourceColumn& added = result.columns.emplace_back();
     added.name = std::move(column[0]);
     std::from_chars(column[1].data(), column[1].data() + column[1].size(), added.type_oid);
     std::from_chars(column[2].data(), column[2].data() + column[2].size(), added.type_modifier);

@@ -19,7 +19,7 @@ namespace tributary {
 
 struct SourceTable {
   std::string quoted;  // "public"."orders", with ONLY before it where its children are tables of their own
-  std::vector<CatalogColumn> columns;  // without generated ones, which a log does not carry
+  std::vector<SourceColumn> columns;  // without generated ones, which a log does not carry
   std::vector<std::string> key;  // of the replica identity's index, else the primary key; may be empty
 };
 

@@ -61,7 +61,7 @@ std::string guarded(const std::string& condition, const std::string& value) {
 
 }  // namespace
 
-LogicalType type_of(const CatalogColumn& column) {
+LogicalType type_of(const SourceColumn& column) {
   switch (column.type_oid) {
     case oid_bool: return {TypeId::kBool};
     case oid_bytea: return {TypeId::kBytes};
@@ -83,13 +83,13 @@ LogicalType type_of(const CatalogColumn& column) {
   }
 }
 
-std::string copy_expression(const CatalogColumn& column) {
+std::string copy_expression(const SourceColumn& column) {
   std::string name = quote_duckdb_identifier(column.name);
   // The text of money has a currency sign and separators.
   return column.type_oid == oid_money ? name + "::pg_catalog.numeric" : name;
 }
 
-bool declared_type_loses(const CatalogColumn& column, LogicalType declared) {
+bool declared_type_loses(const SourceColumn& column, LogicalType declared) {
   if (!is_floating(declared)) return false;
   LogicalType own = type_of(column);
   switch (own.id) {

@@ -11,24 +11,24 @@
 namespace tributary {
 
 // A column as PostgreSQL's catalog has it; domains are resolved to their base type.
-struct CatalogColumn {
+struct SourceColumn {
   std::string name;
   uint32_t type_oid = 0;
   int32_t type_modifier = -1;
   std::string type_name;  // format_type(): "numeric(12,2)"
 
-  friend bool operator==(const CatalogColumn&, const CatalogColumn&) = default;
+  friend bool operator==(const SourceColumn&, const SourceColumn&) = default;
 };
 
 // numeric(12,2) → decimal(12,2); numeric → decimal(38,18), where what does not fit is held as text; what no type of ours
 // holds → text.
-LogicalType type_of(const CatalogColumn& column);
+LogicalType type_of(const SourceColumn& column);
 
 // What to SELECT so that COPY's text is what the parsers below read.
-std::string copy_expression(const CatalogColumn& column);
+std::string copy_expression(const SourceColumn& column);
 
 // Whether values of the source's type lose something in the declared one without it showing (numeric(12,2) in a double).
-bool declared_type_loses(const CatalogColumn& column, LogicalType declared);
+bool declared_type_loses(const SourceColumn& column, LogicalType declared);
 
 // The type of a domain's column, as the SQL of views sees it.
 std::string domain_type(LogicalType type);

@@ -51,7 +51,7 @@ Status show(ScratchDatabase& database, const BatchRelation& relation);
 Status create_answer(ScratchDatabase& database, const BatchRelation& relation);
 
 struct Evaluation {
-  std::vector<FailedRow> failed;  // key: "orders id=5"
+  std::vector<UncomputedRow> failed;  // key: "orders id=5"
   std::vector<std::string> excepted;  // dead letters that fail indeed, the same way
 };
 

@@ -208,3 +208,21 @@ def test_explain_and_the_files_own_tests(shops, pipelines):
     pipeline.write()
     failed = pipeline.command("check")
     assert failed.exit_code == 1 and "twice" in failed.errors and "+ by_user: user_id=7 orders=2 cents=9" in failed.errors
+
+
+def test_rows_that_fail_and_are_no_dead_letters_are_findings(shops, pipelines):
+    """The program stands still while they come: nobody can have listed them."""
+    (acme,) = shops("acme")
+    acme.execute("INSERT INTO users (id, email, name) SELECT g, 'm' || g, g FROM generate_series(1, 30) g")
+    pipeline = pipelines({"acme": acme}, views={
+        "numbers": {"sql": "SELECT id, CAST(name AS INTEGER) AS number FROM users"},
+        "total": {"sql": "SELECT sum(CAST(name AS INTEGER)) AS total FROM users"}})
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    acme.execute("UPDATE users SET name = 'none' WHERE id IN (3, 4, 5, 29)")
+    judged = pipeline.verify()
+    assert judged.exit_code == 1, judged.output
+    for view, key in (("numbers", "id=3"), ("numbers", "id=29"), ("total", "users id=4")):
+        assert f"failed {key}" in judged.output, (view, judged.output)
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    pipeline.verify_clean()
+    assert pipeline.command("dead-letters", "list").output.count("acme  numbers") == 4

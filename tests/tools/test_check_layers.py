@@ -111,3 +111,15 @@ def test_the_command_fails_on_a_violation_and_passes_without(tmp_path):
     assert run.stderr.startswith("src/process/merge.cpp:1: ")
     (tmp_path / "src/process/merge.cpp").write_text("")
     assert subprocess.run(command).returncode == 0
+
+
+def test_two_types_of_one_name(tmp_path):
+    outside = "namespace tributary {\nstruct Row {\n  int id;\n};\n}  // namespace tributary\n"
+    inside = "namespace tributary {\nnamespace {\nstruct Row {\n};\n}  // namespace\n}  // namespace tributary\n"
+    (tmp_path / "src" / "verify").mkdir(parents=True)
+    (tmp_path / "src" / "verify" / "rows.cpp").write_text(inside)
+    (tmp_path / "src" / "verify" / "rows_test.cpp").write_text(outside)
+    assert violations(tmp_path, "process/rows.h", outside + "struct Row;\n") == []
+    (tmp_path / "src" / "verify" / "rows.h").write_text(outside)
+    found = check_layers.check_tree(tmp_path)
+    assert len(found) == 1 and "src/verify/rows.h:2: Row is a type of src/process/rows.h:2 already" in found[0]
