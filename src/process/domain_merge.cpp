@@ -188,7 +188,8 @@ class Round {
       state_.put(key, client.sweeps.encode());
       output_.pending = true;
     }
-    output_.sweeps[id] = client.sweeps;
+    output_.sweeping[id] = !client.sweeps.empty();
+    output_.sweeps[id] = client.stateful ? client.sweeps : Sweeps{};
   }
 
   // Rows that waited for a value and are gone now wait no more.

@@ -62,7 +62,9 @@ struct MergeOutput {
   std::vector<RaisedFloor> floors;  // take effect on rows that earlier rounds gave out
   std::vector<ParkedRow> parked;  // newly waiting for a value
   std::map<ClientId, Sweeps> sweeps_before;  // keep_rows: of clients that had or got some, at the begin of the round
-  std::map<ClientId, Sweeps> sweeps;  // … and now
+  // … and now. Under which attributes a row counts: of a client without state none, since no sweep will come by its rows.
+  std::map<ClientId, Sweeps> sweeps;
+  std::map<ClientId, bool> sweeping;  // of those clients: whether sweeps are left
   bool pending = false;  // sweeps are left
 };
 

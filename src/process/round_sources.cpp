@@ -99,11 +99,11 @@ Status Round::merge() {
 
 void Round::take_merged(const std::string& name, MergeOutput merged) {
   GraphDomain& domain = graph_.domains.at(name);
-  for (const auto& [client, sweeps] : merged.sweeps) {
-    if (sweeps.empty()) {
-      domain.sweeping.erase(client);
-    } else {
+  for (const auto& [client, sweeping] : merged.sweeping) {
+    if (sweeping) {
       domain.sweeping.insert(client);
+    } else {
+      domain.sweeping.erase(client);
     }
   }
   output_.pending = output_.pending || merged.pending;

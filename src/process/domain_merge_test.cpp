@@ -1,0 +1,61 @@
+// What is left of a domain's kept rows, once no operator keeps them any more.
+#include "process/domain_merge.h"
+
+#include <gtest/gtest.h>
+
+#include "process/memory_state.h"
+
+namespace tributary {
+namespace {
+
+const ClientId acme{"acme"};
+
+SchemaPtr schema() {
+  TableSchema schema;
+  schema.table = "public.orders";
+  schema.version = 1;
+  schema.columns = {{"id", {TypeId::kInt64}, "bigint", true, false}};
+  schema.key_columns = {0};
+  return std::make_shared<const TableSchema>(schema);
+}
+
+EventBatch orders(std::initializer_list<int64_t> ids, uint64_t commit) {
+  EventBatch batch(acme, "orders", schema());
+  for (int64_t id : ids) {
+    batch.ops.push_back(Op::kCreate);
+    batch.positions.push_back({1, commit, static_cast<uint64_t>(id), 0});
+    batch.commit_micros.push_back(0);
+    batch.transactions.push_back(0);
+    batch.columns[0].append_fixed(id);
+  }
+  return batch;
+}
+
+MergeOutput merged(MemoryState& state, bool keep_rows, const EventBatch& batch) {
+  const Relation relation{"orders", {{"id", {TypeId::kInt64}, false}}, {"id"}};
+  DomainMerge merge(
+      {.domain = "orders", .state_name = {}, .keep_rows = keep_rows, .sweep_rows_max = 1, .used_columns = {}},
+      [](const ClientId&, const std::string&, uint32_t) -> Result<SchemaPtr> { return schema(); });
+  merge.add(batch);
+  merge.go_on(acme, "public.orders");
+  auto done = merge.run(state, relation);
+  CHECK(done.ok(), "{}", done.error().message);
+  return std::move(done).value();
+}
+
+// A row that is kept is given out again by the sweep; nobody comes by a row that is not.
+TEST(DomainMergeTest, ARowThatIsNotKeptCountsUnderTheNewAttributesAtOnce) {
+  for (bool keeps : {true, false}) {
+    MemoryState state;
+    merged(state, true, orders({1, 2, 3}, 1));
+    ASSERT_TRUE(DomainMerge::sweep_attributes(state, "orders", acme, "old").ok());
+    EventBatch late = orders({9}, 2);
+    MergeOutput out = merged(state, keeps, late);
+    EXPECT_TRUE(out.sweeping.at(acme)) << "three rows were kept, and one is looked at";
+    const std::string* old = out.sweeps.at(acme).old_attributes_of(late.row_key(0));
+    EXPECT_EQ(old != nullptr, keeps);
+  }
+}
+
+}  // namespace
+}  // namespace tributary
