@@ -118,5 +118,19 @@ TEST(ExactInteger, AveragesAreTheNearestDoubleOfTheQuotient) {
   EXPECT_EQ(average(0, 9, 2), 0);
 }
 
+// Half of the last place is a tie, unless anything at all follows, however small.
+TEST(ExactDouble, WhatFollowsATieDecidesIt) {
+  for (double rest : {0x1p-60, 0x1p-140, 0x1p-200, 0x1p-1074}) {
+    ExactDouble sum;
+    sum.add(1.0, 1);
+    sum.add(0x1p-53, 1);
+    EXPECT_EQ(sum.value(), 1.0);
+    sum.add(rest, 1);
+    EXPECT_EQ(sum.value(), 1.0 + 0x1p-52) << rest;
+    sum.add(rest, -2);
+    EXPECT_EQ(sum.value(), 1.0) << rest;
+  }
+}
+
 }  // namespace
 }  // namespace tributary
