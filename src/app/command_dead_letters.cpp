@@ -92,6 +92,11 @@ int dead_letters_command(const DeadLetterOptions& options) {
   filter.events = options.action == "show";
   auto letters = listed(pipeline, filter);
   if (!letters.ok()) return print_error(letters.error());
+  if (letters->empty() && !filter.id.empty()) {
+    std::fprintf(stderr, "tributary: no dead letter has the id %s; `list` shows those that there are\n",
+                 filter.id.c_str());
+    return exit_usage;
+  }
   if (options.json) {
     std::printf("%s\n", letters->dump(2).c_str());
   } else {

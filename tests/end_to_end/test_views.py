@@ -185,6 +185,8 @@ def test_rows_that_cannot_be_computed_are_listed_shown_and_computed_again(shops,
     assert letters.count("no number") == 2 and "numbers" in letters and "total" in letters
     shown = pipeline.command("dead-letters", "show", "--view", "numbers").expect(ExitCode.OK).output
     assert '"email":"b"' in shown, "the event is not shown"
+    unknown = pipeline.command("dead-letters", "show", "0123")
+    assert unknown.exit_code == ExitCode.USAGE and "no dead letter has the id 0123" in unknown.errors
     pipeline.command("dead-letters", "retry", "--client", "acme", "--view", "numbers").expect(ExitCode.OK)
     acme.execute("UPDATE users SET name = '20' WHERE id = 2")
     pipeline.wait_queryable()
