@@ -136,6 +136,12 @@ std::optional<std::string> PipelineReader::secret(const YamlNode& node, std::str
     fail(node, fmt::format("${{{}:…}} is not known; there are ${{env:NAME}} and ${{file:/path}}", shown(kind)));
     return std::nullopt;
   }
+  std::error_code unknown;
+  if (std::filesystem::exists(name, unknown) && !std::filesystem::is_regular_file(name, unknown)) {
+    // A pipe that nobody writes to would be waited for.
+    fail(node, fmt::format("{} is no file; write the secret into one", shown(name)));
+    return std::nullopt;
+  }
   std::ifstream file(name, std::ios::binary);
   std::string value(secret_bytes_max + 1, '\0');
   file.read(value.data(), static_cast<std::streamsize>(value.size()));

@@ -1,6 +1,8 @@
 #include "config/pipeline.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -120,6 +122,9 @@ TEST(Pipeline, SecretFiles) {
   EXPECT_EQ(pipeline_of(text).clients.at("a").password, "from file");
   std::remove(path.c_str());
   EXPECT_EQ(errors_of(text).substr(0, 40), "shop.yaml:2:55: the file " + path.substr(0, 15));
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  EXPECT_THAT(errors_of(text), testing::HasSubstr("is no file"));
+  std::remove(path.c_str());
 }
 
 TEST(Pipeline, DataIsBesideTheFile) {

@@ -1,8 +1,10 @@
 #include "storage/data_directory.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <array>
@@ -242,6 +244,10 @@ std::optional<std::string> DataDirectory::why_not_creatable(const fs::path& path
     there = there.parent_path();
   }
   if (!S_ISDIR(info.st_mode)) return fmt::format("{} is not a directory", there.string());
+  struct statfs kind{};
+  if (::statfs(there.c_str(), &kind) == 0 && (kind.f_type == PROC_SUPER_MAGIC || kind.f_type == SYSFS_MAGIC)) {
+    return fmt::format("{} shows what the kernel knows and takes no files", there.string());
+  }
   if (there != fs::absolute(path).lexically_normal() && ::access(there.c_str(), W_OK | X_OK) != 0) {
     return fmt::format("{}: {}", there.string(), std::strerror(errno));
   }

@@ -62,6 +62,7 @@ TEST(DataDirectory, SaysWhatKeepsItFromBeingMade) {
               HasSubstr("not a directory"));
   EXPECT_THAT(DataDirectory::why_not_creatable(temporary.path() / std::string(300, 'x')).value(),
               HasSubstr("too long"));
+  EXPECT_THAT(DataDirectory::why_not_creatable("/proc/data").value(), HasSubstr("takes no files"));
   EXPECT_FALSE(fs::exists(temporary.path() / "new"));
 }
 
