@@ -65,6 +65,9 @@ constexpr std::array kinds = {
 std::span<const ClickHouseErrorKind> clickhouse_error_kinds() { return kinds; }
 
 Error clickhouse_error(int code, std::string message) {
+  // Each layer that an error passes inside the server may put the same words before it once more.
+  std::string prefix = "Code: " + std::to_string(code) + ". DB::Exception: ";
+  while (message.starts_with(prefix + prefix)) message.erase(0, prefix.size());
   if (message.find("No space left on device") != std::string::npos) {
     return Error{ErrorCode::kResourceExhausted, std::move(message)};
   }

@@ -30,6 +30,14 @@ TEST(ClickHouseErrors, AreFoundByNumber) {
   for (const ClickHouseErrorKind& kind : kinds) EXPECT_EQ(clickhouse_error(kind.code, "").code, kind.kind) << kind.name;
 }
 
+TEST(ClickHouseErrors, SayTheirNumberOnce) {
+  EXPECT_EQ(
+      clickhouse_error(73, "Code: 73. DB::Exception: Code: 73. DB::Exception: Code: 73. DB::Exception: x").message,
+      "Code: 73. DB::Exception: x");
+  EXPECT_EQ(clickhouse_error(73, "Code: 73. DB::Exception: Code: 7. DB::Exception: x").message,
+            "Code: 73. DB::Exception: Code: 7. DB::Exception: x");
+}
+
 TEST(ClickHouseErrors, WhatMayPassIsTriedAgain) {
   for (int code : {159, 160, 209, 210, 236, 241, 242, 243, 252, 319, 425, 999}) {
     EXPECT_TRUE(retryable(clickhouse_error(code, "").code)) << code;
