@@ -1,6 +1,7 @@
 // RawStore: every event nearly as it came, for replay, trace and debugging. Embedded on RocksDB, or MongoDB.
 //
-// A set keyed by (client, source position, kind, row key): writing an event twice changes nothing.
+// A set keyed by (client, domain, source position, kind, row key; of a range fact its bounds): writing an event twice changes
+// nothing. What the log has in several partitions (a TRUNCATE is told to each) may be there once or once a partition.
 #pragma once
 
 #include <functional>
@@ -30,21 +31,24 @@ struct RawPiece {
   bool end = false;    // there is nothing behind
 };
 
+// Gives the schema of an event, as EventLog::schema() does. Thread-safe; outlives the store that asks it.
+using SchemaLookup = std::function<Result<SchemaPtr>(const ClientId&, const std::string& table, uint32_t version)>;
+
 class RawStore {
  public:
   virtual ~RawStore() = default;
 
-  // Adds the events of these log blocks; durable when it returns.
+  // Adds the events of these log blocks; durable when it returns. After an error any of them may be there: write them again.
   virtual Status write(std::span<const LogBlock> blocks) = 0;
 
-  // Gives matching events to `visit` in the order of their blocks, until it returns false.
+  // Gives matching events to `visit` domain by domain, in an order of the store's own, until it returns false.
   virtual Status read(const RawQuery& query, const std::function<bool(const EventBatch&)>& visit) = 0;
 
   // How many events there are of a client's domain, about: for progress.
   virtual Result<uint64_t> count(const ClientId& client, const std::string& domain) = 0;
 
-  // All events of a client's domain, piece by piece: from `cursor` (as an earlier call gave it; empty: the start), whole
-  // blocks until `bytes_max` is passed. Events added meanwhile may be in a later piece or not.
+  // All events of a client's domain, piece by piece: from `cursor` (as an earlier call gave it; empty: the start), until
+  // `bytes_max` is passed. Events added meanwhile may be in a later piece or not.
   virtual Result<RawPiece> scan(const ClientId& client, const std::string& domain, const std::string& cursor,
                                 size_t bytes_max) = 0;
 };

@@ -6,9 +6,9 @@
 #include <unordered_map>
 
 #include "codec/block.h"
-#include "model/gather.h"
 #include "store/raw/new_events.h"
 #include "store/raw/raw_index.h"
+#include "store/raw/raw_matching.h"
 
 namespace tributary {
 namespace {
@@ -25,40 +25,6 @@ struct PendingBlock {
   BlockSummary summary;
   std::string bytes;
 };
-
-std::vector<uint32_t> matching_rows(const EventBatch& events, const RawQuery& query) {
-  std::vector<uint32_t> rows;
-  std::string key;
-  for (uint32_t row = 0; row < events.rows(); ++row) {
-    if (query.from_micros && events.commit_micros[row] < *query.from_micros) continue;
-    if (query.to_micros && events.commit_micros[row] >= *query.to_micros) continue;
-    if (query.after && events.positions[row] <= *query.after) continue;
-    if (query.up_to && events.positions[row] > *query.up_to) continue;
-    if (!query.keys.empty()) {
-      key.clear();
-      events.append_row_key(key, row);
-      if (!query.keys.contains(key)) continue;
-    }
-    rows.push_back(row);
-  }
-  return rows;
-}
-
-std::vector<RangeFact> matching_ranges(const EventBatch& events, const RawQuery& query) {
-  std::vector<RangeFact> ranges;
-  for (const RangeFact& range : events.ranges) {
-    if (query.from_micros && range.commit_micros < *query.from_micros) continue;
-    if (query.to_micros && range.commit_micros >= *query.to_micros) continue;
-    if (query.after && range.position <= *query.after) continue;
-    if (query.up_to && range.position > *query.up_to) continue;
-    if (!query.keys.empty()) {
-      auto first = query.keys.lower_bound(range.low);
-      if (first == query.keys.end() || !range.covers(*first)) continue;
-    }
-    ranges.push_back(range);
-  }
-  return ranges;
-}
 
 // `hashes`: of the query's keys, in their order.
 bool may_match(const BlockSummary& summary, const RawQuery& query, const std::vector<uint64_t>& hashes) {
@@ -247,19 +213,8 @@ Status EmbeddedRaw::read(const RawQuery& query, const std::function<bool(const E
     if (!header.ok()) return with_context(header.error(), context);
     Result<EventBatch> events = state_->decode(**bytes, *header);
     if (!events.ok()) return with_context(events.error(), context);
-    std::vector<uint32_t> rows = matching_rows(*events, query);
-    std::vector<RangeFact> ranges = matching_ranges(*events, query);
-    if (rows.empty() && ranges.empty()) continue;
-    bool go_on = true;
-    if (rows.size() == events->rows()) {
-      events->ranges = std::move(ranges);
-      go_on = visit(*events);
-    } else {
-      EventBatch matching = gather(*events, rows);
-      matching.ranges = std::move(ranges);
-      go_on = visit(matching);
-    }
-    if (!go_on) return {};
+    keep_matching(*events, query);
+    if (!events->empty() && !visit(*events)) return {};
   }
   return it.status();
 }

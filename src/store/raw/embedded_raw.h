@@ -20,9 +20,6 @@
 
 namespace tributary {
 
-// Gives the schema of a block, as EventLog::schema() does. Thread-safe; outlives the store.
-using SchemaLookup = std::function<Result<SchemaPtr>(const ClientId&, const std::string& table, uint32_t version)>;
-
 // A block to add; `events` is what it decodes to where the caller has it at hand, else nullptr.
 struct RawAddition {
   const LogBlock* block = nullptr;
