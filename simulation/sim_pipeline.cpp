@@ -7,6 +7,7 @@
 
 #include "log/embedded/embedded_log.h"
 #include "process/plan_text.h"
+#include "runtime/following_raw.h"
 #include "runtime/outbox_sender.h"
 #include "runtime/round_runner.h"
 #include "runtime/state_cleanup.h"
@@ -79,6 +80,7 @@ class PipelineRunner {
   std::string open(bool storage_too) {
     sender_.reset();
     runner_.reset();
+    following_.reset();
     if (storage_too) {
       raw_.reset();
       log_.reset();
@@ -94,20 +96,30 @@ class PipelineRunner {
                                              return log_->schema(client, table, version);
                                            });
     }
+    if (raw_follows_) {
+      FollowLimits limits{.partition_bytes_max = 1 + random_.below(500),
+                          .piece_bytes_max = 1 + random_.below(1000),
+                          .write_events_max = static_cast<uint32_t>(1 + random_.below(20))};
+      following_ = std::make_unique<FollowingRaw>(*storage_, *log_, outside_, limits);
+      if (Status opened = following_->open(); !opened.ok()) return "ItStarts " + opened.error().to_string();
+    }
     RoundPorts ports{.storage = *storage_,
                      .log = *log_,
                      .expressions = engines_.expressions,
                      .analytics = store_,
-                     .raw = *raw_,
-                     .add_raw =
-                         [this](StorageBatch& batch, std::span<const RawBlock> blocks) {
-                           std::vector<RawAddition> additions;
-                           for (const RawBlock& block : blocks) additions.push_back({block.block, block.events});
-                           return raw_->add_to(batch, additions);
-                         },
+                     .raw = raw_follows_ ? static_cast<RawStore&>(*following_) : *raw_,
                      .plan = [this](const std::vector<ClientTable>& tables,
                                     const std::string& views) { return plan(tables, views); },
                      .views = file_};
+    if (raw_follows_) {
+      ports.raw_has = [this](const std::map<TopicPartition, Offset>& ends) { return following_->has(ends); };
+    } else {
+      ports.add_raw = [this](StorageBatch& batch, std::span<const RawBlock> blocks) {
+        std::vector<RawAddition> additions;
+        for (const RawBlock& block : blocks) additions.push_back({block.block, block.events});
+        return raw_->add_to(batch, additions);
+      };
+    }
     RoundLimits limits{.bytes_max = 300 + random_.below(3000),
                        .partition_bytes_max = 200 + random_.below(1000),
                        .refeed_bytes_max = 100 + random_.below(1500),
@@ -336,6 +348,12 @@ class PipelineRunner {
       runner_->look_at_builds();
       busy_ = true;
     }
+    if (raw_follows_) {
+      outside_.away = random_.one_in(4);
+      if (random_.one_in(2)) (void)following_->send();
+      outside_.away = false;
+      busy_ = busy_ || following_->waiting_events() > 0;
+    }
     if (!sender_->set_aside().empty()) return "NoTableIsSetAside " + sender_->set_aside().begin()->second;
     return "";
   }
@@ -464,6 +482,31 @@ class PipelineRunner {
   std::unique_ptr<Storage> storage_;
   std::unique_ptr<EmbeddedLog> log_;
   std::unique_ptr<EmbeddedRaw> raw_;
+  // In some cases it stands for a store outside of the checkpoint: behind the log, and away at times.
+  class Outside final : public RawStore {
+   public:
+    explicit Outside(std::unique_ptr<EmbeddedRaw>& raw) : raw_(raw) {}
+    Status write(std::span<const LogBlock> blocks) override {
+      return away ? Status(Error{ErrorCode::kUnavailable, "away"}) : raw_->write(blocks);
+    }
+    Status read(const RawQuery& query, const std::function<bool(const EventBatch&)>& visit) override {
+      return raw_->read(query, visit);
+    }
+    Result<uint64_t> count(const ClientId& client, const std::string& domain) override {
+      return raw_->count(client, domain);
+    }
+    Result<RawPiece> scan(const ClientId& client, const std::string& domain, const std::string& cursor,
+                          size_t bytes_max) override {
+      return raw_->scan(client, domain, cursor, bytes_max);
+    }
+    bool away = false;
+
+   private:
+    std::unique_ptr<EmbeddedRaw>& raw_;
+  };
+  bool raw_follows_ = Random(sim_.seed ^ 0x4A77).one_in(3);
+  Outside outside_{raw_};
+  std::unique_ptr<FollowingRaw> following_;
   std::unique_ptr<RoundRunner> runner_;
   std::unique_ptr<OutboxSender> sender_;
   uint64_t prepared_generation_ = 0;

@@ -5,6 +5,7 @@
 
 #include "app/analytics_choice.h"
 #include "app/log_choice.h"
+#include "app/raw_choice.h"
 #include "app/source_choice.h"
 #include "base/wall_clock.h"
 #include "config/views_text.h"
@@ -65,10 +66,7 @@ Result<std::unique_ptr<Assembly>> Assembly::open(const Pipeline& pipeline, LockF
   ASSIGN_OR_RETURN(all->storage, Storage::open(all->directory->db(), {}));
   RETURN_IF_ERROR(all->open_log());
   EventLog* log = all->log.get();
-  all->raw = std::make_unique<EmbeddedRaw>(*all->storage,
-                                           [log](const ClientId& client, const std::string& table, uint32_t version) {
-                                             return log->schema(client, table, version);
-                                           });
+  RETURN_IF_ERROR(all->open_raw());
   if (parts.engine) RETURN_IF_ERROR(all->open_analytics(log_line));
   if (parts.process) RETURN_IF_ERROR(all->open_process(std::move(lock), parts.capture));
   if (parts.capture) {
@@ -91,6 +89,22 @@ Status Assembly::open_log() {
   kafka_log = opened.get();
   log = std::move(opened);
   return {};
+}
+
+Status Assembly::open_raw() {
+  RETURN_IF_ERROR(keep_raw(*storage, pipeline));
+  SchemaLookup schemas = [this](const ClientId& client, const std::string& table, uint32_t version) {
+    return log->schema(client, table, version);
+  };
+  if (!is_mongodb(pipeline.raw)) {
+    embedded_raw = std::make_unique<EmbeddedRaw>(*storage, std::move(schemas));
+    raw = embedded_raw.get();
+    return {};
+  }
+  mongo_raw = open_mongo_raw(pipeline, directory->identity().identity, std::move(schemas));
+  following_raw = std::make_unique<FollowingRaw>(*storage, *log, *mongo_raw, FollowLimits{});
+  raw = following_raw.get();
+  return following_raw->open();
 }
 
 Status Assembly::open_analytics(const LogLine& log_line) {
@@ -125,17 +139,20 @@ Status Assembly::open_process(LockFile lock, bool is_run) {
                    .expressions = *duckdb,
                    .analytics = *store,
                    .raw = *raw,
-                   .add_raw =
-                       [this](StorageBatch& batch, std::span<const RawBlock> blocks) {
-                         std::vector<RawAddition> additions;
-                         for (const RawBlock& block : blocks) additions.push_back({block.block, block.events});
-                         return raw->add_to(batch, additions);
-                       },
                    .plan = [this](const std::vector<ClientTable>& tables,
                                   const std::string& views) { return planner->plan(tables, views); },
                    .views = views_text(pipeline.views),
                    .start_with_views = is_run,
                    .started_micros = now_micros()};
+  if (embedded_raw != nullptr) {
+    ports.add_raw = [this](StorageBatch& batch, std::span<const RawBlock> blocks) {
+      std::vector<RawAddition> additions;
+      for (const RawBlock& block : blocks) additions.push_back({block.block, block.events});
+      return embedded_raw->add_to(batch, additions);
+    };
+  } else {
+    ports.raw_has = [this](const std::map<TopicPartition, Offset>& ends) { return following_raw->has(ends); };
+  }
   std::vector<RoundRunner::Table> tables;
   RuntimeOptions options;
   for (const auto& [id, client] : pipeline.clients) {
@@ -151,6 +168,7 @@ Status Assembly::open_process(LockFile lock, bool is_run) {
   RETURN_IF_ERROR(sender->open());
   options.round_interval = pipeline.process.checkpoint_interval;
   options.parked_at_once = parked_at_once;
+  options.raw = following_raw.get();
   options.read_again = [this](const std::vector<ParkedRow>& rows) {
     if (source == nullptr) return;
     std::map<std::pair<ClientId, std::string>, std::vector<std::string>> keys;

@@ -13,11 +13,13 @@
 #include "engine/engine_process.h"
 #include "log/embedded/embedded_log.h"
 #include "log/kafka/kafka_log.h"
+#include "runtime/following_raw.h"
 #include "runtime/runtime.h"
 #include "storage/data_directory.h"
 #include "storage/storage.h"
 #include "store/clickhouse/clickhouse_query.h"
 #include "store/clickhouse/clickhouse_store.h"
+#include "store/mongodb/mongo_raw.h"
 #include "store/raw/embedded_raw.h"
 
 namespace tributary {
@@ -40,7 +42,10 @@ struct Assembly {
   std::unique_ptr<EventLog> log;
   EmbeddedLog* embedded_log = nullptr;  // `log`, where it is that
   KafkaLog* kafka_log = nullptr;        // likewise
-  std::unique_ptr<EmbeddedRaw> raw;
+  std::unique_ptr<EmbeddedRaw> embedded_raw;
+  std::unique_ptr<MongoRaw> mongo_raw;           // or this, which the log is brought to
+  std::unique_ptr<FollowingRaw> following_raw;  // by it
+  RawStore* raw = nullptr;                       // what is read
   std::unique_ptr<EngineProcess> engine;  // where the analytics are embedded
   std::unique_ptr<ClickHouseStore> store;
   std::unique_ptr<ClickHouseQueries> queries;           // of clients, within limits
@@ -63,6 +68,7 @@ struct Assembly {
 
  private:
   Status open_log();
+  Status open_raw();
   Status open_analytics(const LogLine& log_line);
   Status open_process(LockFile lock, bool is_run);
   void open_capture(bool bulk);

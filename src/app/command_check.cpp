@@ -5,6 +5,7 @@
 #include "app/commands.h"
 #include "app/json_line.h"
 #include "app/pipeline_plan.h"
+#include "app/raw_choice.h"
 #include "app/source_schemas.h"
 #include "app/view_tests.h"
 #include "storage/data_directory.h"
@@ -49,6 +50,7 @@ int check_command(const CheckOptions& options) {
     }
     unreachable.insert(unreachable.end(), troubles.begin(), troubles.end());
     if (std::string trouble = analytics_trouble(*result.pipeline); !trouble.empty()) unreachable.push_back(trouble);
+    if (std::string trouble = raw_trouble(*result.pipeline); !trouble.empty()) unreachable.push_back(trouble);
     CompileResult compiled = compile_pipeline(*result.pipeline, &reading.lock, functions);
     result.errors = compiled.errors;
     if (result.errors.empty()) {

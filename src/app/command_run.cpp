@@ -122,6 +122,7 @@ class CaughtUp {
     }
     if (assembly_.runtime == nullptr) return true;
     if (!assembly_.runtime->queryable(ends_)) return false;
+    if (assembly_.following_raw != nullptr && !assembly_.following_raw->has(ends_)) return false;
     // Rows may have turned out to lack a value, which the source brings again.
     captured_ = assembly_.source->caught_up();
     return captured_;
@@ -138,10 +139,14 @@ Status enforce_retention(Assembly& assembly) {
   const LogConfig& config = assembly.pipeline.log;
   RetentionLimits limits{std::chrono::duration_cast<std::chrono::seconds>(config.retention),
                          config.retention_bytes_max};
+  auto offset = [](const std::map<TopicPartition, Offset>& of, const TopicPartition& partition) {
+    auto at = of.find(partition);
+    return at == of.end() ? Offset{0} : at->second;
+  };
   auto processed = assembly.runtime->processed();
+  auto in_raw = assembly.following_raw == nullptr ? processed : assembly.following_raw->acknowledged();
   return assembly.embedded_log->enforce_retention(limits, now_micros(), [&](const TopicPartition& partition) {
-    auto at = processed.find(partition);
-    return at == processed.end() ? Offset{0} : at->second;
+    return std::min(offset(processed, partition), offset(in_raw, partition));
   });
 }
 

@@ -1,5 +1,6 @@
 #include "app/pipeline_plan.h"
 
+#include "app/raw_choice.h"
 #include "capture/debezium/debezium_url.h"
 #include "config/views_text.h"
 #include "sql/view_planner.h"
@@ -32,7 +33,8 @@ PlanFunctions plan_functions(DuckDbEngine& engine) {
           .check_analytics = [](const std::string& at) -> Status {
             auto target = parse_clickhouse_url(at);
             return target.ok() ? Status() : Status(target.error());
-          }};
+          },
+          .check_raw = check_raw_address};
 }
 
 RuntimePlanner::RuntimePlanner(const Pipeline& pipeline, LockFile lock, DuckDbEngine& engine)

@@ -149,11 +149,16 @@ json running_status(const Assembly& assembly, int64_t now_micros) {
   status["checkpoint"] = runtime.checkpoint.value;
   status["processed_events"] = runtime.events_processed;
   status["outbox_bytes"] = runtime.outbox_bytes;
+  status["raw_waiting_events"] = runtime.raw_waiting_events;
   status["engine_pid"] = assembly.engine == nullptr ? 0 : assembly.engine->pid();
   status["written_micros"] = now_micros;
   json problems = json::array();
   if (!runtime.process_problem.empty()) problems.push_back("processing: " + runtime.process_problem);
   if (!runtime.store_problem.empty()) problems.push_back("analytics: " + runtime.store_problem);
+  if (!runtime.raw_problem.empty()) problems.push_back("raw: " + runtime.raw_problem);
+  if (assembly.following_raw != nullptr) {
+    for (const std::string& gap : assembly.following_raw->gaps()) problems.push_back("raw: " + gap);
+  }
   if (!runtime.order_problem.empty()) problems.push_back(runtime.order_problem);
   if (assembly.kafka_log != nullptr) {
     for (const std::string& problem : assembly.kafka_log->problems()) problems.push_back(problem);
@@ -165,6 +170,8 @@ json running_status(const Assembly& assembly, int64_t now_micros) {
     problems.push_back("table " + table + " is set aside: " + reason);
   status["problems"] = std::move(problems);
   status["notes"] = assembly.left_behind;
+  if (assembly.mongo_raw != nullptr && !assembly.mongo_raw->set_aside().empty())
+    status["notes"].push_back("raw: " + assembly.mongo_raw->set_aside());
   if (std::string note = release_note(assembly); !note.empty()) status["notes"].push_back(std::move(note));
   if (assembly.runtime != nullptr) status["releases"] = releases_json(assembly)["releases"];
   status["rebuilds"] = json::array();

@@ -216,13 +216,14 @@ class Compiler {
 
 CompileResult compile_pipeline(const Pipeline& pipeline, const LockFile* lock, const PlanFunctions& functions) {
   CompileResult result = Compiler(pipeline, lock, functions).compile();
-  const StageTarget& analytics = pipeline.analytics.target;
-  if (functions.check_analytics && analytics.at != "embedded") {
-    Status understood = functions.check_analytics(analytics.at);
-    if (!understood.ok()) {
-      result.errors.push_back({pipeline.file, analytics.place, "analytics: " + understood.error().message});
-    }
-  }
+  auto check_address = [&](const StageTarget& target, const auto& check, std::string_view stage) {
+    if (!check || target.at == "embedded") return;
+    Status understood = check(target.at);
+    if (!understood.ok())
+      result.errors.push_back({pipeline.file, target.place, fmt::format("{}: {}", stage, understood.error().message)});
+  };
+  check_address(pipeline.raw.target, functions.check_raw, "raw");
+  check_address(pipeline.analytics.target, functions.check_analytics, "analytics");
   for (const auto& [id, client] : pipeline.clients) {
     Status understood = functions.check_source ? functions.check_source(client.source) : Status();
     if (understood.ok()) continue;

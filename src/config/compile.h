@@ -44,6 +44,7 @@ struct PlanFunctions {
   std::function<Status(const SourceUrl&)> check_source;
   // Whether the analytics store understands its address, where that is no word. Not asked where empty.
   std::function<Status(const std::string& at)> check_analytics;
+  std::function<Status(const std::string& at)> check_raw;  // likewise
 };
 
 struct CompiledPipeline {

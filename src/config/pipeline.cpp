@@ -92,7 +92,7 @@ std::vector<FileError> not_built_yet(const Pipeline& pipeline) {
     stage(pipeline.log.target, "embedded", "log");
   }
   stage(pipeline.process.target, "native", "process");
-  stage(pipeline.raw.target, "embedded", "raw");
+  if (!pipeline.raw.target.at.starts_with("mongodb://")) stage(pipeline.raw.target, "embedded", "raw");
   if (pipeline.raw.ttl) refuse(pipeline.raw.target.place, "raw: ttl is not built yet; take it out");
   for (const auto& [id, client] : pipeline.clients) {
     if (client.source.scheme != "postgresql" && client.source.scheme != "debezium+kafka") {

@@ -3,22 +3,13 @@
 #include <algorithm>
 #include <thread>
 
-#include "base/bytes.h"
 #include "runtime/builds.h"
 #include "runtime/stored_facts.h"
 
 namespace tributary {
 namespace {
 
-constexpr std::string_view acknowledged_prefix = "runtime/acknowledged/";
 constexpr std::string_view incomplete_prefix = "runtime/incomplete/";  // then the table's name; no value
-
-std::string acknowledged_key(const TopicPartition& partition) {
-  std::string key(acknowledged_prefix);
-  put_string(key, partition.topic);
-  put_u32_big(key, partition.partition.value);
-  return key;
-}
 
 const std::string* table_of(const OutboxEntry& entry) {
   if (const auto* rows = std::get_if<OutboxRows>(&entry)) return &rows->table;
@@ -29,17 +20,7 @@ const std::string* table_of(const OutboxEntry& entry) {
 }  // namespace
 
 Status OutboxSender::open() {
-  StorageIterator it = storage_.iterate(Family::kMeta, acknowledged_prefix);
-  for (; it.valid(); it.next()) {
-    ByteReader key(it.key().substr(acknowledged_prefix.size()));
-    TopicPartition partition;
-    partition.topic = key.string();
-    partition.partition = PartitionId{key.u32_big()};
-    ByteReader value(it.value());
-    acknowledged_[partition] = Offset{value.u64()};
-    if (!key.ok() || !value.ok()) return Error{ErrorCode::kCorrupt, "a stored acknowledged offset does not decode"};
-  }
-  RETURN_IF_ERROR(it.status());
+  ASSIGN_OR_RETURN(acknowledged_, stored_offsets(storage_, queryable_offsets));
   StorageIterator incomplete = storage_.iterate(Family::kMeta, incomplete_prefix);
   for (; incomplete.valid(); incomplete.next()) incomplete_.emplace(incomplete.key().substr(incomplete_prefix.size()));
   RETURN_IF_ERROR(incomplete.status());
@@ -99,11 +80,8 @@ Result<bool> OutboxSender::send() {
     }
     const auto* progress = std::get_if<OutboxProgress>(&loaded.entry);
     if (progress == nullptr) continue;
-    for (const auto& consumed : progress->consumed) {
-      std::string value;
-      put_u64(value, consumed.next.value);
-      write.put(Family::kMeta, acknowledged_key({consumed.topic, consumed.partition}), value);
-    }
+    for (const auto& consumed : progress->consumed)
+      put_offset(write, queryable_offsets, {consumed.topic, consumed.partition}, consumed.next);
   }
   RETURN_IF_ERROR(storage_.write(write, {.sync = false}));  // lost with the machine: sent again
   waiting_bytes_ -= done_with;

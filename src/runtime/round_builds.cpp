@@ -30,6 +30,7 @@ std::string_view suffix_of(std::string_view name) {
 
 // The planner gives what the clients' newest tables and each release's views mean together.
 Status RoundRunner::replan() {
+  feeds_need_.clear();  // a refeed may be wanted once more, of what was processed since
   std::vector<ClientTable> known;
   for (const auto& [of, schema] : newest_) known.push_back({of.first, of.second, schema});
   Builds builds_before = builds_;

@@ -114,6 +114,7 @@ Status RoundRunner::retry(const DeadLetterOrder& order, Generation& generation, 
 // All rows of what the view reads, in the rounds to come. The graph does not run in this one: it would not see the sweeps.
 Status RoundRunner::retry_all(const DeadLetterOrder& order, Generation& generation, Pass& pass) {
   dead_.forget(pass.write, ports_.storage, order.client, order.view + generation_suffix(generation.number));
+  feeds_need_.clear();
   for (const Table& of : client_tables_) {
     if (of.client != order.client || !generation.graph->reads(of.domain)) continue;
     if (generation.graph->keeps_rows(of.domain)) {

@@ -36,13 +36,27 @@ const EventBatch* within(const EventBatch& batch, const FeedScope& scope, std::d
 }
 
 // What is live goes first. Other releases give way to events that wait, and keep to their rate.
-const Refeed* RoundRunner::next_refeed() const {
+const Refeed* RoundRunner::next_refeed() {
   const Refeed* next = nullptr;
+  raw_is_behind_ = false;
   for (const Refeed& refeed : builds_.refeeds()) {
-    if (releases_.used_by_live(refeed.generation)) return &refeed;
-    if (next == nullptr && may_be_fed(refeed.generation)) next = &refeed;
+    bool live = releases_.used_by_live(refeed.generation);
+    if (!live && (next != nullptr || !may_be_fed(refeed.generation))) continue;
+    if (!raw_can_feed(refeed)) {
+      raw_is_behind_ = true;
+      continue;
+    }
+    if (live) return &refeed;
+    next = &refeed;
   }
   return next;
+}
+
+// A generation sees what comes from now on by itself; what was processed before has to be in raw when it is fed from there.
+bool RoundRunner::raw_can_feed(const Refeed& refeed) {
+  if (!ports_.raw_has || !refeed.cursor.empty()) return true;
+  auto [need, is_new] = feeds_need_.try_emplace({refeed.generation, refeed.client, refeed.domain}, read_);
+  return ports_.raw_has(need->second);
 }
 
 bool RoundRunner::may_be_fed(uint32_t generation) const {
@@ -83,6 +97,7 @@ Result<RoundOutcome> RoundRunner::refeed_round(const Refeed& next) {
   } else {
     at->cursor = piece.cursor;
   }
+  feeds_need_.erase({refeed.generation, refeed.client, refeed.domain});
   builds_.add_fed_events(refeed.generation, events);
   builds_.save(pass.write);
   if (Status done = commit(pass); !done.ok()) {
@@ -117,8 +132,9 @@ Status RoundRunner::count_feeds() {
     for (const Table& table : client_tables_) {
       if (!generation.graph->reads(table.domain) || !releases_.scope_of(generation.number).takes(table.client))
         continue;
-      ASSIGN_OR_RETURN(uint64_t events, ports_.raw.count(table.client, table.domain));
-      count += events;
+      auto events = ports_.raw.count(table.client, table.domain);
+      if (!events.ok() && !retryable(events.error().code)) return std::move(events).error();
+      count += events.ok() ? *events : 0;  // it only shows how far the feeding is
     }
   }
   events_to_feed_ = std::move(counts);

@@ -10,14 +10,6 @@ namespace tributary {
 namespace {
 
 constexpr std::string_view checkpoint_key = "runtime/checkpoint";
-constexpr std::string_view offset_prefix = "runtime/offset/";
-
-std::string offset_key(const TopicPartition& partition) {
-  std::string key(offset_prefix);
-  put_string(key, partition.topic);
-  put_u32_big(key, partition.partition.value);
-  return key;
-}
 
 Result<uint64_t> stored_number(const Storage& storage, std::string_view key) {
   ASSIGN_OR_RETURN(auto value, storage.get(Family::kMeta, key));
@@ -53,17 +45,7 @@ Result<std::unique_ptr<RoundRunner>> RoundRunner::open(RoundPorts ports, RoundLi
 Status RoundRunner::load_offsets() {
   ASSIGN_OR_RETURN(uint64_t checkpoint, stored_number(ports_.storage, checkpoint_key));
   checkpoint_ = checkpoint;
-  StorageIterator offsets = ports_.storage.iterate(Family::kMeta, offset_prefix);
-  for (; offsets.valid(); offsets.next()) {
-    ByteReader key(offsets.key().substr(offset_prefix.size()));
-    TopicPartition partition;
-    partition.topic = key.string();
-    partition.partition = PartitionId{key.u32_big()};
-    ByteReader value(offsets.value());
-    read_[partition] = Offset{value.u64()};
-    if (!key.ok() || !value.ok()) return Error{ErrorCode::kCorrupt, "a stored offset does not decode"};
-  }
-  RETURN_IF_ERROR(offsets.status());
+  ASSIGN_OR_RETURN(read_, stored_offsets(ports_.storage, processed_offsets));
   offsets_ = read_;
   // What rounds before the end had not told the sender yet.
   for (const auto& [partition, next] : read_)
@@ -159,10 +141,14 @@ Result<RoundOutcome> RoundRunner::run() {
     add(std::move(ordered));
   }
   if (const Refeed* refeed = next_refeed()) {
-    ASSIGN_OR_RETURN(RoundOutcome fed, refeed_round(*refeed));
-    add(std::move(fed));
+    Result<RoundOutcome> fed = refeed_round(*refeed);
+    if (!fed.ok()) {
+      outbox_bytes_of_replans_ += outcome.outbox_bytes;
+      return fed;
+    }
+    add(std::move(*fed));
   }
-  outcome.more = outcome.more || unfinished() || builds_changed_ || next_refeed() != nullptr;
+  outcome.more = outcome.more || (unfinished() && !raw_is_behind_) || builds_changed_ || next_refeed() != nullptr;
   outcome.outbox_bytes += std::exchange(outbox_bytes_of_replans_, 0);
   return outcome;
 }
@@ -201,7 +187,7 @@ Result<RoundOutcome> RoundRunner::live_round() {
   Pass pass(ports_.storage, limits_.workers, checkpoint_ + 1);
   std::vector<RawBlock> raw;
   for (size_t i = 0; i < blocks.size(); ++i) raw.push_back({&blocks[i], batches[i].get()});
-  if (!raw.empty()) RETURN_IF_ERROR(ports_.add_raw(pass.write, raw));
+  if (!raw.empty() && ports_.add_raw) RETURN_IF_ERROR(ports_.add_raw(pass.write, raw));
   for (Generation& generation : generations_) {
     GraphInput input = input_of(generation);
     std::deque<EventBatch> parts;
@@ -227,7 +213,7 @@ Result<RoundOutcome> RoundRunner::live_round() {
   }
   for (const auto& [partition, offset] : next) {
     if (read_.contains(partition) && read_.at(partition) == offset) continue;
-    pass.write.put(Family::kMeta, offset_key(partition), number_bytes(offset.value));
+    put_offset(pass.write, processed_offsets, partition, offset);
   }
   if (Status done = commit(pass); !done.ok()) {
     progress_ = std::move(before);

@@ -20,6 +20,7 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "contracts/analytics.h"
@@ -38,7 +39,7 @@
 
 namespace tributary {
 
-// Puts the events of a round into the raw store, within the round's write where it is embedded.
+// Puts the events of a round into the raw store, within the round's write.
 struct RawBlock {
   const LogBlock* block;
   const EventBatch* events;
@@ -50,8 +51,10 @@ struct RoundPorts {
   EventLog& log;
   ExpressionEngine& expressions;
   const AnalyticsStore& analytics;  // encode() only
-  RawStore& raw;  // scan() and read()
-  AddRaw add_raw;
+  RawStore& raw;  // scan(), count() and read()
+  AddRaw add_raw;  // none where the raw store follows the log by itself
+  std::function<bool(const std::map<TopicPartition, Offset>&)>
+      raw_has;  // all before these offsets; none: it always has
   Planner plan;
   std::string views;  // what the pipeline file says of them
   bool start_with_views =
@@ -222,8 +225,9 @@ class RoundRunner {
 
   Result<RoundOutcome> live_round();
   Result<RoundOutcome> refeed_round(const Refeed& refeed);
-  const Refeed* next_refeed() const;
+  const Refeed* next_refeed();
   bool may_be_fed(uint32_t generation) const;
+  bool raw_can_feed(const Refeed& refeed);
   Status release_round();
   Result<uint32_t> carry_out(const ReleaseOrder& order);
   Result<uint32_t> make_release(const ReleaseOrder& order);
@@ -258,6 +262,9 @@ class RoundRunner {
   Builds builds_;
   std::map<uint32_t, uint64_t> events_to_feed_;  // by generation, about
   std::map<uint32_t, std::chrono::steady_clock::time_point> next_feed_;  // of generations with a rate
+  // What raw has to have before a refeed begins: all that was processed when it was first looked at.
+  std::map<std::tuple<uint32_t, ClientId, std::string>, std::map<TopicPartition, Offset>> feeds_need_;
+  bool raw_is_behind_ = false;  // so that a refeed waits
   bool behind_ = false;  // the newest round left something in the log
   size_t rounds_not_fed_ = 0;  // since a release was fed last
   uint64_t outbox_bytes_of_replans_ = 0;  // not told yet

@@ -37,6 +37,7 @@ Runtime::~Runtime() { stop(); }
 void Runtime::start() {
   round_thread_ = std::thread([this] { run_rounds(); });
   sender_thread_ = std::thread([this] { run_sender(); });
+  if (options_.raw != nullptr) raw_thread_ = std::thread([this] { run_raw(); });
 }
 
 void Runtime::stop() {
@@ -44,9 +45,11 @@ void Runtime::stop() {
     std::lock_guard lock(mutex_);
     stopping_ = true;
   }
+  if (options_.raw != nullptr) options_.raw->stop();
   wake_.notify_all();
   if (round_thread_.joinable()) round_thread_.join();
   if (sender_thread_.joinable()) sender_thread_.join();
+  if (raw_thread_.joinable()) raw_thread_.join();
 }
 
 bool Runtime::stopping() const {
@@ -164,6 +167,25 @@ void Runtime::run_sender() {
   }
 }
 
+void Runtime::run_raw() {
+  ::pthread_setname_np(::pthread_self(), "raw");
+  BackOff back_off(options_.back_off_max);
+  while (!stopping()) {
+    uint64_t generation = log_.append_generation();
+    Result<bool> sent = options_.raw->send();
+    {
+      std::lock_guard lock(mutex_);
+      raw_problem_ = sent.ok() ? "" : sent.error().to_string();
+    }
+    if (!sent.ok()) {
+      pause(back_off.next());
+      continue;
+    }
+    back_off.reset();
+    if (!*sent) log_.wait_for_append(generation, idle_wait);
+  }
+}
+
 Result<uint32_t> Runtime::order(RoundRunner::ReleaseOrder order, std::chrono::milliseconds limit) {
   std::future<Result<uint32_t>> done = runner_->order(std::move(order));
   auto end = std::chrono::steady_clock::now() + limit;
@@ -202,10 +224,12 @@ RuntimeStatus Runtime::status() const {
   status.set_aside = runner_->tables().set_aside;
   status.rebuilds = runner_->rebuilds();
   status.order_problem = runner_->order_problem();
+  if (options_.raw != nullptr) status.raw_waiting_events = options_.raw->waiting_events();
   std::lock_guard lock(mutex_);
   status.events_processed = events_processed_;
   status.process_problem = process_problem_;
   status.store_problem = store_problem_;
+  status.raw_problem = raw_problem_;
   return status;
 }
 

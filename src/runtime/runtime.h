@@ -1,4 +1,4 @@
-// Runtime: drives rounds and the outbox natively, each on its own thread.
+// Runtime: drives rounds, the outbox and a raw store that follows the log natively, each on its own thread.
 //
 //   ASSIGN_OR_RETURN(auto runtime, Runtime::open(std::move(runner), storage, log, store, {...}));
 //   runtime->start();  …  runtime->stop();
@@ -15,6 +15,7 @@
 #include <string>
 #include <thread>
 
+#include "runtime/following_raw.h"
 #include "runtime/outbox_sender.h"
 #include "runtime/round_runner.h"
 
@@ -30,6 +31,7 @@ struct RuntimeOptions {
   size_t parked_at_once = 1000;
   std::vector<ClientId> clients;
   std::function<void(const std::vector<ParkedRow>&)> read_again;
+  FollowingRaw* raw = nullptr;  // outlives the runtime; none where raw is within the checkpoint
 };
 
 struct RuntimeStatus {
@@ -38,6 +40,8 @@ struct RuntimeStatus {
   uint64_t outbox_bytes = 0;
   std::string process_problem;  // why rounds fail now; empty: they do not
   std::string store_problem;  // likewise for the analytics store
+  std::string raw_problem;  // likewise for a raw store that follows the log
+  uint64_t raw_waiting_events = 0;  // in the log and not there
   std::string order_problem;  // why the newest order for dead letters failed
   std::vector<PlanProblem> set_aside;
   std::map<std::string, std::string> tables_set_aside;
@@ -75,6 +79,7 @@ class Runtime {
  private:
   void run_rounds();
   void run_sender();
+  void run_raw();
   Status prepare_tables();
   Status drop_unused(const std::vector<std::string>& tables);
   void ask_for_parked(const std::vector<ParkedRow>& newly);
@@ -95,6 +100,7 @@ class Runtime {
   uint64_t events_processed_ = 0;
   std::string process_problem_;
   std::string store_problem_;
+  std::string raw_problem_;
   std::string prepare_problem_;
   uint64_t prepared_generation_ = 0;
   Checkpoint stored_;  // what it and those before it gave is in the store
@@ -102,6 +108,7 @@ class Runtime {
 
   std::thread round_thread_;
   std::thread sender_thread_;
+  std::thread raw_thread_;
 };
 
 }  // namespace tributary

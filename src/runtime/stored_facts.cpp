@@ -9,6 +9,7 @@ constexpr std::string_view aside_prefix = "runtime/aside/";
 constexpr std::string_view attributes_prefix = "runtime/attributes/";
 constexpr std::string_view switched_prefix = "runtime/switched/";
 constexpr std::string_view unused_prefix = "runtime/unused/";
+constexpr std::string_view raw_gap_prefix = "runtime/raw_gap/";
 
 std::string aside_key(const std::pair<ClientId, std::string>& of) {
   std::string key(aside_prefix);
@@ -85,6 +86,40 @@ void put_unused(StorageBatch& write, const std::string& table) {
 Result<std::vector<std::string>> stored_unused(const Storage& storage) { return names_under(storage, unused_prefix); }
 void remove_unused(StorageBatch& write, const std::string& table) {
   write.remove(Family::kMeta, std::string(unused_prefix) + table);
+}
+
+Result<std::vector<std::string>> stored_raw_gaps(const Storage& storage) {
+  return names_under(storage, raw_gap_prefix);
+}
+
+void put_raw_gap(StorageBatch& write, const std::string& gap) {
+  write.put(Family::kMeta, std::string(raw_gap_prefix) + gap, "");
+}
+
+Result<std::map<TopicPartition, Offset>> stored_offsets(const Storage& storage, std::string_view of) {
+  std::map<TopicPartition, Offset> offsets;
+  StorageIterator it = storage.iterate(Family::kMeta, of);
+  for (; it.valid(); it.next()) {
+    ByteReader key(it.key().substr(of.size()));
+    TopicPartition partition;
+    partition.topic = key.string();
+    partition.partition = PartitionId{key.u32_big()};
+    ByteReader value(it.value());
+    offsets[partition] = Offset{value.u64()};
+    if (!key.ok() || !value.ok())
+      return Error{ErrorCode::kCorrupt, fmt::format("an offset under {} does not decode", of)};
+  }
+  RETURN_IF_ERROR(it.status());
+  return offsets;
+}
+
+void put_offset(StorageBatch& write, std::string_view of, const TopicPartition& partition, Offset next) {
+  std::string key(of);
+  put_string(key, partition.topic);
+  put_u32_big(key, partition.partition.value);
+  std::string value;
+  put_u64(value, next.value);
+  write.put(Family::kMeta, key, value);
 }
 
 }  // namespace tributary

@@ -2,12 +2,14 @@
 // docs/formats/state.md lists the keys.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "base/strong.h"
+#include "contracts/event_log.h"
 #include "process/attributes.h"
 #include "storage/storage.h"
 
@@ -22,6 +24,18 @@ Result<std::optional<ClientAttributes>> stored_attributes(const Storage& storage
 // Clients that attributes are stored of: all that were ever in the pipeline file.
 Result<std::vector<ClientId>> stored_clients(const Storage& storage);
 void put_attributes(StorageBatch& write, const ClientId& client, const ClientAttributes& attributes);
+
+// Offsets by partition: up to where the log was processed as of the newest checkpoint, up to where all of it is queryable, and
+// up to where a raw store outside of the checkpoint has it.
+constexpr std::string_view processed_offsets = "runtime/offset/";
+constexpr std::string_view queryable_offsets = "runtime/acknowledged/";
+constexpr std::string_view raw_offsets = "runtime/raw_offset/";
+Result<std::map<TopicPartition, Offset>> stored_offsets(const Storage& storage, std::string_view of);
+void put_offset(StorageBatch& write, std::string_view of, const TopicPartition& partition, Offset next);
+
+// What a raw store outside of the checkpoint lacks, since the log removed it: sentences.
+Result<std::vector<std::string>> stored_raw_gaps(const Storage& storage);
+void put_raw_gap(StorageBatch& write, const std::string& gap);
 
 // Tables whose new build the store has whole: the sender notes them, the rounds take them.
 void put_switched(StorageBatch& write, const std::string& table);

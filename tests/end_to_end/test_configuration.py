@@ -106,12 +106,12 @@ def test_what_is_not_yaml_or_not_a_file_is_refused(refused, tmp_path):
     assert done.exit_code != ExitCode.OK and absent.file.name in done.errors
 
 
-@pytest.mark.parametrize(("key", "value"), [("raw", "mongodb://host/raw"),
-                                            ("process", "flink")])
-def test_what_is_not_built_yet_is_refused_by_name(built_program, tmp_path, key, value):
+@pytest.mark.parametrize(("key", "value", "named"), [("raw", "{ at: embedded, ttl: 90d }", "ttl"),
+                                                     ("process", "flink", "flink")])
+def test_what_is_not_built_yet_is_refused_by_name(built_program, tmp_path, key, value, named):
     pipeline = Pipeline(tmp_path / "later", "shop", {})
     pipeline.file.write_text(f"{GOOD}{key}: {value}\n")
     done = pipeline.command("run", limit=20)
     assert done.exit_code in (ExitCode.CONFIG, ExitCode.UNAVAILABLE)
-    place(done.errors.splitlines(), 8, r"\d+", value.split(":")[0])
+    place(done.errors.splitlines(), 8, r"\d+", named)
     assert not pipeline.data.exists()

@@ -16,7 +16,7 @@ def start(script, *arguments):
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
 
 
-@pytest.mark.parametrize("options", [[], ["--analytics", "clickhouse"]])
+@pytest.mark.parametrize("options", [[], ["--analytics", "clickhouse", "--raw", "mongodb"]])
 def test_the_demo_ends_by_itself_with_the_validators_result(built_program, options):
     assert built_program
     run = start("demo.py", "--seconds", "5", *options)
@@ -40,7 +40,7 @@ def test_the_demo_cleans_up_after_ctrl_c(built_program):
     assert left == ""
 
 
-@pytest.mark.parametrize("stage", ["--process=flink", "--raw=mongodb"])
+@pytest.mark.parametrize("stage", ["--process=flink"])
 def test_the_demo_refuses_what_is_not_built_yet(built_program, stage):
     assert built_program
     run = start("demo.py", stage)
