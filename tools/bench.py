@@ -9,6 +9,7 @@
     process   events per CPU second and bytes of state a row, by operator; Flink SQL beside it
     replay    everything in raw into new tables beside the live ones; the live drain beside it
     analytics rows into the analytics store by rows an INSERT and compression; parts a minute by clients
+    raw       events into the raw store and back, embedded and on servers of MongoDB's protocol, by events a write
     query     a dashboard's questions on 10 million rows of which a tenth was updated, while rows arrive; a plain table beside
     idle      the share of a core that 100 clients with one row a second each cost, through ten views
     all       all of them, one after the other
@@ -27,14 +28,14 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "end_to_end"))
 
-from benchmarks import analytics, capture, decode, idle, latency, load, measuring, memory, process, query, replay  # noqa: E402
+from benchmarks import analytics, capture, decode, idle, latency, load, measuring, memory, process, query, raw, replay  # noqa: E402
 from harness import ExitCode, NotReached  # noqa: E402
 from harness.pipeline import CommandFailed, program  # noqa: E402
 
 BENCHMARKS = {"capture": capture.run, "load": load.run, "pipeline": capture.run, "latency": latency.run,
               "memory": memory.run, "process": process.run,
               "replay": replay.run, "idle": idle.run, "decode": decode.run, "query": query.run,
-              "analytics": analytics.run}
+              "analytics": analytics.run, "raw": raw.run}
 MIB = 1 << 20
 
 
@@ -49,6 +50,8 @@ def report(name, result):
         lines += process.report(result)
     if "analytics" in result:
         lines += analytics.report(result)
+    if "raw" in result:
+        lines += raw.report(result)
     if "questions" in result:
         lines += query.report(result)
     if "decode" in result:

@@ -110,6 +110,10 @@ Status EventReader::read_log(const TapOptions& options, const std::function<bool
       if (from >= end) continue;
       ASSIGN_OR_RETURN(std::vector<LogBlock> blocks, reader->read(partition, from, read_bytes));
       std::string place = fmt::format(R"("topic":"{}","partition":{},)", partition.topic, partition.partition);
+      if (blocks.empty()) {  // its retention has removed them, or they have not arrived yet
+        ASSIGN_OR_RETURN(Offset first, log_.first_offset(partition));
+        from = std::max(from, first);
+      }
       for (const LogBlock& block : blocks) {
         from = block.next;
         ASSIGN_OR_RETURN(std::shared_ptr<const EventBatch> batch, log_.events_of(block));

@@ -93,24 +93,26 @@ Result<std::vector<LogBlock>> FollowingRaw::next_blocks() {
   return blocks;
 }
 
-// A log may leave offsets out between events; before its first one nothing is left.
+// A log may leave offsets out between events; before its first one nothing is left, and nothing is to be waited for.
 Status FollowingRaw::look_for_gap(const TopicPartition& partition, Offset next, const std::vector<LogBlock>& read) {
-  if (next.value == 0 || read.empty() || read.front().first <= next) return {};
+  if (!read.empty() && (next.value == 0 || read.front().first <= next)) return {};
   ASSIGN_OR_RETURN(Offset first, log_.first_offset(partition));
   if (first <= next) return {};
-  std::string gap = fmt::format(
-      "events of {}, partition {}, offsets {} to {}, were removed from the log before raw had them: what is computed "
-      "from "
-      "raw lacks them until `tributary client FILE reset CLIENT` reads the clients again",
-      partition.topic, partition.partition, next, first);
-  {
-    std::lock_guard lock(mutex_);
-    if (std::find(gaps_.begin(), gaps_.end(), gap) != gaps_.end()) return {};
-    gaps_.push_back(gap);
-  }
   StorageBatch write;
-  put_raw_gap(write, gap);
-  return storage_.write(write);
+  put_offset(write, raw_offsets, partition, first);
+  std::string gap;
+  if (next.value > 0) {  // else it is older than this pipeline
+    gap = fmt::format(
+        "events of {}, partition {}, offsets {} to {}, were removed from the log before raw had them: what is computed "
+        "from raw lacks them until `tributary client FILE reset CLIENT` reads the clients again",
+        partition.topic, partition.partition, next, first);
+    put_raw_gap(write, gap);
+  }
+  RETURN_IF_ERROR(storage_.write(write));
+  std::lock_guard lock(mutex_);
+  acknowledged_[partition] = first;
+  if (!gap.empty()) gaps_.push_back(std::move(gap));
+  return {};
 }
 
 Status FollowingRaw::write_blocks(const std::vector<LogBlock>& blocks) {

@@ -173,6 +173,16 @@ TEST_F(FollowingRawTest, WhatALogRemovedBeforeIsToldForGood) {
   EXPECT_NE(raw->gaps()[0].find("offsets 5 to 11"), std::string::npos) << raw->gaps()[0];
 }
 
+TEST_F(FollowingRawTest, WhereAllIsRemovedNothingIsWaitedFor) {
+  add(5);
+  send_all();
+  add(6);
+  ASSERT_TRUE(log.trim_before(partition, log.end).ok());
+  send_all();
+  EXPECT_TRUE(raw->has(log.ends()));
+  EXPECT_EQ(raw->gaps().size(), 1U);
+}
+
 TEST_F(FollowingRawTest, ToldToStopItStops) {
   add(50);
   raw->stop();

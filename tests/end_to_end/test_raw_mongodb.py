@@ -7,6 +7,7 @@ import pathlib
 import struct
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -178,6 +179,27 @@ def test_a_server_that_is_away_is_waited_for(make, mongo):
     pipeline.verify_clean()
 
 
+def test_the_log_keeps_what_raw_has_not_whatever_its_retention(make, mongo):
+    pipeline = make(clients=("acme",), log={"at": "embedded", "retention": "1s"})
+    mongo.proxy.refuse = True
+    fill(pipeline)
+    pipeline.start_and_wait()
+    pipeline.wait_queryable()
+    written = facts(pipeline.events())
+    pipeline.terminate()
+    time.sleep(1.5)  # older than the retention, which a start applies
+    pipeline.start_and_wait()
+    assert facts(pipeline.events()) == written
+    mongo.proxy.refuse = False
+    wait_raw(pipeline)
+    assert facts(pipeline.events(store="raw")) == written
+    # What raw has, the log may forget: it is removed with the next start, and a reader from the start sees what is left.
+    pipeline.terminate()
+    pipeline.start_and_wait()
+    wait_for(lambda: not pipeline.events(limit=20), 20, "the log to forget")
+    assert facts(pipeline.events(store="raw")) == written
+
+
 def step_down_answer():
     """An answer to any command: the server is no primary any more."""
     body = sys.modules["bson"].encode({"ok": 0.0, "code": 10107, "codeName": "NotWritablePrimary", "errmsg": "not primary"})
@@ -292,3 +314,16 @@ def test_an_address_that_is_wrong_is_named_at_its_place(make):
         pipeline.write()
         done = pipeline.command("check")
         assert done.exit_code == ExitCode.CONFIG and why in done.output + done.errors, done.output + done.errors
+
+
+@pytest.mark.long
+def test_a_server_that_falls_silent_does_not_keep_the_program_from_ending(make, mongo):
+    pipeline = make(clients=("acme",))
+    fill(pipeline)
+    pipeline.start_and_wait()
+    wait_raw(pipeline)
+    mongo.proxy.half_open = True
+    fill(pipeline, 20)
+    pipeline.wait_queryable()
+    code, seconds = pipeline.terminate()
+    assert code == ExitCode.OK and seconds < 30
