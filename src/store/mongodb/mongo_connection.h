@@ -68,6 +68,8 @@ class MongoSession {
   mongoc_client_t* client_;
 };
 
+constexpr uint32_t code_duplicate_key = 11000;
+
 // What an error of the driver or the server means for us, by MongoDB's error codes
 // (https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml): kUnavailable for connections, elections,
 // stepping down and shutting down; kPermissionDenied; kResourceExhausted for a full disk; else kInvalidInput.

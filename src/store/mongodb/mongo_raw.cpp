@@ -3,12 +3,12 @@
 #include "codec/block.h"
 #include "store/mongodb/bson_build.h"
 #include "store/mongodb/mongo_raw_names.h"
+#include "store/mongodb/raw_document_fields.h"
 #include "store/raw/raw_matching.h"
 
 namespace tributary {
 namespace {
 
-constexpr uint32_t code_duplicate_key = 11000;
 constexpr size_t keys_at_once = 500;  // of one query
 constexpr size_t batch_rows = 8192;  // given to a visitor together
 constexpr size_t batch_document_bytes = 8 << 20;
@@ -30,8 +30,6 @@ Bson id_range(const RawQuery& query) {
   put(filter.get(), "_id", range);
   return filter;
 }
-
-int64_t floor_milliseconds(int64_t micros) { return micros >= 0 ? micros / 1000 : (micros - 999) / 1000; }
 
 Bson index(const char* name, std::initializer_list<const char*> fields) {
   Bson key;
@@ -267,8 +265,8 @@ Status MongoRaw::read_domain(MongoSession& session, const RawQuery& query,
   if (query.from_micros || query.to_micros) {
     put(filter.get(), "client", query.client.value);
     Bson time;
-    if (query.from_micros) bson_append_date_time(time.get(), "$gte", -1, floor_milliseconds(*query.from_micros));
-    if (query.to_micros) bson_append_date_time(time.get(), "$lte", -1, floor_milliseconds(*query.to_micros));
+    if (query.from_micros) bson_append_date_time(time.get(), "$gte", -1, floor_to_milliseconds(*query.from_micros));
+    if (query.to_micros) bson_append_date_time(time.get(), "$lte", -1, floor_to_milliseconds(*query.to_micros));
     put(filter.get(), "time", time);
   }
   if (query.keys.empty()) return find(session, query, *filter, !query.from_micros && !query.to_micros, visit);

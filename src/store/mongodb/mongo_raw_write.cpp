@@ -8,7 +8,6 @@
 namespace tributary {
 namespace {
 
-constexpr uint32_t code_duplicate_key = 11000;
 constexpr size_t piece_bytes = 8 << 20;
 
 // One event alone, as a block of the log.

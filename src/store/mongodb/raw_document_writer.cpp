@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/hex.h"
 #include "base/utf8.h"
 #include "codec/event_record.h"
+#include "store/mongodb/bson_build.h"
 #include "store/mongodb/bson_decimal.h"
 #include "store/mongodb/bson_json.h"
 #include "store/mongodb/raw_document.h"
@@ -16,37 +18,17 @@ namespace {
 
 constexpr size_t key_bytes_max = 200;  // longer keys are hashed
 
-std::string hex_of(std::string_view bytes) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string out;
-  out.reserve(bytes.size() * 2);
-  for (char c : bytes) {
-    auto byte = static_cast<uint8_t>(c);
-    out.push_back(digits[byte >> 4]);
-    out.push_back(digits[byte & 15]);
-  }
-  return out;
-}
-
 int size_of(std::string_view text) { return static_cast<int>(text.size()); }
-
-void put_text(bson_t* out, std::string_view name, std::string_view value) {
-  bson_append_utf8(out, name.data(), size_of(name), value.data(), size_of(value));
-}
 
 void put_binary(bson_t* out, std::string_view name, std::string_view value, bson_subtype_t kind = BSON_SUBTYPE_BINARY) {
   bson_append_binary(out, name.data(), size_of(name), kind, reinterpret_cast<const uint8_t*>(value.data()),
                      static_cast<uint32_t>(value.size()));
 }
 
-void put_int64(bson_t* out, std::string_view name, int64_t value) {
-  bson_append_int64(out, name.data(), size_of(name), value);
-}
-
 // Text as text where BSON has such, and else its bytes.
 void put_characters(bson_t* out, std::string_view name, std::string_view value) {
   if (is_utf8(value) && value.find('\0') == std::string_view::npos) {
-    put_text(out, name, value);
+    put(out, name, value);
   } else {
     put_binary(out, name, value);
   }
@@ -81,10 +63,10 @@ std::vector<std::string> document_field_names(const TableSchema& schema) {
 }
 
 std::string document_key(std::string_view row_key) {
-  if (row_key.size() <= key_bytes_max) return hex_of(row_key);
+  if (row_key.size() <= key_bytes_max) return to_hex(row_key);
   XXH128_canonical_t hash;
   XXH128_canonicalFromHash(&hash, XXH3_128bits(row_key.data(), row_key.size()));
-  return "#" + hex_of({reinterpret_cast<const char*>(hash.digest), sizeof hash.digest});
+  return "#" + to_hex({reinterpret_cast<const char*>(hash.digest), sizeof hash.digest});
 }
 
 std::string document_id_prefix(const ClientId& client) { return client.value + ":"; }
@@ -103,32 +85,32 @@ void RawDocumentWriter::write_row_head(bson_t* document, size_t row) {
   std::string key = document_key(key_);
   std::string position = position_to_hex(batch_.positions[row]);
   char kind = static_cast<char>(batch_.ops[row]);
-  put_text(document, "_id", fmt::format("{}:{}:{}:{}", batch_.client.value, position, kind, key));
-  put_text(document, "client", batch_.client.value);
-  put_text(document, "position", position);
-  put_text(document, "kind", {&kind, 1});
-  put_text(document, "key", key);
+  put(document, "_id", fmt::format("{}:{}:{}:{}", batch_.client.value, position, kind, key));
+  put(document, "client", batch_.client.value);
+  put(document, "position", position);
+  put(document, "kind", std::string_view(&kind, 1));
+  put(document, "key", key);
   put_time(document, batch_.commit_micros[row]);
-  put_int64(document, "transaction", static_cast<int64_t>(batch_.transactions[row]));
-  put_text(document, "table", batch_.schema->table);
-  put_int64(document, "schema", batch_.schema->version);
+  put(document, "transaction", static_cast<int64_t>(batch_.transactions[row]));
+  put(document, "table", batch_.schema->table);
+  put(document, "schema", int64_t{batch_.schema->version});
 }
 
 void RawDocumentWriter::write_range_head(bson_t* document, size_t index) {
   const RangeFact& range = batch_.ranges[index];
   std::string position = position_to_hex(range.position);
   char kind = static_cast<char>(range.kind);
-  put_text(document, "_id",
-           fmt::format("{}:{}:{}:{}:{}", batch_.client.value, position, kind, document_key(range.low),
-                       document_key(range.high)));
-  put_text(document, "client", batch_.client.value);
-  put_text(document, "position", position);
-  put_text(document, "kind", {&kind, 1});
-  put_text(document, "key", "");
+  put(document, "_id",
+      fmt::format("{}:{}:{}:{}:{}", batch_.client.value, position, kind, document_key(range.low),
+                  document_key(range.high)));
+  put(document, "client", batch_.client.value);
+  put(document, "position", position);
+  put(document, "kind", std::string_view(&kind, 1));
+  put(document, "key", "");
   put_time(document, range.commit_micros);
-  put_int64(document, "transaction", static_cast<int64_t>(range.transaction));
-  put_text(document, "table", batch_.schema->table);
-  put_int64(document, "schema", batch_.schema->version);
+  put(document, "transaction", static_cast<int64_t>(range.transaction));
+  put(document, "table", batch_.schema->table);
+  put(document, "schema", int64_t{batch_.schema->version});
 }
 
 void RawDocumentWriter::write_head(bson_t* document, size_t index) {
@@ -173,7 +155,7 @@ void RawDocumentWriter::write_cell(bson_t* image, const std::string& name, const
     case CellState::kNull: bson_append_null(image, name.data(), size_of(name)); return;
     case CellState::kText:
       put_characters(image, name, column.text(row));
-      put_text(text_.get(), name, source_type);
+      put(text_.get(), name, source_type);
       return;
     case CellState::kValue: write_value(image, name, column, row); return;
   }
@@ -186,38 +168,38 @@ void RawDocumentWriter::write_value(bson_t* image, const std::string& name, cons
     if (held) {
       bson_append_date_time(image, name.data(), length, milliseconds);
     } else {
-      put_text(image, name, text);
+      put(image, name, text);
     }
-    if (!held || !whole) put_int64(exact_.get(), name, exact);
+    if (!held || !whole) put(exact_.get(), name, exact);
   };
   switch (column.type().id) {
     case TypeId::kBool: bson_append_bool(image, name.data(), length, column.fixed<uint8_t>(row) != 0); return;
     case TypeId::kInt16: bson_append_int32(image, name.data(), length, column.fixed<int16_t>(row)); return;
     case TypeId::kInt32: bson_append_int32(image, name.data(), length, column.fixed<int32_t>(row)); return;
-    case TypeId::kInt64: put_int64(image, name, column.fixed<int64_t>(row)); return;
+    case TypeId::kInt64: put(image, name, column.fixed<int64_t>(row)); return;
     case TypeId::kUInt64: {
       auto value = column.fixed<uint64_t>(row);
       if (value <= INT64_MAX) {
-        put_int64(image, name, static_cast<int64_t>(value));
+        put(image, name, static_cast<int64_t>(value));
       } else if (options_.decimal128) {
         auto decimal = to_decimal128({Int128{value}, 0});
         bson_append_decimal128(image, name.data(), length, &*decimal);
       } else {
-        put_text(image, name, std::to_string(value));
-        put_text(exact_.get(), name, column.type().to_string());
+        put(image, name, std::to_string(value));
+        put(exact_.get(), name, column.type().to_string());
       }
       return;
     }
     case TypeId::kFloat32: {
       auto value = column.fixed<float>(row);
       bson_append_double(image, name.data(), length, std::isnan(value) ? plain_nan : double{value});
-      if (std::isnan(value)) put_int64(exact_.get(), name, column.fixed<int32_t>(row));
+      if (std::isnan(value)) put(exact_.get(), name, int64_t{column.fixed<int32_t>(row)});
       return;
     }
     case TypeId::kFloat64: {
       auto value = column.fixed<double>(row);
       bson_append_double(image, name.data(), length, std::isnan(value) ? plain_nan : value);
-      if (std::isnan(value)) put_int64(exact_.get(), name, column.fixed<int64_t>(row));
+      if (std::isnan(value)) put(exact_.get(), name, column.fixed<int64_t>(row));
       return;
     }
     case TypeId::kDecimal: write_decimal(image, name, column, row); return;
@@ -242,7 +224,7 @@ void RawDocumentWriter::write_value(bson_t* image, const std::string& name, cons
         bson_append_decimal128(image, name.data(), length, &*decimal);
       } else {
         put_characters(image, name, column.bytes(row));
-        put_text(exact_.get(), name, column.type().to_string());
+        put(exact_.get(), name, column.type().to_string());
       }
       return;
     }
@@ -265,15 +247,15 @@ void RawDocumentWriter::write_decimal(bson_t* image, const std::string& name, co
     decimal = to_decimal128({value, scale});
     if (decimal) {
       bson_append_decimal128(image, name.data(), size_of(name), &*decimal);
-      put_int64(exact_.get(), name, shown);
+      put(exact_.get(), name, int64_t{shown});
       return;
     }
   }
-  put_text(image, name, decimal_to_string(value, static_cast<uint8_t>(scale)));
+  put(image, name, decimal_to_string(value, static_cast<uint8_t>(scale)));
   if (shown == scale) {
-    put_text(exact_.get(), name, column.type().to_string());
+    put(exact_.get(), name, column.type().to_string());
   } else {
-    put_int64(exact_.get(), name, shown);
+    put(exact_.get(), name, int64_t{shown});
   }
 }
 
