@@ -60,6 +60,16 @@ std::vector<Refusal> refusals_of(const bson_t& reply) {
   return refusals;
 }
 
+// Of the row's text, bytes and JSON: a document is larger than that.
+size_t variable_bytes(const std::vector<Column>& columns, size_t row) {
+  size_t bytes = 0;
+  for (const Column& column : columns) {
+    if (column.is_value(row) && column.type().is_variable()) bytes += column.bytes(row).size();
+    if (column.state(row) == CellState::kText) bytes += column.text(row).size();
+  }
+  return bytes;
+}
+
 bool has_write_concern_errors(const bson_t& reply) {
   bson_iter_t at;
   bson_iter_t error;
@@ -78,15 +88,24 @@ class MongoRaw::Insertion {
   Status add(const EventBatch& batch) {
     RawDocumentWriter writer(batch, {.decimal128 = raw_.decimal128_});
     for (size_t index = 0; index < batch.rows() + batch.ranges.size(); ++index) {
-      Bson document;
+      // Not made at all where it is too large: BSON ends at 2 GiB.
+      size_t bytes = 0;
       if (index < batch.rows()) {
-        writer.write_row(document.get(), index);
-      } else {
-        writer.write_range(document.get(), index - batch.rows());
+        bytes = variable_bytes(batch.columns, index);
+        if (!batch.before.empty()) bytes += variable_bytes(batch.before, index);
       }
-      if (document.get()->len > raw_.options_.document_bytes_max) {
+      Bson document;
+      if (bytes <= raw_.options_.document_bytes_max) {
+        if (index < batch.rows()) {
+          writer.write_row(document.get(), index);
+        } else {
+          writer.write_range(document.get(), index - batch.rows());
+        }
+        bytes = document.get()->len;
+      }
+      if (bytes > raw_.options_.document_bytes_max) {
         RETURN_IF_ERROR(raw_.keep_in_pieces(session_, batch, index,
-                                            fmt::format("it would be a document of {} bytes", document.get()->len)));
+                                            fmt::format("it would be a document of {} bytes or more", bytes)));
         continue;
       }
       bytes_ += document.get()->len;
