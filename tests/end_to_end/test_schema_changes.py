@@ -66,6 +66,17 @@ def test_a_column_is_renamed(around):
            "INSERT INTO items (id, quantity) VALUES (1003, 4)")
 
 
+def test_a_column_is_renamed_and_has_its_name_back(around):
+    around("ALTER TABLE items RENAME COLUMN amount TO quantity; UPDATE items SET quantity = 9000 WHERE id = 9; "
+           "ALTER TABLE items RENAME COLUMN quantity TO amount")
+
+
+def test_two_columns_have_each_others_names_for_a_while(around):
+    exchange = ("ALTER TABLE items RENAME COLUMN name TO other; ALTER TABLE items RENAME COLUMN note TO name; "
+                "ALTER TABLE items RENAME COLUMN other TO note")
+    around(f"{exchange}; UPDATE items SET note = 'was the name' WHERE id = 9; {exchange}")
+
+
 def test_a_column_is_dropped_and_added_again_under_its_name(around):
     pipeline = around("ALTER TABLE items DROP COLUMN amount", "ALTER TABLE items ADD COLUMN amount integer",
                       "UPDATE items SET amount = 10 WHERE id = 10")

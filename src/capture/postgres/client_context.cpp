@@ -256,9 +256,11 @@ asio::awaitable<Result<std::optional<TableTarget>>> ClientContext::resolve(PgRel
   }
   if (now && now->name.plain() == table) {
     auto read = snapshots.find(table);
-    if (read != snapshots.end() && !reread_reason(read->second, *now).empty()) {
-      tables_to_read.insert(table);
-      work.notify();
+    // Names that are back look untouched in the catalog, and meanwhile changes told their values under others.
+    bool renamed = names_differ(relation, *now);
+    if (renamed || (read != snapshots.end() && !reread_reason(read->second, *now).empty())) {
+      bool& worthless = to_read_when_delivered[table];
+      worthless = worthless || renamed;
     }
   }
   if (before != nullptr && before->same_content(schema)) {
@@ -271,11 +273,23 @@ asio::awaitable<Result<std::optional<TableTarget>>> ClientContext::resolve(PgRel
   co_return TableTarget{*registered, domain->second};
 }
 
+void ClientContext::note_delivered() {
+  delivered_lsn = std::max(delivered_lsn, assembler->delivered_lsn());
+  if (to_read_when_delivered.empty() || assembler->in_transaction() || assembler->replaying()) return;
+  for (const auto& [table, worthless] : to_read_when_delivered) {
+    // Before the transaction is durable: after a crash the table must be known to want reading.
+    if (worthless) forget_snapshot(table);
+    tables_to_read.insert(table);
+  }
+  to_read_when_delivered.clear();
+  work.notify();
+}
+
 Result<bool> take_message(ClientContext& context, uint64_t lsn, std::string_view bytes) {
   ChangeAssembler& assembler = *context.assembler;
   ASSIGN_OR_RETURN(ChangeAssembler::Step step, assembler.apply(lsn, bytes));
   context.message_applied = step == ChangeAssembler::Step::kDone;
-  context.delivered_lsn = std::max(context.delivered_lsn, assembler.delivered_lsn());
+  context.note_delivered();
   return context.message_applied && !assembler.replaying();
 }
 
@@ -298,7 +312,7 @@ asio::awaitable<Status> settle_message(ClientContext& context, uint64_t lsn, std
     if (!room.ok()) co_return room;
     co_await asio::post(context.executor, asio::use_awaitable);
   }
-  context.delivered_lsn = std::max(context.delivered_lsn, assembler.delivered_lsn());
+  context.note_delivered();
   co_return Status();
 }
 

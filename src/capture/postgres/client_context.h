@@ -116,8 +116,11 @@ struct ClientContext : std::enable_shared_from_this<ClientContext> {
   // Table → what stands for how the publication has it: another one means that changes may have been left out.
   std::map<std::string, uint64_t> publication_marks;
   std::set<std::string> tables_to_read;
+  // Tables to read again once the transaction under way is delivered, since its changes do not say all of what the table has
+  // now: a chunk at a position before it would fall to them. True: what was read of it is worth nothing.
+  std::map<std::string, bool> to_read_when_delivered;
   std::map<std::string, std::string> set_aside;  // table → why
-  std::map<std::string, std::string> locked;     // table, or "" for a look at all → who keeps us waiting
+  std::map<std::string, std::string> locked;  // table, or "" for a look at all → who keeps us waiting
   Visibility visibility;
   std::unique_ptr<TransactionSpill> spill;
   std::unique_ptr<ChangeAssembler> assembler;
@@ -145,6 +148,9 @@ struct ClientContext : std::enable_shared_from_this<ClientContext> {
   Signal work;  // tables_to_read changed
 
   StatusBoard board;
+
+  // After each message: how far the stream is, and what may be read again now.
+  void note_delivered();
 
   // For a reading in which the server sends what commits from `slot_lsn` on.
   std::unique_ptr<ChangeAssembler> make_assembler(uint64_t slot_lsn);

@@ -262,6 +262,23 @@ TableSchema schema_of(const PgRelation& relation, const CatalogTable* now, const
   return schema;
 }
 
+bool names_differ(const PgRelation& relation, const CatalogTable& now) {
+  // Both are in the order of the columns' numbers, which a new name does not change.
+  std::vector<std::string_view> told;
+  std::vector<std::string_view> have;
+  for (const PgRelationColumn& column : relation.columns) told.push_back(column.name);
+  for (const CatalogColumn& column : now.columns) have.push_back(column.column.name);
+  auto without = [](const std::vector<std::string_view>& names, const std::vector<std::string_view>& others) {
+    std::vector<std::string_view> rest;
+    std::copy_if(names.begin(), names.end(), std::back_inserter(rest),
+                 [&](std::string_view name) { return std::find(others.begin(), others.end(), name) == others.end(); });
+    return rest;
+  };
+  std::vector<std::string_view> only_told = without(told, have);
+  std::vector<std::string_view> only_have = without(have, told);
+  return (!only_told.empty() && !only_have.empty()) || without(told, only_told) != without(have, only_have);
+}
+
 std::string reread_reason(const SnapshotState& snapshot, const CatalogTable& now) {
   if (snapshot.table_oid != now.oid) return "it is another table under the same name";
   if (snapshot.key != now.key) return "its row key changed";

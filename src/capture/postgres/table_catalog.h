@@ -73,6 +73,10 @@ TableSchema schema_of(const PgRelation& relation, const CatalogTable* now, const
 // The types that schema_of() needs beyond `now`.
 std::vector<TypeKey> unknown_types(const PgRelation& relation, const CatalogTable* now);
 
+// Whether values of a relation's changes belong to columns that have other names in `now`: one was renamed since, or two have
+// changed their names. A column that is only in one of them was added, dropped or not published: that is no such case.
+bool names_differ(const PgRelation& relation, const CatalogTable& now);
+
 // Whether a table that was read as `snapshot` says must be read again, since values of `now` were in no event; the
 // reason, or empty.
 std::string reread_reason(const SnapshotState& snapshot, const CatalogTable& now);

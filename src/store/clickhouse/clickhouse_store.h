@@ -47,7 +47,8 @@ class ClickHouseStore : public AnalyticsStore {
   Result<std::string> encode(const TableDefinition& table, const OutputBatch& rows) const override;
 
   // Batches of equal columns go in one INSERT, in their order. Batches that are sent again soon, whatever became of them,
-  // are the same INSERTs as before, also where more have come behind them.
+  // are the same INSERTs as before, also where more have come behind them. Of rows that were encoded by an older definition
+  // the columns are left out that the table has not had since: nobody reads them.
   Status insert(const std::string& table, std::span<const std::string_view> encoded) override;
 
   // Rows below `below` get a tombstone of the version just before it: a row of exactly `below` survives whenever it
@@ -79,6 +80,8 @@ class ClickHouseStore : public AnalyticsStore {
   // How many of `hashes`, of batches not sent in this call yet, go into the next INSERT; `equal` of them could.
   size_t next_group(const std::string& table, std::span<const uint64_t> hashes, size_t equal);
   bool keeps_history(const std::string& table);
+  // "a, b": those of the columns that the table was prepared with; all where it was not.
+  std::string insertable(const std::string& table, const std::vector<std::string>& columns);
   Status withdraw_from(const Withdrawal& withdrawal, const ExistingTable& table, const std::string& into);
   Status insert_group(const std::string& table, std::span<const std::string_view> encoded);
   // DDL and maintenance as the owner, with hours of patience.
@@ -90,6 +93,7 @@ class ClickHouseStore : public AnalyticsStore {
   using Group = std::vector<uint64_t>;  // hashes of the batches of one INSERT
   std::mutex mutex_;
   std::set<std::string> with_history_;  // tables
+  std::map<std::string, std::set<std::string>> columns_;  // by table, as it was prepared
   std::map<std::string, std::deque<Group>> sent_;  // by table: the newest INSERTs, since they may be repeated
 };
 

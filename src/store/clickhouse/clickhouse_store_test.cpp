@@ -300,6 +300,25 @@ TEST_F(ClickHouseStoreTest, ColumnsAreAddedWidenedAndLeftOut) {
   EXPECT_EQ(ask(fmt::format("SELECT note FROM _tributary.{} WHERE id = 1", name_)), "a\n");
 }
 
+// A column came and went before the table was made: rows from in between have it.
+TEST_F(ClickHouseStoreTest, AColumnThatTheTableNeverHadIsLeftOut) {
+  auto old_bytes = store_.encode(orders_table(name_), batch_of({{.id = 2, .note = "meanwhile"}}));
+  table_.columns.erase(table_.columns.begin() + 1);
+  prepare();
+  std::string_view piece = *old_bytes;
+  Status inserted = store_.insert(name_, {&piece, 1});
+  ASSERT_TRUE(inserted.ok()) << inserted.error().to_string();
+  EXPECT_EQ(shown("id"), "2\n");
+}
+
+TEST_F(ClickHouseStoreTest, AColumnThatSomebodyDroppedIsMissed) {
+  prepare();
+  ask(fmt::format("ALTER TABLE _tributary.{} DROP COLUMN note", name_));
+  auto bytes = store_.encode(orders_table(name_), batch_of({{.id = 2, .note = "kept"}}));
+  std::string_view piece = *bytes;
+  EXPECT_FALSE(store_.insert(name_, {&piece, 1}).ok());
+}
+
 TEST_F(ClickHouseStoreTest, AWiderKeyColumnRebuildsTheTableWithItsRows) {
   prepare();
   put({{.id = 1, .note = "a", .version = 5}, {.id = 2, .note = "b", .version = 5}});
