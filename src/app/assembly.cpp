@@ -223,7 +223,10 @@ Status Assembly::start() {
 }
 
 void Assembly::stop() {
-  if (store != nullptr) store->give_up_at(std::chrono::steady_clock::now() + answers_awaited);
+  auto give_up_at = std::chrono::steady_clock::now() + answers_awaited;
+  if (store != nullptr) store->give_up_at(give_up_at);
+  if (queries != nullptr) queries->give_up_at(give_up_at);
+  if (validator_queries != nullptr) validator_queries->give_up_at(give_up_at);
   if (source != nullptr) source->stop();
   if (runtime != nullptr) runtime->stop();
   if (engine != nullptr) engine->stop();

@@ -5,6 +5,7 @@ of a version that is too old, is seen on ClickHouse 18.16.
 """
 
 import json
+import threading
 import time
 
 import pytest
@@ -107,9 +108,14 @@ def test_a_silent_server_does_not_hold_up_the_end(make, clickhouse):
     fill(pipeline, 20)
     pipeline.wait_status(lambda status: any(client["lag"]["events"] for client in status["clients"]), 20,
                          "events to wait for the server")
-    time.sleep(1)  # an INSERT is under way, and waits for its answer
+    asking = threading.Thread(target=lambda: answers.append(pipeline.command("query", "--client", "acme",
+                                                                             "SELECT count() FROM customers")))
+    answers = []
+    asking.start()
+    time.sleep(1)  # an INSERT and a query are under way, and wait for their answers
     code, _ = pipeline.terminate()
-    assert code == ExitCode.OK
+    asking.join()
+    assert code == ExitCode.OK and answers[0].exit_code != ExitCode.OK
     clickhouse.bridge.half_open = False
     pipeline.start_and_wait()
     pipeline.wait_queryable()

@@ -24,6 +24,8 @@ class ClickHouseQueries : public QueryBackend {
   // kPermissionDenied: refused, always with the same words. kInvalidInput: ClickHouse's text. A limit reached is
   // kResourceExhausted or kTimeout.
   Status query(const ClientQuery& query, const std::function<void(std::string_view)>& out) override;
+  // See ClickHouseHttp.
+  void give_up_at(std::chrono::steady_clock::time_point when) { http_.give_up_at(when); }
 
  private:
   std::vector<std::pair<std::string, std::string>> parameters(const ClientQuery& query) const;
