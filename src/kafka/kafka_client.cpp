@@ -35,6 +35,8 @@ Error kafka_error(rd_kafka_resp_err_t code, const std::string& what) {
   if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) message += "; let its ACL allow our user to";
   if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || code == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE)
     message += "; raise the topic's max.message.bytes, it is tried again by itself";
+  if (code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+    message += "; make it again, it is tried again by itself";
   return {code_of(code), std::move(message)};
 }
 

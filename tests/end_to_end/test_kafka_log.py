@@ -198,3 +198,33 @@ def test_too_large_a_record_holds_up_its_client_alone_until_the_topic_takes_it(k
     pipeline.wait_queryable(limit=120)
     assert pipeline.count("acme", "orders") == 2
     pipeline.verify_clean()
+
+
+def waits_for(topic):
+    return lambda status: [warning for warning in status["clients"][0]["warnings"] if topic in warning]
+
+
+def test_a_topic_that_is_gone_holds_up_its_client_alone_until_it_is_back(kafka, shops, pipelines):
+    acme, globex = shops("acme", "globex")
+    pipeline = pipelines({"acme": acme, "globex": globex}, settings=on_kafka(kafka)).start_and_wait()
+    for database in (acme, globex):
+        database.execute("INSERT INTO orders (id, user_id, status, total_cents) VALUES (1, 1, 'old', 1), (2, 1, 'old', 1)")
+    pipeline.wait_queryable()
+    topic = f"{pipeline.name}.order.deleted"
+    kafka.delete_topic(topic)
+    acme.execute("DELETE FROM orders WHERE id = 1")
+    deleted = acme.value("SELECT pg_current_wal_lsn()")
+    acme.execute("INSERT INTO orders (id, user_id, status, total_cents) VALUES (3, 1, 'behind it', 1)")
+    pipeline.wait_status(waits_for(topic), 60, "acme's warning")
+    assert not pipeline.client_status("globex")["warnings"]
+    for number in range(10):
+        globex.execute("UPDATE orders SET total_cents = %s WHERE id = 2", (number,))
+        wait_for(lambda number=number: pipeline.value("globex", "SELECT total_cents FROM orders WHERE id = 2") == number,
+                 30, "globex's rows to flow")
+    assert acme.value("SELECT confirmed_flush_lsn < %s::pg_lsn FROM pg_replication_slots WHERE database = %s",
+                      (deleted, acme.name))
+    kafka.create_topic(topic, PARTITIONS, retention_ms=7 * 24 * 3600 * 1000)
+    pipeline.wait_queryable(limit=60)
+    pipeline.wait_status(lambda status: not waits_for(topic)(status), 30, "the warning to go")
+    assert pipeline.count("acme", "orders") == 2
+    pipeline.verify_clean()

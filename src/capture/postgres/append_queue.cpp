@@ -1,17 +1,36 @@
 #include "capture/postgres/append_queue.h"
 
 #include <algorithm>
-#include <chrono>
+#include <iterator>
 
 namespace tributary {
 namespace {
 
 constexpr std::chrono::milliseconds retry_first{50};
 constexpr std::chrono::milliseconds retry_longest{2000};
+// Where a log that answers nobody is asked client by client, the rest is not asked after this time without a success.
+constexpr std::chrono::seconds apart_limit{2};
 
-// What may go away by itself, or with room on the disk.
+// What may go away by itself, with room on the disk, or with a right that is granted.
 bool passes(ErrorCode code) {
-  return code == ErrorCode::kResourceExhausted || code == ErrorCode::kUnavailable || code == ErrorCode::kTimeout;
+  return code == ErrorCode::kResourceExhausted || code == ErrorCode::kUnavailable || code == ErrorCode::kTimeout ||
+         code == ErrorCode::kPermissionDenied;
+}
+
+const Error behind{ErrorCode::kCancelled, "what was read before it could not be appended"};
+
+bool broken(const AppendQueue::Job& job) { return job.broken != nullptr && *job.broken; }
+
+void settle(AppendQueue::Job& job, const Status& status) {
+  if (!status.ok() && job.broken != nullptr) *job.broken = true;
+  job.done(status);
+}
+
+void drop_broken(std::vector<AppendQueue::Job>& jobs) {
+  for (AppendQueue::Job& job : jobs) {
+    if (broken(job)) job.done(behind);
+  }
+  std::erase_if(jobs, broken);
 }
 
 }  // namespace
@@ -31,6 +50,10 @@ void AppendQueue::stop() {
   {
     std::lock_guard lock(mutex_);
     dropped.swap(jobs_);
+    for (auto& [client, waiting] : waiting_) {
+      std::move(waiting.jobs.begin(), waiting.jobs.end(), std::back_inserter(dropped));
+    }
+    waiting_.clear();
     works_.clear();
   }
   for (Job& job : dropped) job.done(Error{ErrorCode::kCancelled, "capture stops"});
@@ -39,6 +62,10 @@ void AppendQueue::stop() {
 void AppendQueue::add(Job job) {
   {
     std::lock_guard lock(mutex_);
+    if (auto waiting = waiting_.find(job.append.client); waiting != waiting_.end()) {
+      waiting->second.jobs.push_back(std::move(job));
+      return;
+    }
     jobs_.push_back(std::move(job));
   }
   wake_.notify_one();
@@ -52,15 +79,31 @@ void AppendQueue::run(std::function<void()> work) {
   wake_.notify_one();
 }
 
-std::string AppendQueue::trouble() const {
+std::string AppendQueue::trouble(const ClientId& client) const {
   std::lock_guard lock(mutex_);
-  return trouble_;
+  auto waiting = waiting_.find(client);
+  return waiting == waiting_.end() ? "" : waiting->second.reason;
+}
+
+bool AppendQueue::stopping() const {
+  std::lock_guard lock(mutex_);
+  return stopping_;
+}
+
+AppendQueue::Clock::time_point AppendQueue::next_due() const {
+  auto next = Clock::now() + std::chrono::hours(1);
+  for (const auto& [client, waiting] : waiting_) next = std::min(next, waiting.due);
+  return next;
+}
+
+bool AppendQueue::something_due() const {
+  return stopping_ || !jobs_.empty() || !works_.empty() || next_due() <= Clock::now();
 }
 
 void AppendQueue::work() {
   std::unique_lock lock(mutex_);
   while (true) {
-    wake_.wait(lock, [&] { return stopping_ || !jobs_.empty() || !works_.empty(); });
+    while (!something_due()) wake_.wait_until(lock, next_due());
     if (stopping_) return;
     if (!works_.empty()) {
       auto next = std::move(works_.front());
@@ -70,54 +113,119 @@ void AppendQueue::work() {
       lock.lock();
       continue;
     }
-    std::vector<Job> group;
-    for (size_t bytes = 0; !jobs_.empty() && (group.empty() || bytes < group_bytes_max); jobs_.pop_front()) {
-      bytes += jobs_.front().bytes;
-      group.push_back(std::move(jobs_.front()));
-    }
+    Jobs group = take_group();
     lock.unlock();
-    append(group);
+    append(std::move(group));
     lock.lock();
   }
 }
 
-void AppendQueue::append(std::vector<Job>& jobs) {
-  auto broken = [](const Job& job) { return job.broken != nullptr && *job.broken; };
-  auto settle = [](Job& job, const Status& status) {
-    if (!status.ok() && job.broken != nullptr) *job.broken = true;
-    job.done(status);
+// Of those that wait for nothing, or of those whose time has come: never both in one write, since what failed once would
+// make the others be written twice. Together by client, each client's in their order.
+AppendQueue::Jobs AppendQueue::take_group() {
+  Jobs group;
+  size_t bytes = 0;
+  auto take = [&](std::deque<Job>& from) {
+    for (; !from.empty() && (group.empty() || bytes < group_bytes_max); from.pop_front()) {
+      bytes += from.front().bytes;
+      group.push_back(std::move(from.front()));
+    }
   };
-  const Status behind = Error{ErrorCode::kCancelled, "what was read before it could not be appended"};
-  std::vector<Job*> wanted;
+  if (!others_turn_ || jobs_.empty()) {
+    for (auto& [client, waiting] : waiting_) {
+      if (waiting.due <= Clock::now()) take(waiting.jobs);
+    }
+  }
+  others_turn_ = !group.empty();
+  if (group.empty()) take(jobs_);
+  std::stable_sort(group.begin(), group.end(),
+                   [](const Job& a, const Job& b) { return a.append.client < b.append.client; });
+  return group;
+}
+
+// Moves what is appended out of `jobs`, and back where the log does not take it.
+Status AppendQueue::write(std::span<Job> jobs) {
   std::vector<LogAppend> appends;
-  for (Job& job : jobs) {
-    if (broken(job)) {
-      job.done(behind);
+  appends.reserve(jobs.size());
+  for (Job& job : jobs) appends.push_back(std::move(job.append));
+  Status status = log_.append(appends);
+  for (size_t i = 0; i < jobs.size(); ++i) jobs[i].append = std::move(appends[i]);
+  return status;
+}
+
+void AppendQueue::append(Jobs group) {
+  std::set<ClientId> clients;
+  for (const Job& job : group) clients.insert(job.append.client);
+  drop_broken(group);
+  Status whole = group.empty() ? Status() : write(group);
+  auto began = Clock::now();
+  bool any = false;
+  for (size_t first = 0, next = 0; first < group.size(); first = next) {
+    while (next < group.size() && group[next].append.client == group[first].append.client) ++next;
+    std::span<Job> jobs(&group[first], next - first);
+    Status status = whole;
+    if (!whole.ok() && jobs.size() < group.size() && !stopping()) {
+      bool ask = any || Clock::now() - began < apart_limit || !passes(whole.error().code);
+      if (ask) status = write(jobs);
+      any = any || status.ok();
+    }
+    if (status.ok()) {
+      for (Job& job : jobs) settle(job, status);
+    } else if (passes(status.error().code)) {
+      put_back(jobs, status.error());
+    } else {
+      settle_one_by_one(jobs, status);
+    }
+  }
+  rest(clients);
+}
+
+// One of `jobs` is impossible. Those before it are not.
+void AppendQueue::settle_one_by_one(std::span<Job> jobs, const Status& failed) {
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    if (broken(jobs[i])) {
+      jobs[i].done(behind);
       continue;
     }
-    wanted.push_back(&job);
-    appends.push_back(std::move(job.append));
-  }
-  if (wanted.empty()) return;
-  Status whole = append_until_settled(appends);
-  // One client's impossible batch must not hold up the others that shared the write with it.
-  bool alone = !whole.ok() && wanted.size() > 1 && whole.error().code != ErrorCode::kCancelled;
-  for (size_t i = 0; i < wanted.size(); ++i) {
-    if (alone && broken(*wanted[i])) {
-      wanted[i]->done(behind);
-    } else {
-      settle(*wanted[i], alone ? append_until_settled({appends[i]}) : whole);
-    }
+    Status status = jobs.size() == 1 ? failed : write(jobs.subspan(i, 1));
+    if (!status.ok() && passes(status.error().code)) return put_back(jobs.subspan(i), status.error());
+    settle(jobs[i], status);
   }
 }
 
-Status AppendQueue::append_until_settled(const std::vector<LogAppend>& appends) {
-  for (auto delay = retry_first;; delay = std::min(delay * 2, retry_longest)) {
-    Status status = log_.append(appends);
-    std::unique_lock lock(mutex_);
-    trouble_ = status.ok() ? "" : status.error().to_string();
-    if (status.ok() || !passes(status.error().code)) return status;
-    if (wake_.wait_for(lock, delay, [&] { return stopping_; })) return Error{ErrorCode::kCancelled, "capture stops"};
+// Before what the client has added meanwhile.
+void AppendQueue::put_back(std::span<Job> jobs, const Error& error) {
+  std::lock_guard lock(mutex_);
+  const ClientId client = jobs[0].append.client;
+  Waiting& waiting = waiting_[client];
+  waiting.reason = error.to_string();
+  waiting.failed = true;
+  waiting.jobs.insert(waiting.jobs.begin(), std::move_iterator(jobs.begin()), std::move_iterator(jobs.end()));
+  auto of_client =
+      std::stable_partition(jobs_.begin(), jobs_.end(), [&](const Job& job) { return job.append.client != client; });
+  std::move(of_client, jobs_.end(), std::back_inserter(waiting.jobs));
+  jobs_.erase(of_client, jobs_.end());
+}
+
+// After a write of these clients' jobs: when each of them is asked again.
+void AppendQueue::rest(const std::set<ClientId>& clients) {
+  std::lock_guard lock(mutex_);
+  auto now = Clock::now();
+  for (const ClientId& client : clients) {
+    auto found = waiting_.find(client);
+    if (found == waiting_.end()) continue;
+    Waiting& waiting = found->second;
+    if (waiting.jobs.empty()) {
+      waiting_.erase(found);
+    } else if (waiting.failed) {
+      waiting.delay = std::clamp(waiting.delay * 2, retry_first, retry_longest);
+      waiting.due = now + waiting.delay;
+      waiting.failed = false;
+    } else {
+      waiting.delay = {};
+      waiting.due = now;
+      waiting.reason.clear();
+    }
   }
 }
 

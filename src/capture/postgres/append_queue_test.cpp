@@ -3,23 +3,42 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <set>
 
 #include "capture/memory_log_for_test.h"
 
 namespace tributary {
 namespace {
 
-// Takes no state that holds the word "impossible".
+// Takes no state that holds the word "impossible", and nothing of clients that are `away`.
 class PickyLog : public MemoryLog {
  public:
   Status append(std::span<const LogAppend> appends) override {
-    for (const LogAppend& append : appends) {
-      for (const auto& [key, value] : append.state_changes) {
-        if (value == "impossible") return Error{ErrorCode::kInvalidInput, "a record is too large"};
+    {
+      std::lock_guard lock(mutex);
+      ++calls;
+      for (const LogAppend& append : appends) {
+        if (away.contains(append.client.value)) {
+          return Error{ErrorCode::kUnavailable, "no topic of " + append.client.value};
+        }
+        for (const auto& [key, value] : append.state_changes) {
+          if (value == "impossible") return Error{ErrorCode::kInvalidInput, "a record is too large"};
+        }
       }
     }
     return MemoryLog::append(appends);
   }
+  void set_away(std::set<std::string> clients) {
+    std::lock_guard lock(mutex);
+    away = std::move(clients);
+  }
+  size_t asked() {
+    std::lock_guard lock(mutex);
+    return calls;
+  }
+
+  std::set<std::string> away;
+  size_t calls = 0;
 };
 
 class AppendQueueTest : public testing::Test {
@@ -53,6 +72,56 @@ TEST_F(AppendQueueTest, NothingOfAClientIsAppendedBehindWhatFailedAndOthersGoOn)
   // A new session begins where the log is.
   EXPECT_TRUE(add("acme", "2", std::make_shared<bool>(false)).get().ok());
   EXPECT_EQ(log.states["acme"]["stream"], "2");
+}
+
+// The log refuses the whole write because of one client: the others' part is written without it, and so is all that they
+// add while it waits. What it adds waits behind what failed, and all of it comes in order by itself.
+TEST_F(AppendQueueTest, AClientThatTheLogRefusesWaitsAloneAndCatchesUpByItself) {
+  log.set_away({"acme"});
+  auto broken = std::make_shared<bool>(false);
+  auto first = add("acme", "1", broken);
+  auto others = add("globex", "1", nullptr);
+  queue.start();
+  EXPECT_TRUE(others.get().ok());
+  auto second = add("acme", "2", broken);
+  for (int i = 2; i < 20; ++i) EXPECT_TRUE(add("globex", std::to_string(i), nullptr).get().ok());
+  EXPECT_EQ(log.states["globex"]["stream"], "19");
+  EXPECT_EQ(queue.trouble(ClientId{"acme"}), "unavailable: no topic of acme");
+  EXPECT_EQ(queue.trouble(ClientId{"globex"}), "");
+  EXPECT_EQ(first.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+  log.set_away({});
+  EXPECT_TRUE(first.get().ok());
+  EXPECT_TRUE(second.get().ok());
+  EXPECT_EQ(log.states["acme"]["stream"], "2");
+  EXPECT_TRUE(add("acme", "3", broken).get().ok());
+  EXPECT_EQ(queue.trouble(ClientId{"acme"}), "");
+}
+
+// A log that is away for all is asked ever more rarely, not once a client and moment.
+TEST_F(AppendQueueTest, AClientThatWaitsIsAskedAboutEverMoreRarely) {
+  log.set_away({"acme"});
+  auto waits = add("acme", "1", nullptr);
+  queue.start();
+  EXPECT_EQ(waits.wait_for(std::chrono::milliseconds(500)), std::future_status::timeout);
+  EXPECT_LE(log.asked(), 5U);  // at 0, 50, 150, 350 ms
+  queue.stop();
+  EXPECT_EQ(waits.get().error().code, ErrorCode::kCancelled);
+}
+
+// What a client is refused for good ends its session also where it waited before.
+TEST_F(AppendQueueTest, WhatWaitedAndThenFailsForGoodIsSettled) {
+  log.set_away({"acme"});
+  auto broken = std::make_shared<bool>(false);
+  auto good = add("acme", "1", broken);
+  auto bad = add("acme", "impossible", broken);
+  auto behind = add("acme", "3", broken);
+  queue.start();
+  while (queue.trouble(ClientId{"acme"}).empty()) std::this_thread::yield();
+  log.set_away({});
+  EXPECT_TRUE(good.get().ok());
+  EXPECT_EQ(bad.get().error().code, ErrorCode::kInvalidInput);
+  EXPECT_EQ(behind.get().error().code, ErrorCode::kCancelled);
+  EXPECT_TRUE(add("acme", "2", std::make_shared<bool>(false)).get().ok());
 }
 
 }  // namespace

@@ -97,8 +97,11 @@ asio::awaitable<void> ClientCapture::run() {
 }
 
 SourceStatus ClientCapture::status() {
+  std::string trouble = context_->queue.trouble(context_->config.client);
   std::lock_guard lock(context_->board.mutex);
-  return context_->board.status;
+  SourceStatus status = context_->board.status;
+  if (!trouble.empty()) status.warnings.push_back("the log takes nothing of it at the moment: " + trouble);
+  return status;
 }
 
 void ClientCapture::mark_head() {

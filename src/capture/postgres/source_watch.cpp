@@ -58,9 +58,6 @@ asio::awaitable<Trouble> check_health(ClientContext& context, Watch& watch) {
     context.board.status.warnings.push_back(
         fmt::format("the slot keeps {} bytes of log on the source, more than retained_wal_max {}", retained, limit));
   }
-  if (std::string trouble = context.queue.trouble(); !trouble.empty()) {
-    context.board.status.warnings.push_back("the log takes nothing at the moment: " + trouble);
-  }
   co_return Trouble{};
 }
 

@@ -22,7 +22,8 @@ Status KafkaProducer::open() {
                                                {"queue.buffering.max.kbytes", "65536"},
                                                {"queue.buffering.max.messages", "200000"},
                                                {"retry.backoff.ms", "50"},
-                                               {"topic.metadata.propagation.max.ms", "3000"}},
+                                               // A topic that is not there is said so soon: others share our thread, and it is tried again.
+                                               {"topic.metadata.propagation.max.ms", "200"}},
                                               delivered));
   suspicious_ = true;
   return {};
