@@ -102,6 +102,7 @@ VerifyRequest request_of(const Pipeline& pipeline, const CompiledPipeline& compi
   VerifyRequest request;
   request.source_rows_per_second = options.rate;
   request.state_file = options.resume;
+  if (options.memory > 0) request.memory_bytes_max = options.memory;
   request.clients = clients_to_verify(pipeline, compiled, options.client);
   for (const auto& [name, domain] : compiled.domains) {
     request.domains.push_back({name, domain.relation.columns, domain.relation.key});

@@ -59,6 +59,7 @@ struct VerifyOptions {
   std::string view;
   bool against_raw = false;
   uint64_t rate = 0;  // rows of a source a second; 0: as fast as it gives them
+  uint64_t memory = 0;  // bytes for a client's comparison; 0: the default
   std::string resume;  // a file that notes what compared clean, so that the same command goes on there
   bool json = false;
 };

@@ -9,6 +9,7 @@
 
 #include "app/commands.h"
 #include "base/nearest_name.h"
+#include "config/scalars.h"
 #include "engine/engine_child.h"
 
 namespace {
@@ -40,6 +41,14 @@ int parse_and_run(int argc, char** argv) {
       [](std::string& text) {
         bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
         return digits ? "" : text + " is no whole number";
+      },
+      "");
+  CLI::Validator size(
+      [](std::string& text) {
+        auto bytes = parse_size(text);
+        if (!bytes || *bytes < 64u << 20) return text + " is no size from 64MiB on, such as 2GiB";
+        text = std::to_string(*bytes);
+        return std::string();
       },
       "");
   app.name("tributary");
@@ -166,6 +175,11 @@ int parse_and_run(int argc, char** argv) {
       ->add_option("--rate", verify_options.rate,
                    "read at most so many rows/s of a source; without: as fast as it gives")
       ->check(count);
+  verify
+      ->add_option("--memory", verify_options.memory,
+                   "for a client's comparison; what is more goes to a temporary folder")
+      ->transform(size)
+      ->default_str("512MiB");
   verify->add_option(
       "--resume", verify_options.resume,
       "note in this file which views compared clean; named again, they are left out, until all are clean");

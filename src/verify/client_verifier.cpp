@@ -14,6 +14,12 @@ namespace {
 // Keys in one question to the analytics.
 constexpr size_t analytics_keys_max = 1000;
 
+// DuckDB's advice on its memory is about settings that nobody here can change.
+std::string without_advice(const Error& error) {
+  if (error.code != ErrorCode::kResourceExhausted) return error.message;
+  return error.message.substr(0, error.message.find('\n')) + "; allow the comparison more with --memory";
+}
+
 std::string position_text(uint64_t position) { return fmt::format("{:X}/{:X}", position >> 32, position & 0xFFFFFFFF); }
 
 }  // namespace
@@ -58,9 +64,15 @@ Status ClientVerifier::open() {
 Status ClientVerifier::describe_domains(const std::vector<std::string>& names) {
   for (const VerifyDomain& domain : request_.domains) {
     if (std::find(names.begin(), names.end(), domain.name) == names.end()) continue;
-    ASSIGN_OR_RETURN(SourceTable table, reader_->describe(client_.tables.at(domain.name)));
-    ASSIGN_OR_RETURN(DomainTable described, describe_domain(domain, std::move(table)));
-    domains_.insert_or_assign(lower_case(domain.name), std::move(described));
+    auto table = reader_->describe(client_.tables.at(domain.name));
+    if (!table.ok() && table.error().code == ErrorCode::kUnavailable) return table.error();
+    auto described =
+        table.ok() ? describe_domain(domain, std::move(table).value()) : Result<DomainTable>(table.error());
+    if (described.ok()) {
+      domains_.insert_or_assign(lower_case(domain.name), std::move(described).value());
+    } else {
+      broken_.emplace(lower_case(domain.name), described.error().message);
+    }
   }
   return {};
 }
@@ -177,10 +189,26 @@ Status ClientVerifier::read_snapshot(const std::vector<std::string>& domains, co
     if (ports_.progress && keys == nullptr) {
       options.progress = [&](uint64_t rows) { ports_.progress({client_.client, domain.name, rows}); };
     }
+    RETURN_IF_ERROR(reader_->begin_part());
     Status loaded = load_domain(*database_, *reader_, domain, options);
-    if (!loaded.ok()) return with_context(loaded.error(), client_.tables.at(domain.name));
+    unread_.erase(name);
+    if (!loaded.ok()) {
+      const std::string& table = client_.tables.at(domain.name);
+      if (loaded.error().code == ErrorCode::kUnavailable) return with_context(loaded.error(), table);
+      unread_.emplace(name, fmt::format("{} could not be read: {}", table, without_advice(loaded.error())));
+      RETURN_IF_ERROR(create_domain(*database_, domain));  // what was read of it
+    }
+    RETURN_IF_ERROR(reader_->end_part(loaded.ok()));
   }
   return reader_->end_snapshot();
+}
+
+Status ClientVerifier::all_read(const OpenView& view) const {
+  for (const std::string& domain : view.domains) {
+    auto unread = unread_.find(domain);
+    if (unread != unread_.end()) return Error{ErrorCode::kInvalidInput, unread->second};
+  }
+  return {};
 }
 
 Result<bool> ClientVerifier::wait_for(uint64_t mark) {
@@ -250,6 +278,10 @@ Status ClientVerifier::evaluate_view(OpenView& view) {
       return {};
     }
   }
+  if (Status read = all_read(view); !read.ok()) {
+    view.failure = read.error().message;
+    return {};
+  }
   RETURN_IF_ERROR(fetch_dead_letters(view));
   auto evaluation = evaluate(*database_, view.prepared, view.own, view.reads, view.dead_letters);
   if (evaluation.ok()) {
@@ -263,6 +295,7 @@ Status ClientVerifier::evaluate_view(OpenView& view) {
 // Into main.__s.
 Result<SourceAnswer> ClientVerifier::source_answer(OpenView& view) {
   if (view.prepared.by_row) {
+    RETURN_IF_ERROR(all_read(view));
     RETURN_IF_ERROR(fetch_dead_letters(view));
     std::vector<VerifyKey> keys;
     for (const VerifyDeadLetter& letter : view.dead_letters) {

@@ -57,6 +57,7 @@ class ClientVerifier {
   Result<bool> wait_for(uint64_t mark);
   Status reach(uint64_t mark);
   Status read_snapshot(const std::vector<std::string>& domains, const std::vector<VerifyKey>* keys, uint64_t& mark);
+  Status all_read(const OpenView& view) const;
   Status prepare_views();
   Status prepare_open_view(OpenView& view, ViewReport& report);
   std::vector<size_t> key_of(const OpenView& view) const;
@@ -85,7 +86,8 @@ class ClientVerifier {
   std::map<std::string, DomainTable> domains_;        // by lower-case name
   std::map<std::string, BatchRelation> relations_;    // domains and views, by lower-case name
   std::map<std::string, std::set<std::string>> domains_of_;  // of each view, all that it depends on
-  std::map<std::string, std::string> broken_;         // views that cannot be computed, and why
+  std::map<std::string, std::string> broken_;         // domains and views that cannot be computed, and why
+  std::map<std::string, std::string> unread_;         // domains that the newest snapshot does not have, and why
   std::set<std::string> left_out_;                    // views of domains that the client does not have
   std::vector<OpenView> views_;
 };

@@ -195,6 +195,19 @@ Status SourceReader::end_snapshot() {
   return {};
 }
 
+Status SourceReader::begin_part() {
+  ASSIGN_OR_RETURN([[maybe_unused]] auto none, query("SAVEPOINT part"));
+  return {};
+}
+
+Status SourceReader::end_part(bool done) {
+  std::string sql = done ? "RELEASE SAVEPOINT part" : "ROLLBACK TO SAVEPOINT part";
+  auto ended = query(sql);
+  if (!ended.ok() && sqlstate_ == "57014") ended = query(sql);  // a cancelled COPY's cancel came late
+  if (!ended.ok()) return ended.error();
+  return {};
+}
+
 Status SourceReader::copy(const std::string& select, size_t columns, const TabSeparatedReader::Visit& visit) {
   std::string copy = "COPY (" + select + ") TO STDOUT";
   if (characters_.converts()) copy += " (ENCODING 'SQL_ASCII')";  // its bytes as they are

@@ -39,6 +39,10 @@ class SourceReader {
   Result<uint64_t> begin_snapshot();
   Status end_snapshot();
 
+  // What fails between these two leaves the snapshot as it was, unless the connection is gone.
+  Status begin_part();
+  Status end_part(bool done);
+
   // Rows of `select` in the open snapshot, `columns` texts each.
   Status copy(const std::string& select, size_t columns, const TabSeparatedReader::Visit& visit);
 

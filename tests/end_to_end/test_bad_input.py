@@ -33,6 +33,7 @@ WRONG_WORDS = {
     ("wait", "FILE", "--seconds", "abc"): (ExitCode.USAGE, "abc is no number"),
     ("wait", "FILE", "--seconds", "-1"): (ExitCode.USAGE, "-1 is no number"),
     ("verify", "FILE", "--rate", "-1"): (ExitCode.USAGE, "-1 is no whole number"),
+    ("verify", "FILE", "--memory", "1KiB"): (ExitCode.USAGE, "1KiB is no size from 64MiB on"),
     ("replay", "FILE", "--rate", "-1"): (ExitCode.USAGE, "-1 is no whole number"),
     ("release", "FILE", "switch", "-1"): (ExitCode.USAGE, "-1 is no whole number"),
     ("release", "FILE", "diff", "--samples", "-1"): (ExitCode.USAGE, "-1 is no whole number"),
