@@ -89,14 +89,16 @@ std::vector<JoinOperator::Group> JoinOperator::gather_groups(std::span<const Row
         group.client = rows.client_at(row);
         group.key = std::move(*key);
       }
+      // A unique right row is the join key's, whichever its own key is: one that takes another's place changes it.
+      std::string_view row_key = unique_side(side) ? std::string_view() : rows.keys[row];
       auto& changes = groups[at->second].changes[side];
       id.clear();
       put_varint(id, at->second * 2 + static_cast<size_t>(side));
-      id += rows.keys[row];
+      id += row_key;
       auto of = change_index.find(id);
       if (of == change_index.end()) {
         of = change_index.emplace(arena.keep(id), changes.size()).first;
-        changes.push_back({rows.keys[row], std::nullopt, std::nullopt});
+        changes.push_back({std::string(row_key), std::nullopt, std::nullopt});
       }
       (rows.weights[row] < 0 ? changes[of->second].before : changes[of->second].after) = std::move(cells);
     }
@@ -118,8 +120,8 @@ Status JoinOperator::load(KeyedState& state, std::vector<Group>& groups) const {
     }
     if (!plan_.right_unique || !values[groups.size() + i]) continue;
     ByteReader reader(*values[groups.size() + i]);
-    std::string key(reader.string());
-    groups[i].only_right = JoinRow{std::move(key), std::string(reader.rest())};
+    reader.string();
+    groups[i].only_right = JoinRow{{}, std::string(reader.rest())};
     if (!reader.ok()) return Error{ErrorCode::kCorrupt, "a stored row of a join does not decode"};
   }
   return {};
@@ -128,7 +130,7 @@ Status JoinOperator::load(KeyedState& state, std::vector<Group>& groups) const {
 std::string JoinOperator::row_key(const Group& group, int side, std::string_view key) const {
   std::string rest(1, static_cast<char>(side));
   rest += group.key;
-  if (side == left_side || !plan_.right_unique) rest += key;
+  if (!unique_side(side)) rest += key;
   return rows_.key(group.client.value, rest);
 }
 
@@ -136,8 +138,8 @@ Result<std::vector<JoinRow>> JoinOperator::rows_of(KeyedState& state, const Grou
                                                    std::string_view from, size_t limit) const {
   std::vector<JoinRow> rows;
   if (group.known.rows[side] == 0) return rows;
-  if (side == right_side && plan_.right_unique) {
-    if (group.only_right && group.only_right->key >= from) rows.push_back(*group.only_right);
+  if (unique_side(side)) {
+    if (group.only_right && from.empty()) rows.push_back(*group.only_right);
     return rows;
   }
   std::string prefix = row_key(group, side, {});
@@ -149,7 +151,7 @@ Result<std::vector<JoinRow>> JoinOperator::rows_of(KeyedState& state, const Grou
 }
 
 void JoinOperator::store_changes(KeyedState& state, Group& group, int side) const {
-  bool unique = side == right_side && plan_.right_unique;
+  bool unique = unique_side(side);
   for (const JoinChange& change : group.changes[side]) {
     std::string key = row_key(group, side, change.key);
     group.known.rows[side] += (change.after ? 1 : 0) - (change.before ? 1 : 0);
@@ -158,10 +160,10 @@ void JoinOperator::store_changes(KeyedState& state, Group& group, int side) cons
       if (unique) group.only_right.reset();
     } else if (unique) {
       std::string value;
-      put_string(value, change.key);
+      put_string(value, {});
       value += *change.after;
       state.put(key, value);
-      group.only_right = JoinRow{change.key, *change.after};
+      group.only_right = JoinRow{{}, *change.after};
     } else {
       state.put(key, *change.after);
     }
@@ -231,7 +233,7 @@ Status JoinOperator::append_change(const Group& group, int side, const JoinChang
 }
 
 bool JoinOperator::has_many(const Group& group, int side) const {
-  if (side == right_side && plan_.right_unique) return false;
+  if (unique_side(side)) return false;
   return group.known.rows[side] > static_cast<int64_t>(limits_.fan_out_rows_max);
 }
 
@@ -354,7 +356,7 @@ Status JoinOperator::take_queue(KeyedState& state, Group& group, Rows& out) cons
   }
   group.known.queued[side] -= static_cast<int64_t>(changes.size());
   ASSIGN_OR_RETURN(auto stored, state.get(keys));
-  bool unique = side == right_side && plan_.right_unique;
+  bool unique = unique_side(side);
   for (size_t i = 0; i < changes.size(); ++i) {
     if (stored[i] && unique) {
       ByteReader reader(*stored[i]);

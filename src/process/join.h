@@ -48,7 +48,6 @@ class JoinOperator final : public Operator {
   // Rows without a join key meet nothing: those of the left side go to `out` at once where the join is a left one.
   std::vector<Group> gather_groups(std::span<const Rows> inputs, Rows& out) const;
   Status load(KeyedState& state, std::vector<Group>& groups) const;
-  Status run_group(KeyedState& state, Group& group, Rows& out) const;
   Status run_at_once(KeyedState& state, Group& group, Rows& out) const;
   Status run_beside_pass(KeyedState& state, Group& group, Rows& out) const;
   Status run_other_side(KeyedState& state, Group& group, Rows& out) const;
@@ -74,6 +73,8 @@ class JoinOperator final : public Operator {
   Status append_change(const Group& group, int side, const JoinChange& change, const std::vector<JoinRow>& others,
                        Rows& out) const;
   std::string row_key(const Group& group, int side, std::string_view key) const;
+  // At most one row a join key: it is kept under no key of its own, and another that takes its place is a change of it.
+  bool unique_side(int side) const { return side == 1 && plan_.right_unique; }
   bool left_join() const { return plan_.kind == JoinKind::kLeft; }
 
   JoinPlan plan_;

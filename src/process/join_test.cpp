@@ -71,6 +71,28 @@ TEST_F(JoinTest, NullEqualsNothing) {
   EXPECT_EQ(change({"+ acme b 2 NULL"}, {}), "");
 }
 
+// What is unique in a view may come from another row of it: under which key, and whether it comes before the one that goes,
+// says nothing.
+TEST_F(JoinTest, AnotherRowTakesTheUniqueOnesPlace) {
+  for (JoinLimits limits : {JoinLimits{}, JoinLimits{.fan_out_rows_max = 1, .pass_changes_max = 1}}) {
+    for (const char* key : {"a", "z"}) {
+      state = {};
+      join(JoinKind::kLeft, true, limits);
+      change({"+ acme a 1 7", "+ acme b 2 7"}, {});
+      change({}, {"+ acme u 7 de"});
+      finish();
+      std::string moved = change({}, {std::string("+ acme ") + key + " 7 fr", "- acme u 7 de"});
+      moved += finish();
+      EXPECT_EQ(moved, "+ acme 1 7 7 fr\n+ acme 2 7 7 fr\n- acme 1 7 7 de\n- acme 2 7 7 de\n");
+      std::string gone = change({}, {std::string("- acme ") + key + " 7 fr"});
+      gone += finish();
+      EXPECT_EQ(gone, "+ acme 1 7 NULL NULL\n+ acme 2 7 NULL NULL\n- acme 1 7 7 fr\n- acme 2 7 7 fr\n");
+      change({"- acme a 1 7", "- acme b 2 7"}, {});
+      EXPECT_TRUE(state.entries().empty()) << "nothing is left of a join without rows";
+    }
+  }
+}
+
 TEST_F(JoinTest, ClientsNeverMeet) {
   join(JoinKind::kInner, false);
   EXPECT_EQ(change({"+ acme a 1 7"}, {"+ globex u 7 de"}), "");
