@@ -183,6 +183,12 @@ void Assembly::open_capture(bool bulk) {
   PostgresCaptureOptions options;
   options.bulk = bulk;
   options.temp_directory = directory->spill();
+  options.password_now = [this](const ClientId& client) {
+    auto now = load_pipeline(pipeline.file);
+    const auto* read = std::get_if<Pipeline>(&now);
+    const auto& clients = read != nullptr && read->clients.contains(client.value) ? read->clients : pipeline.clients;
+    return clients.at(client.value).password;
+  };
   DebeziumCaptureOptions of_connectors;
   if (runtime != nullptr) {
     of_connectors.processed = [this](const std::map<TopicPartition, Offset>& ends) {

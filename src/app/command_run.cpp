@@ -10,6 +10,7 @@
 #include "app/commands.h"
 #include "app/control.h"
 #include "app/control_releases.h"
+#include "app/engine_watch.h"
 #include "app/log_choice.h"
 #include "app/source_schemas.h"
 #include "app/status_report.h"
@@ -25,6 +26,7 @@ constexpr std::chrono::milliseconds tick_until_caught_up{10};
 constexpr std::chrono::seconds status_interval{1};
 constexpr std::chrono::seconds report_interval{10};
 constexpr std::chrono::hours retention_interval{1};
+constexpr std::chrono::seconds engine_interval{5};
 constexpr std::chrono::milliseconds broker_poll{1000};  // while none answers at the start
 
 void say(const std::string& line) {
@@ -153,8 +155,14 @@ Status enforce_retention(Assembly& assembly) {
 int drive(Assembly& assembly, StopSignals& signals, const RunOptions& options) {
   Reporter reporter;
   CaughtUp caught_up(assembly);
+  std::optional<EngineWatch> engine_watch;
+  if (assembly.engine != nullptr && assembly.runtime != nullptr) {
+    engine_watch.emplace(*assembly.engine, analytics_directory(assembly.pipeline.data), *assembly.store,
+                         *assembly.runtime, say);
+  }
   auto next_status = std::chrono::steady_clock::now();
   auto next_retention = next_status;
+  auto next_engine = next_status;
   bool done = false;
   while (!done) {
     bool told_to_stop = signals.wait(options.until_caught_up ? tick_until_caught_up : tick);
@@ -168,6 +176,10 @@ int drive(Assembly& assembly, StopSignals& signals, const RunOptions& options) {
     if (now >= next_retention && assembly.runtime != nullptr) {
       next_retention = now + retention_interval;
       if (Status kept = enforce_retention(assembly); !kept.ok()) say(kept.error().message);
+    }
+    if (engine_watch && (done || now >= next_engine)) {
+      next_engine = now + engine_interval;
+      engine_watch->look();
     }
     if (done && told_to_stop) say("stopping: the round in flight is committed");
   }

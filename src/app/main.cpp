@@ -1,5 +1,7 @@
 // tributary COMMAND FILE …
 #include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -341,6 +343,8 @@ int written(int code) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // libmongoc makes a file of counters when it is loaded, used or not, and leaves it behind when the process is killed.
+  ::shm_unlink(fmt::format("/mongoc-{}", ::getpid()).c_str());
   if (argc > 1 && std::string_view(argv[1]) == engine_command) return run_engine_child(argc, argv);
   return written(parse_and_run(argc, argv));
 }

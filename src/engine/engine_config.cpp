@@ -23,6 +23,9 @@ std::string escape_xml(std::string_view text) {
 
 }  // namespace
 
+// So that neither an insert nor a merge begins that would meet the disk's end.
+constexpr uint64_t kept_free_bytes = 64 << 20;
+
 // Pools: by default some 150 threads idle. A background pool below 20 needs the merge_tree limits that count its free
 // places lowered with it, or the engine refuses to create a table.
 std::string engine_server_config(const EngineLimits& limits, const std::string& users_file,
@@ -58,6 +61,9 @@ std::string engine_server_config(const EngineLimits& limits, const std::string& 
   <background_message_broker_schedule_pool_size>1</background_message_broker_schedule_pool_size>
   <tables_loader_foreground_pool_size>2</tables_loader_foreground_pool_size>
   <tables_loader_background_pool_size>2</tables_loader_background_pool_size>
+  <storage_configuration><disks><default>
+    <keep_free_space_bytes>{kept_free}</keep_free_space_bytes>
+  </default></disks></storage_configuration>
   <merge_tree>
     <number_of_free_entries_in_pool_to_lower_max_size_of_merge>1</number_of_free_entries_in_pool_to_lower_max_size_of_merge>
     <number_of_free_entries_in_pool_to_execute_mutation>1</number_of_free_entries_in_pool_to_execute_mutation>
@@ -68,7 +74,7 @@ std::string engine_server_config(const EngineLimits& limits, const std::string& 
                      fmt::arg("users", escape_xml(users_file)), fmt::arg("empty", escape_xml(empty_directory)),
                      fmt::arg("memory", limits.memory_bytes_max),
                      fmt::arg("mark_cache", std::min<uint64_t>(limits.memory_bytes_max / 16, 128 << 20)),
-                     fmt::arg("merges", merges));
+                     fmt::arg("merges", merges), fmt::arg("kept_free", kept_free_bytes));
 }
 
 // An empty <table name=""> stands for every table of its database; a table named as well gets both filters, joined by OR.

@@ -122,6 +122,12 @@ class EngineProcess::Supervisor {
     if (thread_.joinable()) thread_.join();
   }
 
+  void start_again() {
+    std::lock_guard lock(mutex_);
+    again_ = pid_ > 0;
+    changed_.notify_all();
+  }
+
   pid_t pid() const {
     std::lock_guard lock(mutex_);
     return pid_;
@@ -234,6 +240,10 @@ class EngineProcess::Supervisor {
         killed = true;
       }
       std::unique_lock lock(mutex_);
+      if (std::exchange(again_, false) && !killed) {
+        kill(child, SIGKILL);
+        killed = true;
+      }
       if (stopping_ && term_sent == steady_clock::time_point::max()) {
         kill(child, SIGTERM);
         term_sent = now;
@@ -258,6 +268,7 @@ class EngineProcess::Supervisor {
   bool ready_ = false;
   bool failed_ = false;
   bool stopping_ = false;
+  bool again_ = false;  // the child is to be killed
   std::string failure_;
 };
 
@@ -279,6 +290,7 @@ Result<std::unique_ptr<EngineProcess>> EngineProcess::start(EngineProcessOptions
 EngineProcess::EngineProcess(std::unique_ptr<Supervisor> supervisor) : supervisor_(std::move(supervisor)) {}
 EngineProcess::~EngineProcess() = default;
 void EngineProcess::stop() { supervisor_->stop(); }
+void EngineProcess::start_again() { supervisor_->start_again(); }
 pid_t EngineProcess::pid() const { return supervisor_->pid(); }
 uint64_t EngineProcess::starts() const { return supervisor_->starts(); }
 const std::string& EngineProcess::socket_path() const { return supervisor_->socket(); }

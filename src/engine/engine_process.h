@@ -50,6 +50,10 @@ class EngineProcess {
   // Lets the child finish its requests, then ends it. Nothing that it acknowledged is lost either way.
   void stop();
 
+  // Kills the child, which is then started again like one that died. Unlike an orderly end, this leaves the parts on disk
+  // that went into others.
+  void start_again();
+
   pid_t pid() const;  // 0: just not running
   uint64_t starts() const;  // 1 + restarts
   const std::string& socket_path() const;

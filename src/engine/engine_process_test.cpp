@@ -15,6 +15,7 @@
 #include <set>
 #include <thread>
 
+#include "engine/empty_parts.h"
 #include "engine/temporary_engine.h"
 
 namespace tributary {
@@ -199,6 +200,30 @@ TEST(EngineProcess, ComesBackAfterAKill) {
   EXPECT_EQ(body_of(post(engine.socket(), "/", "SELECT a FROM kept.t")), "5\n");
   engine.restart();
   EXPECT_EQ(body_of(post(engine.socket(), "/", "SELECT a FROM kept.t")), "5\n");
+}
+
+// As a full disk leaves it: a merged part whose files are all empty, listed as good.
+TEST(EngineProcess, TakesBackWhatAnEmptyPartWasMadeOf) {
+  TemporaryEngine engine;
+  std::string directory = engine.directory() + "/analytics";
+  auto ask = [&](const std::string& sql) { return body_of(post(engine.socket(), "/", sql)); };
+  ask("CREATE DATABASE kept");
+  ask("CREATE TABLE kept.t (a Int32) ENGINE = MergeTree ORDER BY a");
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(ask(fmt::format("INSERT INTO kept.t VALUES ({})", i)), "");
+  EXPECT_EQ(ask("OPTIMIZE TABLE kept.t FINAL"), "");
+  std::string part;
+  for (const auto& folder : fs::recursive_directory_iterator(directory + "/data/store")) {
+    if (folder.path().filename() == "all_1_3_1") part = folder.path();
+  }
+  ASSERT_NE(part, "");
+  EXPECT_TRUE(empty_parts(directory).empty());
+  for (const auto& file : fs::directory_iterator(part)) fs::resize_file(file.path(), 0);
+  ASSERT_EQ(empty_parts(directory).size(), 1u);
+  EXPECT_THAT(part, HasSubstr(empty_parts(directory)[0]));
+  engine.kill_and_wait();
+  EXPECT_EQ(engine.process().starts(), 2u);
+  EXPECT_EQ(ask("SELECT a FROM kept.t ORDER BY a"), "0\n1\n2\n");
+  EXPECT_TRUE(empty_parts(directory).empty()) << "set aside by the engine";
 }
 
 TEST(EngineProcess, OneProcessADirectory) {

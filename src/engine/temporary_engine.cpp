@@ -42,7 +42,8 @@ void TemporaryEngine::restart() {
 
 void TemporaryEngine::kill_and_wait() {
   uint64_t starts = process_->starts();
-  CHECK(process_->pid() > 0 && kill(process_->pid(), SIGKILL) == 0);
+  CHECK(process_->pid() > 0);
+  process_->start_again();
   for (int i = 0; i < 12'000; ++i) {
     if (process_->starts() > starts && engine_socket_answers(socket())) return;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));

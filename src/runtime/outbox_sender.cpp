@@ -37,8 +37,7 @@ bool OutboxSender::aside(const OutboxEntry& entry) const {
 Result<std::vector<OutboxSender::Loaded>> OutboxSender::load() {
   std::vector<Loaded> entries;
   size_t bytes = 0;
-  StorageIterator it = storage_.iterate(Family::kOutbox, {});
-  if (!resume_key_.empty()) it.seek(resume_key_);
+  StorageIterator it = storage_.iterate(Family::kOutbox, {}, resume_key_);
   for (; it.valid() && bytes < limits_.batch_bytes_max; it.next()) {
     ASSIGN_OR_RETURN(OutboxEntry entry, decode_outbox_entry(it.value()));
     bytes += it.value().size();
@@ -181,10 +180,21 @@ std::map<std::string, std::string> OutboxSender::set_aside() const {
   std::map<std::string, std::string> all = set_aside_;
   for (const std::string& table : incomplete_) {
     std::string& reason = all[table];
-    reason += fmt::format("{}rows were dropped while the store refused them: it is incomplete until it is built again",
-                          reason.empty() ? "" : "; ");
+    reason += fmt::format(
+        "{}rows of it were dropped while the store refused them, or lost by the store: it is incomplete until "
+        "`tributary "
+        "replay` has built it again",
+        reason.empty() ? "" : "; ");
   }
   return all;
+}
+
+void OutboxSender::note_lost_rows(const std::string& table) {
+  StorageBatch write;
+  write.put(Family::kMeta, std::string(incomplete_prefix) + table, "");
+  (void)storage_.write(write);  // else it is noted at the next start
+  std::lock_guard lock(mutex_);
+  incomplete_.insert(table);
 }
 
 void OutboxSender::offer_again() {

@@ -61,6 +61,8 @@ class OutboxSender {
   bool took_switches() { return std::exchange(switched_, false); }
   // The table is dropped, since readers have another build: what still waits for it goes, and that it was incomplete.
   Status forget_table(const std::string& table);
+  // The store has lost rows of a table. Thread-safe.
+  void note_lost_rows(const std::string& table);
   // Offers the tables set aside again, after they may have been mended.
   void offer_again();
 
@@ -92,7 +94,7 @@ class OutboxSender {
   std::map<ClientId, ClientProgress> progress_;
   std::map<TopicPartition, Offset> acknowledged_;
   std::map<std::string, std::string> set_aside_;
-  std::set<std::string> incomplete_;  // rows of theirs were dropped
+  std::set<std::string> incomplete_;  // rows of theirs were dropped or lost
 };
 
 }  // namespace tributary

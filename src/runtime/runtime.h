@@ -71,6 +71,8 @@ class Runtime {
   Result<std::vector<std::string>> dead_letter_keys(const ClientId& client, const std::string& view) const {
     return runner_->dead_letter_keys(client, view);
   }
+  // Of a table of the store; it is called incomplete until it is built again.
+  void note_lost_rows(const std::string& table) { sender_->note_lost_rows(table); }
   void order(RoundRunner::DeadLetterOrder order) { runner_->order(std::move(order)); }
   // Carried out between two rounds: the release's number, or why not. kTimeout: not within `limit`; it may be later.
   Result<uint32_t> order(RoundRunner::ReleaseOrder order, std::chrono::milliseconds limit);

@@ -268,7 +268,7 @@ Result<std::vector<std::optional<std::string>>> Storage::multi_get(Family family
   return out;
 }
 
-StorageIterator Storage::iterate(Family family, std::string_view prefix) const {
+StorageIterator Storage::iterate(Family family, std::string_view prefix, std::string_view from) const {
   auto state = std::make_unique<StorageIterator::State>();
   state->family = family;
   state->low = prefix;
@@ -279,7 +279,11 @@ StorageIterator Storage::iterate(Family family, std::string_view prefix) const {
   if (!state->low.empty()) options.iterate_lower_bound = &state->low_slice;
   if (!state->high.empty()) options.iterate_upper_bound = &state->high_slice;
   state->iterator.reset(state_->db->NewIterator(options, state_->handle(family)));
-  state->iterator->SeekToFirst();
+  if (from.empty()) {
+    state->iterator->SeekToFirst();
+  } else {
+    state->iterator->Seek(slice(from));
+  }
   return StorageIterator(std::move(state));
 }
 

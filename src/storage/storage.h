@@ -118,8 +118,9 @@ class Storage {
   // One result a key, in the keys' order. One call reads from disk what a loop of get() would read one by one.
   Result<std::vector<std::optional<std::string>>> multi_get(Family family, std::span<const std::string> keys) const;
 
-  // At the first key with `prefix`; an empty prefix is the whole family.
-  StorageIterator iterate(Family family, std::string_view prefix) const;
+  // At the first key with `prefix`, not before `from`; an empty prefix is the whole family. Where much was removed at the
+  // front, `from` spares reading what is not there.
+  StorageIterator iterate(Family family, std::string_view prefix, std::string_view from = {}) const;
 
   // Writes memory to table files: for tests, and before a copy of the directory.
   Status flush();

@@ -20,6 +20,7 @@ constexpr size_t info_logs_kept = 4;
 constexpr int open_files_max = 512;
 constexpr uint64_t bytes_per_sync = 1 << 20;         // table files reach the disk evenly, not in one burst
 constexpr double bloom_bits_per_key = 10;
+constexpr int cache_shard_bits = 2;                  // shards that hold the largest block, also of a small cache
 constexpr size_t scan_page_bytes = 16 << 10;
 constexpr size_t point_page_bytes = 4 << 10;
 
@@ -42,6 +43,9 @@ rocksdb::ColumnFamilyOptions family_options(Family family, const StorageOptions&
   table.pin_l0_filter_and_index_blocks_in_cache = true;
   table.format_version = 5;
   table.checksum = rocksdb::kXXH3;
+  // A file's whole index or filter would be one block: read anew at each lookup once no shard of the cache holds it.
+  table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
+  table.partition_filters = true;
   table.block_size = family == Family::kState ? point_page_bytes : scan_page_bytes;
 
   rocksdb::ColumnFamilyOptions out;
@@ -94,7 +98,7 @@ rocksdb::DBOptions database_options(const StorageOptions& options) {
 }
 
 std::vector<rocksdb::ColumnFamilyDescriptor> family_descriptors(const StorageOptions& options) {
-  std::shared_ptr<rocksdb::Cache> cache = rocksdb::NewLRUCache(options.cache_bytes);
+  std::shared_ptr<rocksdb::Cache> cache = rocksdb::NewLRUCache(options.cache_bytes, cache_shard_bits);
   std::vector<rocksdb::ColumnFamilyDescriptor> out;
   for (size_t i = 0; i < family_count; ++i) {
     auto family = static_cast<Family>(i);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
+#include <rocksdb/iostats_context.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
@@ -52,6 +53,38 @@ TEST(Storage, BatchesAreAtomicAndOrderedAcrossFamilies) {
   removal.remove_range(Family::kState, "a", "b");
   ASSERT_TRUE(storage->write(removal, {.sync = false}).ok());
   EXPECT_EQ(keys_of(storage->iterate(Family::kState, "")), (std::vector<std::string>{"b1"}));
+}
+
+// A filter or an index that no shard of the cache holds would be read whole at each lookup: here 750 KB.
+TEST(Storage, ALookupReadsLittleAlsoOfALargeFile) {
+  TemporaryDirectory directory;
+  std::unique_ptr<Storage> storage = open_or_fail(directory.path());
+  constexpr uint64_t keys = 600'000;
+  auto key_of = [](uint64_t number) { return fmt::format("{:016x}", number * 0x9E3779B97F4A7C15); };
+  for (uint64_t begin = 0; begin < keys; begin += 100'000) {
+    StorageBatch batch;
+    for (uint64_t i = begin; i < begin + 100'000; ++i) batch.put(Family::kState, key_of(i), "value");
+    ASSERT_TRUE(storage->write(batch, {.sync = false}).ok());
+  }
+  ASSERT_TRUE(storage->flush().ok());
+  ASSERT_TRUE(storage->compact(Family::kState, "", "").ok());
+  rocksdb::IOStatsContext* read = rocksdb::get_iostats_context();
+  uint64_t before = read->bytes_read;
+  constexpr uint64_t lookups = 500;
+  for (uint64_t i = 0; i < lookups; ++i) ASSERT_TRUE((*storage->get(Family::kState, key_of(i * 997))).has_value());
+  EXPECT_GT(read->bytes_read, before);
+  EXPECT_LT((read->bytes_read - before) / lookups, 64u << 10);
+}
+
+TEST(Storage, FromSparesWhatIsBeforeIt) {
+  TemporaryDirectory directory;
+  std::unique_ptr<Storage> storage = open_or_fail(directory.path());
+  StorageBatch batch;
+  for (const char* key : {"a1", "b1", "b2", "b3", "c1"}) batch.put(Family::kOutbox, key, "");
+  ASSERT_TRUE(storage->write(batch).ok());
+  EXPECT_EQ(keys_of(storage->iterate(Family::kOutbox, "", "b2")), (std::vector<std::string>{"b2", "b3", "c1"}));
+  EXPECT_EQ(keys_of(storage->iterate(Family::kOutbox, "b", "b2")), (std::vector<std::string>{"b2", "b3"}));
+  EXPECT_EQ(keys_of(storage->iterate(Family::kOutbox, "b", "a")), (std::vector<std::string>{"b1", "b2", "b3"}));
 }
 
 TEST(Storage, IteratorsStayWithinTheirPrefix) {

@@ -75,24 +75,29 @@ asio::awaitable<void> ClientCapture::run() {
     co_return;
   }
   context.settings = *settings;
-  while (true) {
+  context.set_mode(SourceMode::kConnecting);
+  bool stopped = false;
+  while (true) {  // the reason of the last session's end is shown until the next one goes
     auto began = PgConnection::Clock::now();
-    context.set_mode(SourceMode::kConnecting);
     Trouble trouble = co_await session();
     context.control.reset();
     context.assembler.reset();
     context.spill.reset();
-    context.set_mode(trouble.kind == Kind::kStop ? SourceMode::kStopped : SourceMode::kBackingOff, trouble.reason,
-                     trouble.remedy);
+    stopped = trouble.kind == Kind::kStop;
+    context.set_mode(stopped ? SourceMode::kStopped : SourceMode::kBackingOff, trouble.reason, trouble.remedy);
     // What is under way lands before the state is read again.
     while (context.jobs_in_flight > 0) co_await context.changed.wait(std::chrono::seconds(1));
-    if (trouble.kind == Kind::kStop) co_return;
     if (PgConnection::Clock::now() - began > good_session) delay = context.options.retry_first;
+    auto longest = stopped ? context.options.stopped_retry : delay;
     // Jitter, so that clients of one server do not come back all at once.
-    std::uniform_int_distribution<int64_t> jitter(delay.count() / 2, delay.count());
+    std::uniform_int_distribution<int64_t> jitter(longest.count() / 2, longest.count());
     asio::steady_timer timer(context.executor, std::chrono::milliseconds(jitter(random)));
     co_await timer.async_wait(asio::use_awaitable);
-    delay = std::min(delay * 2, context.options.retry_longest);
+    if (!stopped) delay = std::min(delay * 2, context.options.retry_longest);
+    if (stopped && context.options.password_now) {
+      std::string password = context.options.password_now(context.config.client);
+      if (auto now = ConnectionSettings::parse(context.config.url, password); now.ok()) context.settings = *now;
+    }
   }
 }
 

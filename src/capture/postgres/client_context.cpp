@@ -28,8 +28,10 @@ asio::awaitable<AsyncLock::Held> AsyncLock::hold() {
 }
 
 std::string reset_remedy(const std::string& client_name) {
-  return fmt::format("Start the client afresh (its tables are read again): tributary client FILE reset {}",
-                     client_name);
+  return fmt::format(
+      "Start the client afresh (its tables are read again): end the pipeline, tributary client FILE reset {}, run it "
+      "again",
+      client_name);
 }
 
 Trouble pooler_trouble(const std::string& message) {

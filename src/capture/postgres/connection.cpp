@@ -138,8 +138,20 @@ std::string ConnectionSettings::scrubbed(std::string text) const {
     std::replace_if(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; }, '?');
   }
   if (password_.empty()) return text;
-  for (size_t at = text.find(password_); at != std::string::npos; at = text.find(password_, at + 3)) {
-    text.replace(at, password_.size(), "***");
+  // Stars in a user's or a host's name, which everybody knows, would tell the password that is a part of it.
+  auto in_known_word = [&](size_t at) {
+    return std::any_of(parameters_.begin(), parameters_.end(), [&](const auto& parameter) {
+      const std::string& word = parameter.second;
+      for (size_t in = word.find(password_); in != std::string::npos; in = word.find(password_, in + 1)) {
+        if (in <= at && text.compare(at - in, word.size(), word) == 0) return true;
+      }
+      return false;
+    });
+  };
+  for (size_t at = text.find(password_); at != std::string::npos;) {
+    bool known = in_known_word(at);
+    if (!known) text.replace(at, password_.size(), "***");
+    at = text.find(password_, at + (known ? 1 : 3));
   }
   return text;
 }

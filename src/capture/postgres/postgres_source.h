@@ -11,6 +11,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -40,6 +41,10 @@ struct PostgresCaptureOptions {
   std::chrono::milliseconds silence_max{25'000};  // a server that says nothing for so long is gone
   std::chrono::milliseconds retry_first{200};
   std::chrono::milliseconds retry_longest{30'000};
+  // A client that stopped is looked at again so often: what a person has mended is seen without a restart.
+  std::chrono::milliseconds stopped_retry{60'000};
+  // The password as it is by now, asked for before each such look; without: as it was at the start.
+  std::function<std::string(const ClientId&)> password_now;
 
   // Peeking: from this much backlog on, in batches of this much log, or of as much as is decoded in vain if that is more;
   // beyond the last figure it does not pay.

@@ -1,5 +1,6 @@
 // From a connection to a source that may be read: what the server is, whose lease it is, publication, slot, epoch.
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include "capture/postgres/lock_wait.h"
@@ -102,11 +103,21 @@ asio::awaitable<Trouble> ensure_publication(ClientContext& context, bool known) 
   co_return (*found)->whole ? Trouble{} : narrowed_publication(context);
 }
 
-asio::awaitable<Trouble> report_slot_wait(ClientContext& context) {
-  while (true) {
-    asio::steady_timer timer(context.executor, std::chrono::seconds(2));
-    co_await timer.async_wait(asio::use_awaitable);
+// While the slot is made on a connection of its own. A question under way on the control connection is never left there:
+// the next one would meet it.
+struct SlotMaking {
+  asio::steady_timer pause;
+  bool done = false;
+};
+
+asio::awaitable<void> report_slot_wait(ClientContext& context, SlotMaking& making) {
+  while (!making.done) {
+    making.pause.expires_after(std::chrono::seconds(2));
+    boost::system::error_code ended;
+    co_await making.pause.async_wait(asio::redirect_error(asio::use_awaitable, ended));
+    if (making.done) co_return;
     std::string blocker = co_await oldest_transaction(*context.control);
+    if (making.done) co_return;
     context.set_mode(SourceMode::kConnecting, fmt::format("making the replication slot waits for {}", blocker),
                      "End that transaction, or wait until it ends.");
   }
@@ -172,9 +183,15 @@ asio::awaitable<Trouble> find_free_slot(ClientContext& context, Slot& slot) {
 }
 
 asio::awaitable<Trouble> make_slot_and_report(ClientContext& context, Slot& slot) {
-  using asio::experimental::awaitable_operators::operator||;
-  auto made = co_await (make_slot(context) || report_slot_wait(context));
-  Trouble trouble = made.index() == 0 ? std::get<0>(made) : std::get<1>(made);
+  using asio::experimental::awaitable_operators::operator&&;
+  SlotMaking making{asio::steady_timer(context.executor)};
+  auto make = [&]() -> asio::awaitable<Trouble> {
+    Trouble trouble = co_await make_slot(context);
+    making.done = true;
+    making.pause.cancel();
+    co_return trouble;
+  };
+  Trouble trouble = co_await (make() && report_slot_wait(context, making));
   if (trouble.kind != Kind::kNone) co_return trouble;
   context.set_mode(SourceMode::kConnecting);
   co_return co_await find_slot(context, slot);

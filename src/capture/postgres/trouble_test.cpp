@@ -16,9 +16,10 @@ namespace {
 class TroubleTest : public CaptureFixture {
  public:
   void expect_stopped(const std::string& reason, const std::string& remedy) {
-    EXPECT_TRUE(wait_for([&] { return status().mode == SourceMode::kStopped; }))
-        << static_cast<int>(status().mode) << status().reason;
-    EXPECT_NE(status().reason.find(reason), std::string::npos) << status().reason;
+    EXPECT_TRUE(wait_for([&] {
+      return status().mode == SourceMode::kStopped && status().reason.find(reason) != std::string::npos;
+    })) << static_cast<int>(status().mode)
+        << status().reason;
     EXPECT_NE(status().remedy.find(remedy), std::string::npos) << status().remedy;
   }
   void change_state(const std::function<void(StreamState&)>& change) {
@@ -265,14 +266,26 @@ TEST_F(TroubleTest, WrongSettingsAndRightsAreNamedWithTheirRemedy) {
   sql->run("DO $$ BEGIN CREATE ROLE reader LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$");
   made = client("acme", database, {"public.orders"});
   made.url = TestPostgres::shared().tcp_url("reader", database);
-  source = make_postgres_source({made}, log, defaults());
+  PostgresCaptureOptions options = defaults();
+  options.stopped_retry = std::chrono::milliseconds(100);
+  std::atomic<int> asked = 0;
+  options.password_now = [&](const ClientId& id) { return id.value + std::to_string(++asked); };
+  source = make_postgres_source({made}, log, options);
   ASSERT_TRUE(source->start().ok());
   expect_stopped("may not replicate", "ALTER ROLE reader REPLICATION");
-  stop();
+  // What is mended is seen without a restart, and until then it is not called anything but stopped.
   sql->run("ALTER ROLE reader REPLICATION");
-  source = make_postgres_source({made}, log, defaults());
-  ASSERT_TRUE(source->start().ok());
   expect_stopped("permission denied", "CREATE PUBLICATION");
+  EXPECT_GT(asked, 0);
+  int before = asked;
+  ASSERT_TRUE(wait_for([&] {
+    EXPECT_EQ(status().mode, SourceMode::kStopped);
+    return asked > before + 2;
+  }));
+  sql->run(fmt::format("ALTER TABLE orders OWNER TO reader; GRANT CREATE ON DATABASE {} TO reader", database));
+  ASSERT_TRUE(wait_for([&] { return status().mode == SourceMode::kStreaming; })) << status().reason;
+  stop();
+  sql->run(fmt::format("REASSIGN OWNED BY reader TO postgres; REVOKE CREATE ON DATABASE {} FROM reader", database));
 }
 
 TEST_F(TroubleTest, ATableWhoseRowsAreHiddenFromUsIsRefused) {
@@ -428,6 +441,9 @@ TEST(ConnectionSettingsTest, PasswordsAreNeverShownAndRemoteHostsAreVerified) {
   ASSERT_TRUE(remote.ok());
   EXPECT_EQ(mode(*remote), "verify-full");
   EXPECT_EQ(remote->scrubbed("bad hunter2canary!"), "bad ***!");
+  auto part = ConnectionSettings::parse("postgresql://tributary@h.example/shop", "trib");
+  ASSERT_TRUE(part.ok());
+  EXPECT_EQ(part->scrubbed("user \"tributary\", trib, trib.shop"), "user \"tributary\", ***, ***.shop");
   EXPECT_EQ(remote->scrubbed("falsch: \xfc, hunter2canary"), "falsch: ?, ***");
   EXPECT_EQ(mode(*ConnectionSettings::parse("postgresql://u@127.0.0.1/shop", "")), "(default)");
   EXPECT_EQ(mode(*ConnectionSettings::parse("postgresql://u@db.example/shop?sslmode=disable", "")), "disable");
