@@ -8,7 +8,8 @@
 namespace tributary {
 
 // The server that the file names; nullopt: the embedded engine. `check` and `run` have refused addresses that are wrong.
-std::optional<ClickHouseTarget> analytics_server(const Pipeline& pipeline);
+// `owner`: the data directory's identity; empty where there is none yet.
+std::optional<ClickHouseTarget> analytics_server(const Pipeline& pipeline, const std::string& owner);
 
 // A data directory belongs to the store that its outbox was sent to: what was acknowledged is never sent again.
 // kAlreadyExists: the file names another one. A server is known by its database, since it may get another address.
@@ -16,7 +17,7 @@ Status keep_analytics(Storage& storage, const Pipeline& pipeline);
 
 // What is wrong with the server just now; empty: nothing, or there is none.
 std::string analytics_trouble(const Pipeline& pipeline);
-// An error where the server answers and cannot be used: it is too old, or refuses our user.
+// An error where the server answers and cannot be used: it is too old, refuses our user, or has another data directory's rows.
 Status analytics_usable(const Pipeline& pipeline);
 
 }  // namespace tributary

@@ -110,7 +110,7 @@ Status Assembly::open_raw() {
 Status Assembly::open_analytics(const LogLine& log_line) {
   RETURN_IF_ERROR(keep_analytics(*storage, pipeline));
   ClickHouseTarget target;
-  if (auto server = analytics_server(pipeline)) {
+  if (auto server = analytics_server(pipeline, directory->identity().identity)) {
     target = *std::move(server);
   } else {
     EngineProcessOptions options;

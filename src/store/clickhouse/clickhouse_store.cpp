@@ -10,6 +10,7 @@
 #include "base/hex.h"
 #include "store/clickhouse/clickhouse_errors.h"
 #include "store/clickhouse/clickhouse_types.h"
+#include "store/clickhouse/database_owner.h"
 #include "store/clickhouse/history_table.h"
 #include "store/clickhouse/native_encoder.h"
 
@@ -17,7 +18,6 @@ namespace tributary {
 namespace {
 
 constexpr std::chrono::hours change_timeout{6};  // a rebuild copies a whole table
-constexpr std::string_view view_comment = "tributary ";  // begins a read view's
 constexpr size_t sent_groups_max = 64;           // INSERTs of one table that a repetition is known by
 constexpr int server_major_min = 23;             // ReplacingMergeTree with is_deleted that FINAL applies
 constexpr int server_minor_min = 8;
@@ -69,6 +69,23 @@ Result<std::string> ClickHouseStore::ask(const std::string& sql,
 }
 
 Status ClickHouseStore::check_server() {
+  RETURN_IF_ERROR(check_version());
+  if (layout_.clients_prefix.empty()) return {};  // the engine is ours alone
+  ASSIGN_OR_RETURN(std::string mark, http_.read({.sql = owner_query(layout_)}));
+  return check_owner(layout_, mark);
+}
+
+Status ClickHouseStore::claim_database() {
+  if (layout_.owner.empty()) return {};
+  ASSIGN_OR_RETURN(std::string mark, http_.read({.sql = owner_query(layout_)}));
+  if (mark.empty()) {
+    RETURN_IF_ERROR(change(claim_sql(layout_)));
+    ASSIGN_OR_RETURN(mark, http_.read({.sql = owner_query(layout_)}));
+  }
+  return check_owner(layout_, mark);
+}
+
+Status ClickHouseStore::check_version() {
   ASSIGN_OR_RETURN(std::string version, http_.read({.sql = "SELECT version() FORMAT TabSeparated"}));
   while (!version.empty() && version.back() == '\n') version.pop_back();
   char* end = nullptr;
@@ -97,8 +114,9 @@ Status ClickHouseStore::make_database(const std::string& name) {
 }
 
 Status ClickHouseStore::prepare_databases() {
-  Status ready = check_server();
+  Status ready = check_version();
   if (ready.ok()) ready = make_database(layout_.tables);
+  if (ready.ok()) ready = claim_database();
   if (ready.ok() || retryable(ready.error().code)) return ready;
   return Error{ErrorCode::kUnavailable, std::move(ready).error().message};
 }
@@ -210,27 +228,40 @@ Status ClickHouseStore::prepare_client(const ClientId& client, std::span<const P
   }
   auto drop_view = [&](const std::string& name) -> Status {
     auto view = comments.find(name);
-    if (view == comments.end() || !view->second.starts_with(view_comment)) return {};
+    if (view == comments.end() || !is_read_view(layout_, view->second)) return {};
     return change(fmt::format("DROP VIEW IF EXISTS {}{} SYNC", qualified_name(database, name), on_cluster(layout_)));
   };
+  auto make_view = [&](const std::string& name, const ReadView& view) -> Status {
+    auto at = comments.find(name);
+    if (at == comments.end()) return change(view.sql);
+    if (at->second == view.comment) return {};
+    if (is_read_view(layout_, at->second)) return change(view.sql);
+    return Error{
+        ErrorCode::kAlreadyExists,
+        fmt::format("client {}: the database {} has something else of the name {}, which stays as it is; rename "
+                    "the view, or rename or drop it on the server",
+                    client, database, name)};
+  };
+  std::optional<Error> errors;
   for (const Prepared& table : tables) {
-    std::string history = table.definition->read_name() + history_suffix;
+    std::string name = table.definition->read_name();
+    std::string history = name + history_suffix;
     if (table.definition->hidden) {
-      RETURN_IF_ERROR(drop_view(table.definition->read_name()));
+      RETURN_IF_ERROR(drop_view(name));
       RETURN_IF_ERROR(drop_view(history));
     }
     if (!table.definition->shown) continue;
-    ReadView view = read_view(layout_, *table.definition, table.table, client);
-    auto at = comments.find(table.definition->read_name());
-    if (at == comments.end() || at->second != view.comment) RETURN_IF_ERROR(change(view.sql));
-    at = comments.find(history);
-    if (table.definition->options.history) {
-      view = history_view(layout_, *table.definition, table.versions, client);
-      if (at == comments.end() || at->second != view.comment) RETURN_IF_ERROR(change(view.sql));
-    } else {
-      RETURN_IF_ERROR(drop_view(history));  // its rows stay, unread
+    Status made = make_view(name, read_view(layout_, *table.definition, table.table, client));
+    if (made.ok() && table.definition->options.history) {
+      made = make_view(history, history_view(layout_, *table.definition, table.versions, client));
+    } else if (made.ok()) {
+      made = drop_view(history);  // its rows stay, unread
     }
+    if (made.ok()) continue;
+    if (retryable(made.error().code)) return made;
+    add_error(errors, std::move(made).error());
   }
+  if (errors) return *std::move(errors);
   return {};
 }
 

@@ -34,7 +34,8 @@ class ClickHouseStore : public AnalyticsStore {
   explicit ClickHouseStore(ClickHouseEndpoint endpoint, DatabaseLayout layout = {})
       : http_(std::move(endpoint)), layout_(std::move(layout)) {}
 
-  // Whether the server answers, is new enough (kUnsupported), and takes our user (kPermissionDenied).
+  // Whether the server answers, is new enough (kUnsupported), takes our user (kPermissionDenied), and has no rows of another data
+  // directory (kAlreadyExists).
   Status check_server();
 
   // Tables that cannot be made to fit, and clients whose id cannot be a database, are named in the error's message; all
@@ -76,6 +77,8 @@ class ClickHouseStore : public AnalyticsStore {
   Status prepare_client(const ClientId& client, std::span<const Prepared> tables);
   Result<ExistingTable> read_table(const std::string& name);
   Status prepare_databases();
+  Status check_version();
+  Status claim_database();
   Status make_database(const std::string& name);
   // How many of `hashes`, of batches not sent in this call yet, go into the next INSERT; `equal` of them could.
   size_t next_group(const std::string& table, std::span<const uint64_t> hashes, size_t equal);

@@ -18,6 +18,8 @@ struct DatabaseLayout {
   // INSERTs of a table whose repetition is known by their token, where the table is not replicated, which has a window of
   // its own. Each costs some 2 ms, so the embedded engine, whose answers hardly get lost, has none.
   unsigned deduplication_window = 0;
+  std::string
+      owner;  // the data directory's identity, of a server's database; empty: the database is the pipeline's own
   bool replicated = false;  // tables are replicated; the database itself brings DDL to the other replicas
 
   std::string client_database(const ClientId& client) const { return clients_prefix + client.value; }

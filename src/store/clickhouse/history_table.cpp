@@ -1,7 +1,5 @@
 #include "store/clickhouse/history_table.h"
 
-#include <xxhash.h>
-
 #include "base/clickhouse_tokens.h"
 #include "store/clickhouse/clickhouse_types.h"
 #include "store/clickhouse/table_layout.h"
@@ -42,9 +40,7 @@ ReadView history_view(const DatabaseLayout& layout, const TableDefinition& table
       "{3} = "
       "0 AND (_to IS NULL OR _to > _from)",
       columns, key_column, version_column, deleted_column, rows);
-  std::string content = select;
-  for (const ExistingColumn& column : existing.columns) content += "\n" + column.name + " " + column.type;
-  std::string comment = fmt::format("tributary {:016x}", XXH3_64bits(content.data(), content.size()));
+  std::string comment = read_view_comment(layout, select, existing);
   return {fmt::format("CREATE OR REPLACE VIEW {}{} AS {} COMMENT {}",
                       qualified_name(layout.client_database(client), table.read_name() + history_suffix),
                       on_cluster(layout), select, quote_text(comment)),

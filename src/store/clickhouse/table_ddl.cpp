@@ -14,6 +14,8 @@ namespace {
 
 // Durable when answered, over SIGKILL and power loss alike (docs/decisions, "ClickHouse inserts are synced").
 constexpr std::string_view table_settings = "allow_nullable_key = 1, fsync_after_insert = 1, fsync_part_directory = 1";
+constexpr std::string_view view_comment = "tributary ";  // 16 digits of a hash stand between
+constexpr std::string_view view_comment_of = " of ";
 
 std::vector<ExistingColumn> technical_columns() {
   return {{key_column, "String", ""},
@@ -159,6 +161,13 @@ namespace {
 Result<TableChange> plan(const DatabaseLayout& layout, const TableDefinition& table, const ExistingTable& existing,
                          bool versions) {
   RETURN_IF_ERROR(check_definition(table));
+  auto is_version = [](const ExistingColumn& column) { return column.name == version_column; };
+  if (!existing.columns.empty() && std::none_of(existing.columns.begin(), existing.columns.end(), is_version)) {
+    return Error{ErrorCode::kInvalidInput,
+                 fmt::format("view {0}: the database {1} has something else of this name, which stays as it is; rename "
+                             "the view, or rename or drop {1}.{0} on the server",
+                             table.name, layout.tables)};
+  }
   TableChange change;
   std::vector<ExistingColumn> wanted = wanted_columns(table, versions);
   if (existing.columns.empty()) {
@@ -228,6 +237,20 @@ Result<TableChange> plan_history(const DatabaseLayout& layout, const TableDefini
   return plan(layout, table, existing, true);
 }
 
+std::string read_view_comment(const DatabaseLayout& layout, const std::string& select, const ExistingTable& existing) {
+  std::string content = select;
+  for (const ExistingColumn& column : existing.columns) content += "\n" + column.name + " " + column.type;
+  return fmt::format("{}{:016x}{}{}", view_comment, XXH3_64bits(content.data(), content.size()), view_comment_of,
+                     layout.tables);
+}
+
+bool is_read_view(const DatabaseLayout& layout, std::string_view comment) {
+  constexpr size_t hash_digits = 16;
+  return comment.starts_with(view_comment) &&
+         comment.substr(std::min(view_comment.size() + hash_digits, comment.size())) ==
+             std::string(view_comment_of) + layout.tables;
+}
+
 ReadView read_view(const DatabaseLayout& layout, const TableDefinition& table, const ExistingTable& existing,
                    const ClientId& client) {
   std::string select = "SELECT ";
@@ -236,9 +259,7 @@ ReadView read_view(const DatabaseLayout& layout, const TableDefinition& table, c
                         qualified_name(layout.tables, table.name), client_id_column, quote_text(client.value));
   // What has expired is gone at once, not when a merge comes by.
   if (!table.options.ttl_column.empty()) select += fmt::format(" AND {} > now()", ttl_sql(table));
-  std::string content = select;
-  for (const ExistingColumn& column : existing.columns) content += "\n" + column.name + " " + column.type;
-  std::string comment = fmt::format("tributary {:016x}", XXH3_64bits(content.data(), content.size()));
+  std::string comment = read_view_comment(layout, select, existing);
   return {fmt::format("CREATE OR REPLACE VIEW {}{} AS {} COMMENT {}",
                       qualified_name(layout.client_database(client), table.read_name()), on_cluster(layout), select,
                       quote_text(comment)),

@@ -43,13 +43,16 @@ std::string create_table_sql(const DatabaseLayout& layout, const std::string& na
 std::string drop_table_sql(const DatabaseLayout& layout, const std::string& name);
 std::string rebuild_name(const std::string& table);
 
-// The client's read view: its own current rows, without the technical columns but _unrepresentable. The comment holds a
-// fingerprint, by which an unchanged view is known. The table's types are part of it, since a view keeps those of the
-// day it was made.
+// The client's read view: its own current rows, without the technical columns but _unrepresentable. The comment says whose it
+// is, and holds a fingerprint, by which an unchanged view is known. The table's types are part of it, since a view keeps those of
+// the day it was made.
 struct ReadView {
   std::string sql;
   std::string comment;
 };
+std::string read_view_comment(const DatabaseLayout& layout, const std::string& select, const ExistingTable& existing);
+// Whether a comment is that of a read view over these tables; anything else of a view's name is somebody's, and stays.
+bool is_read_view(const DatabaseLayout& layout, std::string_view comment);
 ReadView read_view(const DatabaseLayout& layout, const TableDefinition& table, const ExistingTable& existing,
                    const ClientId& client);
 

@@ -4,6 +4,7 @@
 
 #include "base/clickhouse_tokens.h"
 #include "engine/temporary_engine.h"
+#include "store/clickhouse/database_owner.h"
 #include "store/clickhouse/http_client.h"
 
 namespace tributary {
@@ -28,11 +29,47 @@ TEST(TableDdl, TheTablesLayoutStays) {
   EXPECT_TRUE(change->statements[0].ends_with(", non_replicated_deduplication_window = 100"));
 }
 
+TEST(TableDdl, WhatSomebodyElseMadeIsNotTouched) {
+  DatabaseLayout layout{.tables = "analytics", .clients_prefix = "analytics_"};
+  TableDefinition table{.name = "sales", .columns = {{"id", {TypeId::kInt64}, false}}, .order_by = {"id"}};
+  auto theirs = plan_table(layout, table, {.columns = {{"id", "Int64"}}, .sorting_key = {"id"}});
+  ASSERT_FALSE(theirs.ok());
+  EXPECT_NE(theirs.error().message.find("analytics has something else of this name"), std::string::npos);
+
+  // Two databases' clients may share a database: shop + eu_x, shop_eu + x.
+  std::string ours = read_view(layout, table, {}, ClientId("acme")).comment;
+  EXPECT_TRUE(is_read_view(layout, ours));
+  EXPECT_FALSE(is_read_view({.tables = "analytics_2"}, ours));
+  EXPECT_FALSE(is_read_view({.tables = "analytic"}, ours));
+  for (const char* comment : {"", "tributary", "tributary 0123456789abcdef", "my own view"})
+    EXPECT_FALSE(is_read_view(layout, comment)) << comment;
+}
+
+TEST(DatabaseOwner, IsWhoMarkedItFirst) {
+  DatabaseLayout layout{.tables = "analytics", .clients_prefix = "analytics_", .owner = "0123"};
+  EXPECT_EQ(
+      claim_sql(layout),
+      "CREATE TABLE IF NOT EXISTS `analytics`.` owner` (nothing UInt8) ENGINE = Null COMMENT 'tributary owner 0123'");
+  std::string mark = "tributary owner 0123";
+  mark.insert(0, 1, static_cast<char>(mark.size()));
+  EXPECT_TRUE(check_owner(layout, "").ok());
+  EXPECT_TRUE(check_owner(layout, mark).ok());
+  layout.owner = "4567";
+  Status other = check_owner(layout, mark);
+  ASSERT_FALSE(other.ok());
+  EXPECT_EQ(other.error().code, ErrorCode::kAlreadyExists);
+  layout.owner = "012";
+  EXPECT_FALSE(check_owner(layout, mark).ok());
+}
+
 // Also checked by ClickHouse's own parser, which no cluster is needed for.
 TEST(TableDdl, OnAClusterTablesAreReplicated) {
   DatabaseLayout layout{.tables = "analytics", .clients_prefix = "analytics_", .cluster = "it's"};
   TableDefinition table{.name = "sales", .columns = {{"id", {TypeId::kInt64}, false}}, .order_by = {"id"}};
-  ExistingTable old{.columns = {{"client_id", "LowCardinality(String)"}, {"id", "Int32"}, {"_key", "String"}},
+  ExistingTable old{.columns = {{"client_id", "LowCardinality(String)"},
+                                {"id", "Int32"},
+                                {"_key", "String"},
+                                {"_version", "UInt256"}},
                     .sorting_key = {"client_id", "id", "_key"}};
   auto made = plan_table(layout, table, {});
   auto rebuilt = plan_table(layout, table, old);
