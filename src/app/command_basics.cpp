@@ -43,8 +43,8 @@ std::vector<FileError> source_errors(const Pipeline& pipeline) {
   return errors;
 }
 
-std::variant<Pipeline, int> load_or_complain(const std::string& file) {
-  auto loaded = load_pipeline(file);
+std::variant<Pipeline, int> load_or_complain(const std::string& file, const LoadOptions& options) {
+  auto loaded = load_pipeline(file, options);
   if (auto* errors = std::get_if<std::vector<FileError>>(&loaded)) {
     print_errors(*errors);
     return exit_config;

@@ -7,7 +7,7 @@
 namespace tributary {
 
 int client_reset_command(const std::string& file, const std::string& client) {
-  auto loaded = load_or_complain(file);
+  auto loaded = load_or_complain(file, {.environment = {}, .source_passwords = false});
   if (int* code = std::get_if<int>(&loaded)) return *code;
   const auto& pipeline = std::get<Pipeline>(loaded);
   if (!pipeline.clients.contains(client)) {

@@ -82,7 +82,7 @@ int change(const Pipeline& pipeline, const DeadLetterOptions& options) {
 }  // namespace
 
 int dead_letters_command(const DeadLetterOptions& options) {
-  auto loaded = load_or_complain(options.file);
+  auto loaded = load_or_complain(options.file, {.environment = {}, .source_passwords = false});
   if (int* code = std::get_if<int>(&loaded)) return *code;
   const auto& pipeline = std::get<Pipeline>(loaded);
   if (!options.filter.client.empty() && !knows_client(pipeline, options.filter.client)) return exit_usage;

@@ -55,7 +55,7 @@ void print_difference(const json& diff) {
 }  // namespace
 
 int preview_command(const PreviewOptions& options) {
-  auto loaded = load_or_complain(options.file);
+  auto loaded = load_or_complain(options.file, {.environment = {}, .source_passwords = false});
   if (int* code = std::get_if<int>(&loaded)) return *code;
   const auto& pipeline = std::get<Pipeline>(loaded);
   if (!knows_client(pipeline, options.client) || !knows_view(pipeline, options.view)) return exit_usage;

@@ -22,7 +22,7 @@ Status ask(const Pipeline& pipeline, const ClientQuery& query) {
 }  // namespace
 
 int query_command(const QueryOptions& options) {
-  auto loaded = load_or_complain(options.file);
+  auto loaded = load_or_complain(options.file, {.environment = {}, .source_passwords = false});
   if (int* code = std::get_if<int>(&loaded)) return *code;
   const auto& pipeline = std::get<Pipeline>(loaded);
   if (!pipeline.clients.contains(options.client)) {

@@ -132,7 +132,7 @@ Result<json> carry_out(Conversation& talk, const ReleaseOptions& options) {
 }  // namespace
 
 int release_command(const ReleaseOptions& options) {
-  auto loaded = load_or_complain(options.file);
+  auto loaded = load_or_complain(options.file, {.environment = {}, .source_passwords = false});
   if (int* code = std::get_if<int>(&loaded)) return *code;
   const auto& pipeline = std::get<Pipeline>(loaded);
   if (!options.client.empty() && !knows_client(pipeline, options.client)) return exit_usage;

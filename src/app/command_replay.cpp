@@ -114,7 +114,7 @@ void say_what_next(const std::string& file, const json& release) {
 }  // namespace
 
 int replay_command(const ReplayOptions& options) {
-  auto loaded = load_or_complain(options.file);
+  auto loaded = load_or_complain(options.file, {.environment = {}, .source_passwords = false});
   if (int* code = std::get_if<int>(&loaded)) return *code;
   const auto& pipeline = std::get<Pipeline>(loaded);
   for (const std::string& view : options.views) {

@@ -8,7 +8,7 @@
 namespace tributary {
 
 int status_command(const std::string& file, bool as_json) {
-  auto loaded = load_or_complain(file);
+  auto loaded = load_or_complain(file, {.environment = {}, .source_passwords = false});
   if (int* code = std::get_if<int>(&loaded)) return *code;
   const auto& pipeline = std::get<Pipeline>(loaded);
   nlohmann::json status;
@@ -32,7 +32,7 @@ int status_command(const std::string& file, bool as_json) {
 }
 
 int wait_command(const std::string& file, double seconds) {
-  auto loaded = load_or_complain(file);
+  auto loaded = load_or_complain(file, {.environment = {}, .source_passwords = false});
   if (int* code = std::get_if<int>(&loaded)) return *code;
   const auto& pipeline = std::get<Pipeline>(loaded);
   auto reached = control_wait(pipeline, {}, std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000)));

@@ -40,7 +40,7 @@ std::optional<int64_t> parse_time(const std::string& text) {
 }
 
 int tap_command(TapCommandOptions options) {
-  auto loaded = load_or_complain(options.file);
+  auto loaded = load_or_complain(options.file, {.environment = {}, .source_passwords = false});
   if (int* code = std::get_if<int>(&loaded)) return *code;
   const auto& pipeline = std::get<Pipeline>(loaded);
   if (!options.tap.client.empty() && !pipeline.clients.contains(options.tap.client)) {

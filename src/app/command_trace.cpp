@@ -70,7 +70,7 @@ void print_view_row(const json& answer) {
 }  // namespace
 
 int trace_command(const TraceOptions& options) {
-  auto loaded = load_or_complain(options.file);
+  auto loaded = load_or_complain(options.file, {.environment = {}, .source_passwords = false});
   if (int* code = std::get_if<int>(&loaded)) return *code;
   const auto& pipeline = std::get<Pipeline>(loaded);
   if (!knows_client(pipeline, options.client)) return exit_usage;

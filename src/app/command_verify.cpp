@@ -37,6 +37,12 @@ class Pipe {
   }
   Result<bool> wait(const ClientId& client, std::chrono::milliseconds limit) {
     ASSIGN_OR_RETURN(Waited waited, control_wait(pipeline_, client, limit));
+    if (std::find(waited.stopped.begin(), waited.stopped.end(), client.value) != waited.stopped.end()) {
+      return Error{ErrorCode::kUnavailable,
+                   fmt::format("the client is stopped, so that its source is ahead: `tributary status {}` says why and "
+                               "what to do",
+                               pipeline_.file)};
+    }
     return waited.queryable;
   }
   // What is live, as config/views_text.h says; empty: nothing was ever run.
@@ -222,10 +228,10 @@ int verify_command(const VerifyOptions& options) {
   }
   VerifyRequest request = request_of(pipeline, checked.compiled, options);
   if (std::none_of(request.views.begin(), request.views.end(), [](const VerifyView& view) { return view.compared; })) {
+    if (Status ran = check_data_directory(pipeline, "verify"); !ran.ok()) return print_error(ran.error());
     std::fprintf(stderr, "tributary: %s\n",
-                 options.view.empty()
-                     ? "there is no view to verify: the lock file knows no table yet; run the pipeline first"
-                     : ("there is no view " + options.view).c_str());
+                 options.view.empty() ? "there is no view to verify: the lock file knows no table"
+                                      : ("there is no view " + options.view).c_str());
     return exit_usage;
   }
   auto pipe = Pipe::open(pipeline);

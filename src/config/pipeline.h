@@ -178,6 +178,8 @@ struct Pipeline {
 struct LoadOptions {
   // The value of an environment variable. Default: the process's.
   std::function<std::optional<std::string>(const std::string& name)> environment;
+  // Whether the passwords of clients' databases are wanted: false makes one that is not to be had here empty, no error.
+  bool source_passwords = true;
 };
 
 // Reads and checks the file at `path`. All errors at once, sorted by place.

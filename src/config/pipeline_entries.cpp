@@ -73,7 +73,9 @@ void PipelineReader::read_client_members(const Members& values, ClientConfig& cl
   for (auto [name, into] : {std::pair{"password", &client.password}, {"verify_password", &client.verify_password}}) {
     const YamlNode* password = find(name);
     if (password == nullptr) continue;
+    optional_secrets_ = !options_.source_passwords;
     if (auto value = text(*password, name)) *into = *value;
+    optional_secrets_ = false;
     if (password->kind == YamlNode::Kind::kScalar && password->text.find("${") == std::string::npos) {
       pipeline.notes.push_back({pipeline.file, place(*password),
                                 fmt::format("the {} is written in this file; ${{env:NAME}} or ${{file:/path}} keeps it "

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
@@ -125,6 +126,12 @@ std::optional<std::string> PipelineReader::substituted(const YamlNode& node) {
 
 std::optional<std::string> PipelineReader::secret(const YamlNode& node, std::string_view kind,
                                                   const std::string& name) {
+  if (optional_secrets_) {
+    bool missing =
+        (kind == "env" && !(options_.environment ? options_.environment(name) : process_environment(name))) ||
+        (kind == "file" && ::access(name.c_str(), R_OK) != 0);
+    if (missing) return std::string();
+  }
   if (kind == "env") {
     auto value = options_.environment ? options_.environment(name) : process_environment(name);
     if (!value) {

@@ -74,6 +74,7 @@ class PipelineReader {
 
   std::string file_;
   const LoadOptions& options_;
+  bool optional_secrets_ = false;  // one that is missing is empty
   std::shared_ptr<const std::string> document_;
   std::vector<size_t> line_starts_;
 };

@@ -340,19 +340,58 @@ def test_dead_letters_of_an_unknown_view_or_id_are_refused(shops, pipelines):
 
 
 def test_check_says_before_a_run_what_would_stop_it(shops, own_server, server, pipelines):
-    acme, other = shops("acme", "other")
+    acme, other, third = shops("acme", "other", "third")
     admin = server.database("postgres")
     admin.execute("DROP ROLE IF EXISTS unable; CREATE ROLE unable LOGIN PASSWORD 'of unable' IN ROLE shop_owner")
+    admin.execute("DROP ROLE IF EXISTS reading; CREATE ROLE reading LOGIN REPLICATION PASSWORD 'of reading'")
     replica = create_shop(own_server(wal_level="replica"), "shop")
     pipeline = pipelines({"acme": acme, "level": replica, "role": {
-        "database": other, "source": other.url(user="unable"), "password": "of unable"}})
+        "database": other, "source": other.url(user="unable"), "password": "of unable"}, "bare": {
+        "database": third, "source": third.url(user="reading"), "password": "of reading"}})
     done = pipeline.command("check", "--connect").expect(ExitCode.UNAVAILABLE)
-    for words in (["client role", "ALTER ROLE unable REPLICATION"], ["client level", "wal_level", "ALTER SYSTEM"]):
+    for words in (["client role", "ALTER ROLE unable REPLICATION"], ["client level", "wal_level", "ALTER SYSTEM"],
+                  ["client bare", "our user may not make it", "CREATE PUBLICATION"]):
         assert any(all(word in line for word in words) for line in done.errors.splitlines()), (words, done.errors)
     assert "client acme" not in done.errors
+    remedy = next(line for line in done.errors.splitlines() if "client bare" in line and "CREATE PUBLICATION" in line)
+    third.execute(remedy[remedy.index("CREATE PUBLICATION"):].rstrip(";"))
+    assert "may not make it" not in pipeline.command("check", "--connect").expect(ExitCode.UNAVAILABLE).errors
     replica.server.stop()
     done = pipeline.command("check", "--connect").expect(ExitCode.UNAVAILABLE)
     assert done.errors.count("client level") == 1, done.errors
+
+
+def test_who_asks_no_source_needs_no_password_of_one(shops, pipelines):
+    (acme,) = shops("acme")
+    pipeline = pipelines({"acme": acme}).start_and_wait()
+    pipeline.wait_queryable()
+    text = pipeline.file.read_text()
+    password = next(line for line in text.splitlines() if line.strip().startswith("password:"))
+    pipeline.file.write_text(text.replace(password, password.split("password:")[0] + "password: ${env:NOT_SET_ANYWHERE}"))
+    for stopped in (False, True):
+        if stopped:
+            pipeline.terminate()
+        for words in (["status"], ["query", "--client", "acme", "SELECT count() FROM orders"], ["dead-letters", "list"],
+                      ["tap", "--from", "start", "--until-caught-up"], ["release", "list"]):
+            pipeline.command(*words).expect(ExitCode.OK)
+    for words in (["run"], ["check"], ["verify"]):
+        assert "NOT_SET_ANYWHERE is not set" in pipeline.command(*words).expect(ExitCode.CONFIG).errors
+
+
+def test_a_stopped_client_is_not_called_different(shops, pipelines):
+    acme, globex = shops("acme", "globex")
+    pipeline = pipelines({"acme": acme, "globex": globex}).start_and_wait()
+    pipeline.wait_queryable()
+    acme.execute("INSERT INTO users (id, email, country) VALUES (1, 'a@x', 'DE')")
+    pipeline.wait_queryable()
+    acme.execute("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = current_database()")
+    publication = acme.value("SELECT pubname FROM pg_publication")
+    acme.execute(f"DROP PUBLICATION {publication}; INSERT INTO users (id, email, country) VALUES (2, 'b@x', 'DE')")
+    pipeline.wait_state("stopped", client="acme")
+    done = pipeline.verify()
+    assert done.exit_code == ExitCode.UNAVAILABLE, done.output
+    assert "acme: not compared: the client is stopped" in done.output and "tributary status" in done.output
+    assert "globex users" in done.output and "missing" not in done.output
 
 
 def test_an_answer_that_breaks_off_is_an_error(shops, pipelines):

@@ -76,7 +76,16 @@ Result<Connection> connect(const ConnectionSettings& settings) {
   values.push_back(nullptr);
   Connection connection(PQconnectdbParams(names.data(), values.data(), 0));
   if (PQstatus(connection.get()) == CONNECTION_OK) return connection;
-  return Error{ErrorCode::kUnavailable, message_of(connection.get(), settings)};
+  std::string message = message_of(connection.get(), settings);
+  // libpq gives no SQLSTATE of a connection that did not come about.
+  bool refused = false;
+  for (const char* words :
+       {"authentication failed", "no pg_hba.conf entry", "permission denied", "no password supplied"}) {
+    refused = refused || message.find(words) != std::string::npos;
+  }
+  refused =
+      refused || (message.find("role \"") != std::string::npos && message.find("does not exist") != std::string::npos);
+  return Error{refused ? ErrorCode::kPermissionDenied : ErrorCode::kUnavailable, std::move(message)};
 }
 
 class Inspector {

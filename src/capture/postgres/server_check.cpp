@@ -12,6 +12,25 @@ constexpr int server_version_min = 140000;
 
 Trouble stop(std::string reason, std::string remedy) { return {Kind::kStop, std::move(reason), std::move(remedy)}; }
 
+// A publication that is not there is made by capture, if it may.
+asio::awaitable<Trouble> check_publication(PgConnection& control, const CaptureClient& client) {
+  std::string tables = "''";
+  for (const CapturedTable& table : client.tables) {
+    tables += ", " + quote_pg_literal(split_table_name(table.table).plain());
+  }
+  Result<PgRows> rows = co_await control.query(fmt::format(
+      "SELECT EXISTS (SELECT FROM pg_publication WHERE pubname = {}), "
+      "has_database_privilege(current_database(), 'CREATE') AND NOT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n "
+      "ON n.oid = c.relnamespace WHERE n.nspname || '.' || c.relname IN ({}) AND NOT pg_has_role(c.relowner, 'USAGE'))",
+      quote_pg_literal(client.name), tables));
+  if (!rows.ok()) co_return trouble_of(rows.error(), control.sqlstate(), client.client.value);
+  if (rows->is_true(0, 0) || rows->is_true(0, 1)) co_return Trouble{};
+  std::vector<std::string> names;
+  for (const CapturedTable& table : client.tables) names.push_back(table.table);
+  co_return stop(fmt::format("publication {} is not there, and our user may not make it", client.name),
+                 create_publication_remedy(client.name, names));
+}
+
 asio::awaitable<Trouble> look(asio::any_io_executor executor, CaptureClient client, std::chrono::milliseconds limit) {
   const std::string& name = client.client.value;
   auto settings = ConnectionSettings::parse(client.url, client.password);
@@ -22,10 +41,21 @@ asio::awaitable<Trouble> look(asio::any_io_executor executor, CaptureClient clie
   Trouble trouble = co_await check_server(control, name);
   if (trouble.kind != Kind::kNone) co_return trouble;
   SourceIdentity identity;
-  co_return co_await identify_source(executor, *settings, name, limit, identity);
+  trouble = co_await identify_source(executor, *settings, name, limit, identity);
+  if (trouble.kind != Kind::kNone) co_return trouble;
+  co_return co_await check_publication(control, client);
 }
 
 }  // namespace
+
+std::string create_publication_remedy(const std::string& name, const std::vector<std::string>& tables) {
+  std::string list;
+  for (const std::string& table : tables)
+    list += (list.empty() ? "ONLY " : ", ONLY ") + split_table_name(table).quoted();
+  return fmt::format(
+      "Let a user who may do so run: CREATE PUBLICATION {} FOR TABLE {} WITH (publish_via_partition_root = true);",
+      quote_pg_identifier(name), list);
+}
 
 asio::awaitable<Trouble> check_server(PgConnection& control, const std::string& client_name) {
   if (control.server_version() < server_version_min) {

@@ -13,6 +13,9 @@ struct SourceIdentity {
   uint32_t timeline = 0;
 };
 
+// What a user who may make a publication of `tables` ("schema.table") is to run.
+std::string create_publication_remedy(const std::string& name, const std::vector<std::string>& tables);
+
 // What the server is, and whether our user may replicate. kNone: nothing is in the way.
 asio::awaitable<Trouble> check_server(PgConnection& control, const std::string& client_name);
 

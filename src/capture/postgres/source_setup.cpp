@@ -87,13 +87,9 @@ asio::awaitable<Trouble> ensure_publication(ClientContext& context, bool known) 
       Trouble trouble = failed(context, made.error(), control);
       if (control.sqlstate() == "25006") trouble.kind = Kind::kStop;  // default_transaction_read_only
       if (trouble.kind == Kind::kStop) {
-        std::string tables;
-        for (const auto& [table, domain] : context.domains)
-          tables += (tables.empty() ? "ONLY " : ", ONLY ") + split_table_name(table).quoted();
-        trouble.remedy = fmt::format(
-            "Let a user who may do so run: CREATE PUBLICATION {} FOR TABLE {} WITH "
-            "(publish_via_partition_root = true);",
-            quoted, tables);
+        std::vector<std::string> tables;
+        for (const auto& [table, domain] : context.domains) tables.push_back(table);
+        trouble.remedy = create_publication_remedy(context.config.name, tables);
       }
       co_return trouble;
     }
