@@ -15,6 +15,7 @@ namespace tributary {
 namespace {
 
 constexpr size_t parked_at_once = 1000;
+constexpr std::chrono::seconds lease_silence_max{10};  // of a node that captures; then another takes its clients over
 constexpr std::chrono::seconds answers_awaited{10};  // of the analytics server, when told to stop
 
 // A slot keeps its server's log for ever, so somebody has to be told; that a client is gone from the file is no reason to
@@ -38,6 +39,11 @@ Result<std::vector<std::string>> clients_left_behind(const Pipeline& pipeline, E
 
 std::string control_socket_path(const std::string& data_directory) { return data_directory + "/run/control.sock"; }
 
+std::string asks_processing() {
+  return "this node captures alone (--stages capture) and has neither raw store nor analytics; ask the one that "
+         "processes";
+}
+
 std::string analytics_directory(const std::string& data_directory) { return data_directory + "/analytics"; }
 
 std::vector<CaptureClient> capture_clients(const Pipeline& pipeline) {
@@ -60,24 +66,31 @@ std::vector<CaptureClient> capture_clients(const Pipeline& pipeline) {
 Result<std::unique_ptr<Assembly>> Assembly::open(const Pipeline& pipeline, LockFile lock, AssemblyParts parts,
                                                  const LogLine& log_line) {
   auto all = std::make_unique<Assembly>(pipeline);
-  ASSIGN_OR_RETURN(DataDirectory directory, DataDirectory::open(pipeline.data, pipeline.name,
-                                                                parts.capture ? DataUse::kRun : DataUse::kCommand));
+  // With the log elsewhere a node that captures needs nothing of what a data directory keeps.
+  bool captures_alone = parts.run && parts.capture && !parts.process && is_kafka(pipeline.log);
+  ASSIGN_OR_RETURN(
+      DataDirectory directory,
+      DataDirectory::open(pipeline.data, pipeline.name, parts.run ? DataUse::kRun : DataUse::kCommand, captures_alone));
   all->directory = std::make_unique<DataDirectory>(std::move(directory));
-  ASSIGN_OR_RETURN(all->storage, Storage::open(all->directory->db(), {}));
-  RETURN_IF_ERROR(all->open_log());
+  bool stores = !all->directory->identity().captures_alone;
+  if (!stores && !parts.run && !parts.log_alone) return Error{ErrorCode::kUnsupported, asks_processing()};
+  if (stores) {
+    ASSIGN_OR_RETURN(all->storage, Storage::open(all->directory->db(), {}));
+  }
+  RETURN_IF_ERROR(all->open_log(parts.stages));
   EventLog* log = all->log.get();
-  RETURN_IF_ERROR(all->open_raw());
+  if (stores) RETURN_IF_ERROR(all->open_raw());
   if (parts.engine) RETURN_IF_ERROR(all->open_analytics(log_line));
-  if (parts.process) RETURN_IF_ERROR(all->open_process(std::move(lock), parts.capture));
+  if (parts.process) RETURN_IF_ERROR(all->open_process(std::move(lock), parts.run));
   if (parts.capture) {
     ASSIGN_OR_RETURN(all->left_behind, clients_left_behind(pipeline, *log));
-    all->open_capture(parts.bulk);
+    all->open_capture(parts);
   }
   return all;
 }
 
-Status Assembly::open_log() {
-  RETURN_IF_ERROR(keep_log_kind(*storage, pipeline.log.target.at));
+Status Assembly::open_log(Stages stages) {
+  if (storage != nullptr) RETURN_IF_ERROR(keep_log_kind(*storage, pipeline.log.target.at));
   if (!is_kafka(pipeline.log)) {
     Partitioning partitioning{pipeline.log.partitions, pipeline.log.partitions_per_client};
     ASSIGN_OR_RETURN(auto opened, EmbeddedLog::open(*storage, {.partitioning = partitioning}));
@@ -85,7 +98,7 @@ Status Assembly::open_log() {
     log = std::move(opened);
     return {};
   }
-  ASSIGN_OR_RETURN(auto opened, KafkaLog::open(kafka_options(pipeline)));
+  ASSIGN_OR_RETURN(auto opened, open_kafka_log(pipeline, stages));
   kafka_log = opened.get();
   log = std::move(opened);
   return {};
@@ -132,6 +145,9 @@ Status Assembly::open_analytics(const LogLine& log_line) {
 }
 
 Status Assembly::open_process(LockFile lock, bool is_run) {
+  if (kafka_log != nullptr && kafka_log->board() != nullptr) {
+    process_link = std::make_unique<ProcessLink>(*kafka_log->board());
+  }
   ASSIGN_OR_RETURN(duckdb, DuckDbEngine::open());
   planner = std::make_unique<RuntimePlanner>(pipeline, std::move(lock), *duckdb);
   RoundPorts ports{.storage = *storage,
@@ -170,6 +186,7 @@ Status Assembly::open_process(LockFile lock, bool is_run) {
   options.parked_at_once = parked_at_once;
   options.raw = following_raw.get();
   options.read_again = [this](const std::vector<ParkedRow>& rows) {
+    if (process_link != nullptr) process_link->want(rows);
     if (source == nullptr) return;
     std::map<std::pair<ClientId, std::string>, std::vector<std::string>> keys;
     for (const ParkedRow& row : rows) keys[{row.client, row.table}].push_back(row.key);
@@ -179,9 +196,16 @@ Status Assembly::open_process(LockFile lock, bool is_run) {
   return {};
 }
 
-void Assembly::open_capture(bool bulk) {
+void Assembly::open_capture(AssemblyParts parts) {
   PostgresCaptureOptions options;
-  options.bulk = bulk;
+  options.bulk = parts.bulk;
+  LeaseOptions lease;
+  if (storage == nullptr) {
+    capture_link = std::make_unique<CaptureLink>(*kafka_log->board());
+    lease.silence_max = lease_silence_max;
+    if (parts.shares)
+      lease.prefers = [link = capture_link.get()](const ClientId& client) { return link->prefers(client); };
+  }
   options.temp_directory = directory->spill();
   options.password_now = [this](const ClientId& client) {
     auto now = load_pipeline(pipeline.file);
@@ -202,7 +226,7 @@ void Assembly::open_capture(bool bulk) {
       return complete_row(key, [&](const std::string& of) { return facts_of_key(client, table, of); });
     };
   }
-  source = make_source(capture_clients(pipeline), *log, std::move(options), std::move(of_connectors));
+  source = make_source(capture_clients(pipeline), *log, std::move(options), std::move(lease), std::move(of_connectors));
 }
 
 Result<std::vector<EventBatch>> Assembly::facts_of_key(const ClientId& client, const std::string& table,
@@ -225,6 +249,7 @@ Result<std::vector<EventBatch>> Assembly::facts_of_key(const ClientId& client, c
 Status Assembly::start() {
   if (runtime != nullptr) runtime->start();
   if (source != nullptr) RETURN_IF_ERROR(source->start());
+  if (capture_link != nullptr) capture_link->start(*source);
   return {};
 }
 
@@ -233,6 +258,7 @@ void Assembly::stop() {
   if (store != nullptr) store->give_up_at(give_up_at);
   if (queries != nullptr) queries->give_up_at(give_up_at);
   if (validator_queries != nullptr) validator_queries->give_up_at(give_up_at);
+  if (capture_link != nullptr) capture_link->stop();
   if (source != nullptr) source->stop();
   if (runtime != nullptr) runtime->stop();
   if (engine != nullptr) engine->stop();

@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "app/node_link.h"
 #include "app/pipeline_plan.h"
+#include "app/stages.h"
 #include "capture/postgres/postgres_source.h"
 #include "config/pipeline.h"
 #include "contracts/change_source.h"
@@ -28,7 +30,11 @@ namespace tributary {
 struct AssemblyParts {
   bool engine = false;  // the analytics store: the engine, or the way to a server
   bool process = false;
-  bool capture = false;  // this is `run`: other commands reach it by its socket
+  bool capture = false;
+  bool run = false;            // this is `run`: other commands reach it by its socket
+  Stages stages = Stages::kAll;  // of a `run` whose log is on brokers
+  bool shares = true;  // clients with other nodes that capture; else it reads all that nobody reads
+  bool log_alone = false;      // a command that asks the log and nothing else
   bool bulk = true;  // capture may read in bulk what is far behind; else it streams alone
 };
 
@@ -38,7 +44,7 @@ using LogLine = std::function<void(const std::string&)>;
 struct Assembly {
   const Pipeline& pipeline;
   std::unique_ptr<DataDirectory> directory;
-  std::unique_ptr<Storage> storage;
+  std::unique_ptr<Storage> storage;  // nullptr on a node that captures alone; so is all that is built on it
   std::unique_ptr<EventLog> log;
   EmbeddedLog* embedded_log = nullptr;  // `log`, where it is that
   KafkaLog* kafka_log = nullptr;        // likewise
@@ -55,6 +61,9 @@ struct Assembly {
   std::unique_ptr<Runtime> runtime;
   std::unique_ptr<ChangeSource> source;
   std::vector<std::string> left_behind;  // notes on clients that are no longer in the file
+  // Where stages run on several nodes: the end of the one that processes, or of one that captures. After stop() nobody uses them.
+  std::unique_ptr<ProcessLink> process_link;
+  std::unique_ptr<CaptureLink> capture_link;
 
   // Takes the data directory's lock. `pipeline` outlives the assembly. Threads do not run before start().
   static Result<std::unique_ptr<Assembly>> open(const Pipeline& pipeline, LockFile lock, AssemblyParts parts,
@@ -67,17 +76,20 @@ struct Assembly {
   void stop();
 
  private:
-  Status open_log();
+  Status open_log(Stages stages);
   Status open_raw();
   Status open_analytics(const LogLine& log_line);
   Status open_process(LockFile lock, bool is_run);
-  void open_capture(bool bulk);
+  void open_capture(AssemblyParts parts);
   Result<std::vector<EventBatch>> facts_of_key(const ClientId& client, const std::string& table,
                                                const std::string& key);
 };
 
 // The capture's view of the pipeline file.
 std::vector<CaptureClient> capture_clients(const Pipeline& pipeline);
+
+// Why a node that captures alone does not answer.
+std::string asks_processing();
 
 std::string control_socket_path(const std::string& data_directory);
 std::string analytics_directory(const std::string& data_directory);

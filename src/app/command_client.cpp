@@ -3,6 +3,7 @@
 
 #include "app/commands.h"
 #include "app/control.h"
+#include "app/log_choice.h"
 
 namespace tributary {
 
@@ -14,6 +15,18 @@ int client_reset_command(const std::string& file, const std::string& client) {
     std::fprintf(stderr, "tributary: %s has no client %s\n", file.c_str(), client.c_str());
     return exit_usage;
   }
+  LogAppend mark{ClientId{client}, {}, {{"reset", "1"}}};
+  if (is_kafka(pipeline.log)) {
+    // Whoever captures the client learns of it from the log.
+    auto log = open_kafka_log(pipeline, Stages::kAll);
+    if (!log.ok()) return print_error(log.error());
+    if (Status marked = (*log)->append(std::array{mark}); !marked.ok()) return print_error(marked.error());
+    std::printf(
+        "client %s: its slot is made again and all of its tables are read again, at once where a node captures "
+        "it, else when one does\n",
+        client.c_str());
+    return exit_ok;
+  }
   if (Status known = check_data_directory(pipeline, "reset"); !known.ok()) return print_error(known.error());
   auto reached = reach_pipeline(pipeline, {});
   if (!reached.ok()) return print_error(reached.error());
@@ -21,7 +34,6 @@ int client_reset_command(const std::string& file, const std::string& client) {
     std::fprintf(stderr, "tributary: the pipeline runs; stop it first\n");
     return exit_try_again;
   }
-  LogAppend mark{ClientId{client}, {}, {{"reset", "1"}}};
   if (Status marked = reached->opened->log->append(std::array{mark}); !marked.ok()) return print_error(marked.error());
   std::printf("client %s: at the next start its slot is made again and all of its tables are read again\n",
               client.c_str());

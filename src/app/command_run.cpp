@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <map>
 #include <thread>
+#include <utility>
 
 #include "app/analytics_choice.h"
 #include "app/commands.h"
@@ -13,6 +14,7 @@
 #include "app/engine_watch.h"
 #include "app/log_choice.h"
 #include "app/source_schemas.h"
+#include "app/stages.h"
 #include "app/status_report.h"
 #include "base/wall_clock.h"
 
@@ -27,6 +29,7 @@ constexpr std::chrono::seconds status_interval{1};
 constexpr std::chrono::seconds report_interval{10};
 constexpr std::chrono::hours retention_interval{1};
 constexpr std::chrono::seconds engine_interval{5};
+constexpr std::chrono::milliseconds stand_by_poll{200};
 constexpr std::chrono::milliseconds broker_poll{1000};  // while none answers at the start
 
 void say(const std::string& line) {
@@ -118,7 +121,7 @@ class CaughtUp {
 
   bool reached() {
     if (!captured_) {
-      if (!assembly_.source->caught_up()) return false;
+      if (assembly_.source != nullptr && !assembly_.source->caught_up()) return false;
       captured_ = true;
       ends_ = assembly_.log->ends();
     }
@@ -126,7 +129,7 @@ class CaughtUp {
     if (!assembly_.runtime->queryable(ends_)) return false;
     if (assembly_.following_raw != nullptr && !assembly_.following_raw->has(ends_)) return false;
     // Rows may have turned out to lack a value, which the source brings again.
-    captured_ = assembly_.source->caught_up();
+    captured_ = assembly_.source == nullptr || assembly_.source->caught_up();
     return captured_;
   }
 
@@ -172,6 +175,8 @@ int drive(Assembly& assembly, StopSignals& signals, const RunOptions& options) {
     next_status = now + status_interval;
     json status = running_status(assembly, now_micros());
     reporter.report(status);
+    if (assembly.capture_link != nullptr) assembly.capture_link->tell(status["clients"]);
+    if (assembly.process_link != nullptr) assembly.process_link->tell(status["clients"]);
     if (Status written = write_status(assembly.pipeline.data, status); !written.ok()) say(written.error().message);
     if (now >= next_retention && assembly.runtime != nullptr) {
       next_retention = now + retention_interval;
@@ -185,7 +190,7 @@ int drive(Assembly& assembly, StopSignals& signals, const RunOptions& options) {
   }
   // Sources that need a person are no reason to wait for ever, nor are they caught up.
   std::vector<std::string> stopped;
-  if (options.until_caught_up) stopped = stopped_clients(*assembly.source);
+  if (options.until_caught_up) stopped = stopped_clients(assembly);
   assembly.stop();
   json last = running_status(assembly, now_micros());
   for (json& client : last["clients"]) client["state"] = client["state"] == "stopped" ? "stopped" : "not_running";
@@ -195,13 +200,36 @@ int drive(Assembly& assembly, StopSignals& signals, const RunOptions& options) {
   return exit_unavailable;
 }
 
+std::optional<DataHolder> runs_elsewhere(const Pipeline& pipeline) {
+  auto holder = DataDirectory::holder(pipeline.data);
+  return holder && holder->use == DataUse::kRun ? holder : std::nullopt;
+}
+
+// Waits while another process runs the pipeline on the data directory. False: told to stop meanwhile.
+bool stand_by(const Pipeline& pipeline, StopSignals& signals) {
+  pid_t known = 0;
+  while (auto holder = runs_elsewhere(pipeline)) {
+    if (std::exchange(known, holder->process) != holder->process) {
+      say(fmt::format("stands by: process {} runs the pipeline on {}", holder->process, pipeline.data));
+    }
+    if (signals.wait(stand_by_poll)) return false;
+  }
+  return true;
+}
+
 // A pipeline whose brokers are away at its start waits for them as it does later on. kCancelled: told to stop meanwhile.
 Result<std::unique_ptr<Assembly>> open_when_brokers_answer(const Pipeline& pipeline, const LockFile& lock,
                                                            const AssemblyParts& parts, StopSignals& signals) {
+  bool stands_by = parts.process && !parts.capture;
   std::string said;
   while (true) {
     auto opened = Assembly::open(pipeline, lock, parts, say);
-    if (opened.ok() || !is_kafka(pipeline.log) || !retryable(opened.error().code)) return opened;
+    if (opened.ok() || !is_kafka(pipeline.log)) return opened;
+    if (stands_by && runs_elsewhere(pipeline)) {  // another standby was faster
+      if (!stand_by(pipeline, signals)) return Error{ErrorCode::kCancelled, "told to stop"};
+      continue;
+    }
+    if (!retryable(opened.error().code)) return opened;
     std::string why = opened.error().to_string();
     if (why != said) say(why + "; waiting until that is over");
     json status = stopped_status(pipeline);
@@ -212,6 +240,28 @@ Result<std::unique_ptr<Assembly>> open_when_brokers_answer(const Pipeline& pipel
   }
 }
 
+// Stages in processes of their own meet in a log that all of them reach.
+std::vector<FileError> why_not_apart(const Pipeline& pipeline, Stages stages) {
+  std::vector<FileError> errors;
+  if (stages == Stages::kAll) return errors;
+  if (!is_kafka(pipeline.log)) {
+    if (stages == Stages::kProcess) {
+      errors.push_back({pipeline.file, pipeline.log.target.place,
+                        "log: an embedded log belongs to one process, which runs all stages; name brokers as log: "
+                        "kafka://HOST:PORT for --stages process"});
+    }
+    return errors;
+  }
+  for (const auto& [id, client] : pipeline.clients) {
+    if (client.source.scheme != "debezium+kafka") continue;
+    errors.push_back({pipeline.file, client.place,
+                      fmt::format("client {} is read from a connector's topics, and only by a process that runs all "
+                                  "stages; run it without --stages",
+                                  id)});
+  }
+  return errors;
+}
+
 int refuse_later(const std::vector<FileError>& later) {
   print_errors(later);
   return exit_config;
@@ -220,44 +270,54 @@ int refuse_later(const std::vector<FileError>& later) {
 }  // namespace
 
 int run_command(const RunOptions& options) {
-  if (!options.stages.empty() && options.stages != "all" && options.stages != "capture") {
-    std::fprintf(stderr, "tributary: --stages takes all or capture, not %s\n", options.stages.c_str());
+  auto stages = parse_stages(options.stages);
+  if (!stages) {
+    std::fprintf(stderr, "tributary: --stages takes all, capture or process, not %s\n", options.stages.c_str());
     return exit_usage;
   }
   auto loaded = load_or_complain(options.file);
   if (int* code = std::get_if<int>(&loaded)) return *code;
   const auto& pipeline = std::get<Pipeline>(loaded);
   if (auto later = not_built_yet(pipeline); !later.empty()) return refuse_later(later);
+  if (auto refused = why_not_apart(pipeline, *stages); !refused.empty()) return refuse_later(refused);
+  StopSignals signals;
+  if (*stages == Stages::kProcess && !stand_by(pipeline, signals)) return exit_ok;
   if (Status waited = wait_for_commands(pipeline); !waited.ok()) return print_error(waited.error());
   if (auto why = DataDirectory::why_not_creatable(pipeline.data)) {
     std::fprintf(stderr, "tributary: cannot create the data directory %s: %s\n", pipeline.data.c_str(), why->c_str());
     return exit_cannot_create;
   }
-  StopSignals signals;
-  auto lock = schemas_for_run(pipeline);
+  auto lock = *stages == Stages::kAll ? schemas_for_run(pipeline) : schemas_without_sources(pipeline);
   if (auto* errors = std::get_if<std::vector<FileError>>(&lock)) {
     print_errors(*errors);
     return exit_config;
   }
-  bool capture_only = options.stages == "capture";
-  if (!capture_only) {
+  bool processes = *stages != Stages::kCapture;
+  if (processes) {
     // One that is away is waited for, one that cannot be used is not.
     Status usable = analytics_usable(pipeline);
     if (!usable.ok()) return print_error(usable.error());
   }
-  auto opened = open_when_brokers_answer(
-      pipeline, std::get<LockFile>(std::move(lock)),
-      {.engine = !capture_only, .process = !capture_only, .capture = true, .bulk = options.read != "streaming"},
-      signals);
+  auto opened = open_when_brokers_answer(pipeline, std::get<LockFile>(std::move(lock)),
+                                         {.engine = processes,
+                                          .process = processes,
+                                          .capture = *stages != Stages::kProcess,
+                                          .run = true,
+                                          .stages = *stages,
+                                          .shares = !options.until_caught_up,
+                                          .bulk = options.read != "streaming"},
+                                         signals);
   if (!opened.ok()) return opened.error().code == ErrorCode::kCancelled ? exit_ok : print_error(opened.error());
   Assembly& assembly = **opened;
   auto control = ControlServer::listen(control_socket_path(pipeline.data), control_handler(assembly));
   if (!control.ok()) return print_error(control.error());
   if (Status started = assembly.start(); !started.ok()) return print_error(started.error());
-  if (options.until_caught_up) assembly.source->mark_heads();
+  if (options.until_caught_up && assembly.source != nullptr) assembly.source->mark_heads();
   for (const FileError& note : without_effect(pipeline)) say("note: " + note.to_string());
   for (const std::string& note : assembly.left_behind) say("note: " + note);
-  if (std::string note = release_note(assembly); !note.empty()) say("note: " + note);
+  if (assembly.storage != nullptr) {
+    if (std::string note = release_note(assembly); !note.empty()) say("note: " + note);
+  }
   say(fmt::format("{} runs: {} clients, data in {}", pipeline.name, pipeline.clients.size(), pipeline.data));
   int code = drive(assembly, signals, options);
   (*control)->stop();

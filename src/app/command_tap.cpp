@@ -57,7 +57,7 @@ int tap_command(TapCommandOptions options) {
     }
   }
   if (Status known = check_data_directory(pipeline, "tap"); !known.ok()) return print_error(known.error());
-  auto reached = reach_pipeline(pipeline, {});
+  auto reached = reach_pipeline(pipeline, {.log_alone = !options.tap.raw});
   if (!reached.ok()) return print_error(reached.error());
   options.tap.follow = reached->running() && !options.until_caught_up;
   options.tap.from_start = options.from == "start" || (options.from.empty() && !reached->running());
@@ -67,7 +67,7 @@ int tap_command(TapCommandOptions options) {
     Status done = control_call(control_socket_path(pipeline.data), request, write_line);
     return done.ok() ? exit_ok : print_error(done.error());
   }
-  EventReader reader(pipeline, *reached->opened->log, *reached->opened->raw);
+  EventReader reader(pipeline, *reached->opened->log, reached->opened->raw);
   Status done = reader.read(options.tap, write_line, [] { return true; });
   return done.ok() ? exit_ok : print_error(done.error());
 }

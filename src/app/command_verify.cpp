@@ -208,6 +208,9 @@ int verify_command(const VerifyOptions& options) {
     std::fprintf(stderr, "tributary: %s has no client %s\n", options.file.c_str(), options.client.c_str());
     return exit_usage;
   }
+  if (auto identity = DataDirectory::inspect(pipeline.data); identity.ok() && identity->captures_alone) {
+    return print_error({ErrorCode::kUnsupported, asks_processing()});
+  }
   ScratchFolder scratch("tributary-verify");
   if (options.against_raw) return verify_against_raw(pipeline, options);
   auto duckdb = DuckDbEngine::open();

@@ -17,7 +17,7 @@ namespace tributary {
 struct RunOptions {
   std::string file;
   bool until_caught_up = false;
-  std::string stages;  // "": all; "capture"
+  std::string stages;  // app/stages.h
   std::string read = "auto";  // or "streaming"
 };
 int run_command(const RunOptions& options);

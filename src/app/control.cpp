@@ -20,6 +20,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::chrono::milliseconds wait_poll{10};
+constexpr std::chrono::seconds remind_interval{2};
 constexpr std::chrono::seconds prepare_limit{30};  // a query waits so long for the first tables
 
 constexpr std::chrono::seconds reach_limit{60};
@@ -41,7 +42,7 @@ LockFile known_schemas(const Pipeline& pipeline) {
 // `client` empty: all of them; else that one's, whatever the others do.
 Status wait_queryable(const Assembly& assembly, const std::string& client, std::chrono::milliseconds limit,
                       ControlStream& out) {
-  if (assembly.source == nullptr || assembly.runtime == nullptr) {
+  if (assembly.runtime == nullptr || (assembly.source == nullptr && assembly.process_link == nullptr)) {
     return Error{ErrorCode::kUnsupported, "the running pipeline has not all its stages"};
   }
   auto deadline = std::chrono::steady_clock::now() + limit;
@@ -52,12 +53,30 @@ Status wait_queryable(const Assembly& assembly, const std::string& client, std::
     }
     return true;
   };
-  assembly.source->mark_heads();
-  bool reached = until(
-      [&] { return client.empty() ? assembly.source->caught_up() : assembly.source->caught_up(ClientId{client}); });
+  bool reached = false;
+  if (assembly.process_link != nullptr) {
+    uint64_t mark = assembly.process_link->mark();
+    auto remind_at = std::chrono::steady_clock::now() + remind_interval;
+    reached = until([&] {
+      if (std::chrono::steady_clock::now() > remind_at) {
+        assembly.process_link->remind(mark);
+        remind_at += remind_interval;
+      }
+      for (const auto& [id, config] : assembly.pipeline.clients) {
+        bool wanted = client.empty() || client == id;
+        if (wanted && !assembly.process_link->in_log(id, mark) && !assembly.process_link->stopped(id)) return false;
+      }
+      return true;
+    });
+    RETURN_IF_ERROR(assembly.kafka_log->catch_up());
+  } else {
+    assembly.source->mark_heads();
+    reached = until(
+        [&] { return client.empty() ? assembly.source->caught_up() : assembly.source->caught_up(ClientId{client}); });
+  }
   auto ends = assembly.log->ends();
   reached = reached && until([&] { return assembly.runtime->queryable(ends); });
-  out.send(json_line(json{{"queryable", reached}, {"stopped", stopped_clients(*assembly.source)}}));
+  out.send(json_line(json{{"queryable", reached}, {"stopped", stopped_clients(assembly)}}));
   return {};
 }
 
@@ -69,6 +88,8 @@ Status handle(const Assembly& assembly, std::string_view request, ControlStream&
     out.send(json_line(running_status(assembly, now_micros())));
     return {};
   }
+  bool of_the_log = command == "tap" && !parsed.value("raw", false);
+  if (assembly.storage == nullptr && !of_the_log) return Error{ErrorCode::kUnsupported, asks_processing()};
   auto answer = answer_release_request(assembly, parsed);
   std::function<bool()> wanted = [&out] { return out.wanted(); };
   if (!answer) answer = answer_preview_request(assembly, parsed, wanted);
@@ -87,7 +108,7 @@ Status handle(const Assembly& assembly, std::string_view request, ControlStream&
   }
   if (command == "tap") {
     ASSIGN_OR_RETURN(TapOptions options, TapOptions::from_json(request));
-    EventReader reader(assembly.pipeline, *assembly.log, *assembly.raw);
+    EventReader reader(assembly.pipeline, *assembly.log, assembly.raw);
     return reader.read(options, [&](std::string_view line) { return out.send(line); }, [&] { return out.wanted(); });
   }
   if (command == "wait") {

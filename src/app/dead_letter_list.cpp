@@ -16,7 +16,7 @@ using nlohmann::json;
 Result<json> events_of(const Pipeline& pipeline, EventLog& log, RawStore& raw, const std::string& client,
                        const std::string& key) {
   json events = json::array();
-  EventReader reader(pipeline, log, raw);
+  EventReader reader(pipeline, log, &raw);
   TapOptions options{.client = client,
                      .from_start = true,
                      .from_micros = {},

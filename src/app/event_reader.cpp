@@ -85,7 +85,7 @@ Status EventReader::read_raw(const TapOptions& options, const std::function<bool
     query.domain = options.domain;
     if (options.key) query.keys.insert(*options.key);
     query.from_micros = options.from_micros;
-    RETURN_IF_ERROR(raw_.read(query, [&](const EventBatch& batch) {
+    RETURN_IF_ERROR(raw_->read(query, [&](const EventBatch& batch) {
       std::vector<Line> lines;
       lines_of(options, batch, fmt::format(R"("topic":"{}",)", batch.domain), std::nullopt, lines);
       for (const Line& line : lines) go_on = go_on && out(line.text);

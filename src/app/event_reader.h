@@ -33,7 +33,8 @@ struct TapOptions {
 
 class EventReader {
  public:
-  EventReader(const Pipeline& pipeline, EventLog& log, RawStore& raw) : pipeline_(pipeline), log_(log), raw_(raw) {}
+  // `raw`: nullptr where only the log is read.
+  EventReader(const Pipeline& pipeline, EventLog& log, RawStore* raw) : pipeline_(pipeline), log_(log), raw_(raw) {}
 
   // Gives lines, each ended by a newline, until `out` returns false, `wanted` does, or, without `follow`, the end.
   Status read(const TapOptions& options, const std::function<bool(std::string_view)>& out,
@@ -56,7 +57,7 @@ class EventReader {
   static constexpr size_t truncates_max = 4096;
   std::set<std::tuple<Position, std::string, std::string>> truncates_;  // position, client, domain
   EventLog& log_;
-  RawStore& raw_;
+  RawStore* raw_;
 };
 
 }  // namespace tributary

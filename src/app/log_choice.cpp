@@ -13,8 +13,10 @@ constexpr std::string_view log_ends = "log/end/";  // of an embedded log
 
 bool is_kafka(const LogConfig& log) { return log.target.at.starts_with(scheme); }
 
-KafkaLogOptions kafka_options(const Pipeline& pipeline) {
+Result<std::unique_ptr<KafkaLog>> open_kafka_log(const Pipeline& pipeline, Stages stages) {
   KafkaLogOptions options;
+  options.board = stages != Stages::kAll;
+  options.lag = stages != Stages::kCapture;
   options.brokers = {{"bootstrap.servers", pipeline.log.target.at.substr(scheme.size())},
                      {"client.id", "tributary-" + pipeline.name},
                      {"reconnect.backoff.ms", "50"},
@@ -30,7 +32,7 @@ KafkaLogOptions kafka_options(const Pipeline& pipeline) {
                    .replication = pipeline.log.replication == 0 ? -1 : static_cast<int>(pipeline.log.replication),
                    .retention = pipeline.log.retention};
   for (const auto& [id, client] : pipeline.clients) options.databases[ClientId{id}] = client.source.database;
-  return options;
+  return KafkaLog::open(std::move(options));
 }
 
 Status keep_log_kind(Storage& storage, const std::string& at) {

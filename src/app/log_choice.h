@@ -1,6 +1,7 @@
 // Which event log a pipeline has, and with what options.
 #pragma once
 
+#include "app/stages.h"
 #include "config/pipeline.h"
 #include "log/kafka/kafka_log.h"
 #include "storage/storage.h"
@@ -8,7 +9,8 @@
 namespace tributary {
 
 bool is_kafka(const LogConfig& log);
-KafkaLogOptions kafka_options(const Pipeline& pipeline);
+// `stages`: what this process runs.
+Result<std::unique_ptr<KafkaLog>> open_kafka_log(const Pipeline& pipeline, Stages stages);
 
 // A data directory belongs to the kind of log that it was made with: offsets of one say nothing of another.
 // kAlreadyExists: `at` is another kind.

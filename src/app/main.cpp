@@ -88,7 +88,8 @@ int parse_and_run(int argc, char** argv) {
   run->add_option("FILE", run_options.file, "the pipeline file")->required();
   run->add_flag("--until-caught-up", run_options.until_caught_up,
                 "end when all that the sources had committed at the start is queryable");
-  run->add_option("--stages", run_options.stages, "all (default), or capture: into the log alone");
+  run->add_option("--stages", run_options.stages,
+                  "all (default); with log: kafka://, capture on any number of nodes and process on one");
   run->add_option("--read", run_options.read,
                   "auto: far behind its head a source is read in bulk, by SQL, which is faster; streaming: never, so "
                   "that the source needs no room for temporary files")

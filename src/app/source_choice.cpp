@@ -49,13 +49,15 @@ class SourceSet final : public ChangeSource {
 }  // namespace
 
 std::unique_ptr<ChangeSource> make_source(std::vector<CaptureClient> clients, EventLog& log,
-                                          PostgresCaptureOptions options, DebeziumCaptureOptions of_connectors) {
+                                          PostgresCaptureOptions options, LeaseOptions lease,
+                                          DebeziumCaptureOptions of_connectors) {
   auto native = std::stable_partition(clients.begin(), clients.end(), is_debezium);
   std::vector<CaptureClient> of_debezium(std::make_move_iterator(clients.begin()), std::make_move_iterator(native));
   clients.erase(clients.begin(), native);
-  if (of_debezium.empty()) return make_postgres_source(std::move(clients), log, std::move(options));
+  if (of_debezium.empty()) return make_postgres_source(std::move(clients), log, std::move(options), std::move(lease));
   std::vector<std::unique_ptr<ChangeSource>> sources;
-  if (!clients.empty()) sources.push_back(make_postgres_source(std::move(clients), log, std::move(options)));
+  if (!clients.empty())
+    sources.push_back(make_postgres_source(std::move(clients), log, std::move(options), std::move(lease)));
   sources.push_back(make_debezium_source(std::move(of_debezium), log, std::move(of_connectors)));
   return std::make_unique<SourceSet>(std::move(sources));
 }

@@ -9,7 +9,8 @@ namespace tributary {
 
 // One source of all clients, each read by the capture of its address.
 std::unique_ptr<ChangeSource> make_source(std::vector<CaptureClient> clients, EventLog& log,
-                                          PostgresCaptureOptions options, DebeziumCaptureOptions of_connectors);
+                                          PostgresCaptureOptions options, LeaseOptions lease,
+                                          DebeziumCaptureOptions of_connectors);
 
 // describe_tables() of that capture.
 Result<std::vector<TableLook>> describe_source(const CaptureClient& client, std::chrono::milliseconds limit);

@@ -96,6 +96,17 @@ Result<bool> compiled_once(const Pipeline& pipeline, const CompiledPipeline& com
 
 }  // namespace
 
+std::variant<LockFile, std::vector<FileError>> schemas_without_sources(const Pipeline& pipeline) {
+  auto stored = read_lock(lock_path(pipeline.file));
+  if (auto* errors = std::get_if<std::vector<FileError>>(&stored)) return std::move(*errors);
+  LockFile known = std::get<std::optional<LockFile>>(std::move(stored)).value_or(LockFile{});
+  auto duckdb = DuckDbEngine::open();
+  if (!duckdb.ok()) return std::vector<FileError>{{pipeline.file, {}, duckdb.error().message}};
+  CompileResult offline = compile_pipeline(pipeline, nullptr, plan_functions(**duckdb));
+  if (!offline.errors.empty()) return std::move(offline.errors);
+  return known;
+}
+
 std::variant<LockFile, std::vector<FileError>> schemas_for_run(const Pipeline& pipeline) {
   auto stored = read_lock(lock_path(pipeline.file));
   if (auto* errors = std::get_if<std::vector<FileError>>(&stored)) return std::move(*errors);

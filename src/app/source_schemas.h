@@ -23,5 +23,8 @@ std::vector<std::string> source_troubles(const Pipeline& pipeline);
 // the file has it, and that a table has since left behind, is no error: the runtime sets it aside by name, and the others go
 // on. Errors: nothing was written.
 std::variant<LockFile, std::vector<FileError>> schemas_for_run(const Pipeline& pipeline);
+// The same for a node that is not the one that captures and processes: what the lock file has, without asking any database.
+// Columns of other tables come with their events.
+std::variant<LockFile, std::vector<FileError>> schemas_without_sources(const Pipeline& pipeline);
 
 }  // namespace tributary

@@ -1,19 +1,19 @@
 #include "app/status_report.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 
 #include "app/control_releases.h"
 #include "app/json_line.h"
-#include "codec/block.h"
 
 namespace tributary {
 namespace {
 
 using nlohmann::json;
 
-constexpr size_t lag_bytes_read_max = 16 << 20;  // of blocks looked at for counting events that wait
+constexpr size_t partitions_shown = 5;  // to people
 
 std::string_view mode_name(SourceMode mode) {
   switch (mode) {
@@ -22,33 +22,38 @@ std::string_view mode_name(SourceMode mode) {
     case SourceMode::kBulk: return "bulk";
     case SourceMode::kStreaming: return "streaming";
     case SourceMode::kBackingOff: return "backing_off";
+    case SourceMode::kStandby: return "standby";
     case SourceMode::kStopped: return "stopped";
   }
   return "unknown";
 }
 
-// Events in the log that are not queryable yet, by client. Beyond lag_bytes_read_max blocks are not looked into.
-std::map<ClientId, uint64_t> waiting_events(const Assembly& assembly) {
-  std::map<ClientId, uint64_t> waiting;
-  if (assembly.runtime == nullptr) return waiting;
+// Seconds since `micros`; 0 where that is no time.
+double seconds_since(int64_t micros, int64_t now_micros) {
+  return micros == 0 ? 0.0 : std::max(0.0, static_cast<double>(now_micros - micros) / 1e6);
+}
+
+LogLag log_lag(const Assembly& assembly) {
   auto acknowledged = assembly.runtime->acknowledged();
-  size_t read_bytes = 0;
-  std::unique_ptr<LogReader> reader = assembly.log->open_reader();
-  for (const auto& [partition, end] : assembly.log->ends()) {
-    auto at = acknowledged.find(partition);
-    Offset next = at == acknowledged.end() ? Offset{0} : at->second;
-    while (next < end && read_bytes < lag_bytes_read_max) {
-      auto blocks = reader->read(partition, next, 1 << 20);
-      if (!blocks.ok() || blocks->empty()) break;
-      for (const LogBlock& block : *blocks) {
-        next = block.next;
-        read_bytes += block.bytes.size();
-        auto header = read_block_header(block.bytes);
-        if (header.ok()) waiting[header->client] += block.events;
-      }
-    }
+  return assembly.kafka_log != nullptr ? assembly.kafka_log->lag(acknowledged)
+                                       : assembly.embedded_log->lag(acknowledged);
+}
+
+// Partitions of the log that hold what is not queryable, those with most of it first.
+json partitions_json(const LogLag& lag, int64_t now_micros) {
+  std::vector<std::pair<TopicPartition, PartitionLag>> sorted(lag.partitions.begin(), lag.partitions.end());
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const auto& one, const auto& other) { return one.second.events > other.second.events; });
+  json list = json::array();
+  for (const auto& [at, of] : sorted) {
+    list.push_back({{"topic", at.topic},
+                    {"partition", at.partition.value},
+                    {"end", of.end.value},
+                    {"events", of.events},
+                    {"bytes", of.bytes},
+                    {"seconds", seconds_since(of.oldest_micros, now_micros)}});
   }
-  return waiting;
+  return list;
 }
 
 json snapshots_json(const SourceStatus& source) {
@@ -65,20 +70,23 @@ json snapshots_json(const SourceStatus& source) {
 }
 
 json empty_client(const std::string& id) {
-  return {{"client", id},
-          {"state", "not_running"},
-          {"reason", ""},
-          {"remedy", ""},
-          {"warnings", json::array()},
-          {"lag", {{"events", nullptr}, {"bytes", nullptr}, {"seconds", nullptr}}},
-          {"captured_events", 0},
-          {"captured_bytes", 0},
-          {"queryable_events", 0},
-          {"retained_wal_bytes", nullptr},
-          {"snapshots", json::array()},
-          {"pace", {{"rows_per_second", nullptr}, {"held", false}}},
-          {"dead_letters", 0},
-          {"durable_position", Position{}.to_string()}};
+  return {
+      {"client", id},
+      {"state", "not_running"},
+      {"reason", ""},
+      {"remedy", ""},
+      {"warnings", json::array()},
+      {"lag", {{"events", nullptr}, {"exact", true}, {"log_bytes", nullptr}, {"seconds", nullptr}, {"bytes", nullptr}}},
+      {"captured_events", 0},
+      {"captured_bytes", 0},
+      {"queryable_events", 0},
+      {"retained_wal_bytes", nullptr},
+      {"snapshots", json::array()},
+      {"pace", {{"rows_per_second", nullptr}, {"held", false}}},
+      {"dead_letters", 0},
+      {"node", nullptr},
+      {"last_commit_micros", 0},
+      {"durable_position", Position{}.to_string()}};
 }
 
 void add_source(json& client, const SourceStatus& source) {
@@ -95,17 +103,49 @@ void add_source(json& client, const SourceStatus& source) {
     client["pace"] = {{"rows_per_second", source.rows_per_second_max}, {"held", source.held}};
   }
   client["durable_position"] = source.durable.to_string();
+  client["last_commit_micros"] = source.last_commit_micros;
 }
 
-void add_runtime(json& client, const ClientId& id, const RuntimeStatus& runtime, uint64_t waiting,
-                 int64_t newest_commit, int64_t now_micros) {
+// Of a client that another node captures, as that one told it.
+void add_captured(json& client, const json& note) {
+  if (!note.contains("client") || !note["client"].is_object()) {
+    client["state"] = "no_capture";
+    client["reason"] = "no node captures it";
+    client["remedy"] = "Start one: tributary run FILE --stages capture";
+    return;
+  }
+  for (const auto& [name, value] : note["client"].items()) {
+    if (name != "lag") client[name] = value;
+  }
+  json lag = note["client"].value("lag", json::object());
+  client["lag"]["bytes"] = lag.value("bytes", json(nullptr));
+  client["node"] = note.value("node", "");
+}
+
+std::string read_by(const json& note) {
+  return fmt::format("node {} reads it", note.is_object() ? note.value("node", "?") : "?");
+}
+
+// What another node's processing told of the client.
+void add_processed(json& client, const json& note) {
+  if (!note.is_object()) return;
+  client["queryable_events"] = note.value("queryable_events", uint64_t{0});
+  client["dead_letters"] = note.value("dead_letters", uint64_t{0});
+  json lag = note.value("lag", json::object());
+  for (const char* what : {"events", "exact", "log_bytes", "seconds"})
+    client["lag"][what] = lag.value(what, json(nullptr));
+}
+
+void add_runtime(json& client, const ClientId& id, const RuntimeStatus& runtime, const LogLag& waiting,
+                 int64_t now_micros) {
   auto progress = runtime.queryable.find(id);
-  int64_t queryable = progress == runtime.queryable.end() ? 0 : progress->second.commit_micros;
   client["queryable_events"] = progress == runtime.queryable.end() ? 0 : progress->second.events;
-  client["lag"]["events"] = waiting;
-  double seconds = 0;
-  if (newest_commit > queryable) seconds = static_cast<double>(now_micros - newest_commit) / 1e6;
-  client["lag"]["seconds"] = std::max(0.0, seconds);
+  auto lag = waiting.clients.find(id);
+  ClientLag own = lag == waiting.clients.end() ? ClientLag() : lag->second;
+  client["lag"]["events"] = own.events;
+  client["lag"]["exact"] = own.exact;
+  client["lag"]["log_bytes"] = own.bytes;
+  client["lag"]["seconds"] = seconds_since(own.oldest_micros, now_micros);
   uint64_t dead = 0;
   for (const auto& [of, count] : runtime.dead_letters) {
     if (of.first != id) continue;
@@ -144,6 +184,7 @@ std::string number_text(const json& value) {
 
 json running_status(const Assembly& assembly, int64_t now_micros) {
   json status{{"pipeline", assembly.pipeline.name}, {"running", true}, {"pid", ::getpid()}};
+  status["stages"] = assembly.runtime == nullptr ? "capture" : assembly.source == nullptr ? "process" : "all";
   RuntimeStatus runtime;
   if (assembly.runtime != nullptr) runtime = assembly.runtime->status();
   status["checkpoint"] = runtime.checkpoint.value;
@@ -172,7 +213,9 @@ json running_status(const Assembly& assembly, int64_t now_micros) {
   status["notes"] = assembly.left_behind;
   if (assembly.mongo_raw != nullptr && !assembly.mongo_raw->set_aside().empty())
     status["notes"].push_back("raw: " + assembly.mongo_raw->set_aside());
-  if (std::string note = release_note(assembly); !note.empty()) status["notes"].push_back(std::move(note));
+  if (assembly.storage != nullptr) {
+    if (std::string note = release_note(assembly); !note.empty()) status["notes"].push_back(std::move(note));
+  }
   if (assembly.runtime != nullptr) status["releases"] = releases_json(assembly)["releases"];
   status["rebuilds"] = json::array();
   for (const RoundRunner::Rebuild& rebuild : runtime.rebuilds) {
@@ -186,17 +229,28 @@ json running_status(const Assembly& assembly, int64_t now_micros) {
   if (assembly.source != nullptr) {
     for (SourceStatus& source : assembly.source->status()) sources[source.client] = std::move(source);
   }
-  auto waiting = waiting_events(assembly);
+  std::map<std::string, json> captured;
+  std::map<std::string, json> processed;
+  if (assembly.process_link != nullptr) captured = assembly.process_link->captured();
+  if (assembly.capture_link != nullptr) {
+    captured = assembly.capture_link->captured();
+    processed = assembly.capture_link->processed();
+  }
+  LogLag waiting;
+  if (assembly.runtime != nullptr) waiting = log_lag(assembly);
+  status["partitions"] = partitions_json(waiting, now_micros);
   status["clients"] = json::array();
   for (const auto& [name, config] : assembly.pipeline.clients) {
     ClientId id{name};
     json client = empty_client(name);
     auto source = sources.find(id);
     if (source != sources.end()) add_source(client, source->second);
-    if (assembly.runtime != nullptr) {
-      int64_t newest = source == sources.end() ? 0 : source->second.last_commit_micros;
-      add_runtime(client, id, runtime, waiting[id], newest, now_micros);
+    if (assembly.process_link != nullptr) add_captured(client, captured[name]);
+    if (assembly.capture_link != nullptr) {
+      if (client["state"] == "standby") client["reason"] = read_by(captured[name]);
+      add_processed(client, processed[name]);
     }
+    if (assembly.runtime != nullptr) add_runtime(client, id, runtime, waiting, now_micros);
     status["clients"].push_back(std::move(client));
   }
   return status;
@@ -266,8 +320,10 @@ std::string status_text(const json& status) {
                      "lag bytes", "lag s", "retained WAL", "captured", "dead");
   for (const json& client : status["clients"]) {
     const json& lag = client["lag"];
+    std::string events = number_text(lag["events"]);
+    if (!lag.value("exact", true)) events = "<= " + events;
     out += fmt::format("{:<20} {:<12} {:>10} {:>10} {:>8} {:>12} {:>10} {:>6}\n", client["client"].get<std::string>(),
-                       client["state"].get<std::string>(), number_text(lag["events"]), bytes_text(lag["bytes"]),
+                       client["state"].get<std::string>(), events, bytes_text(lag["bytes"]),
                        number_text(lag["seconds"]), bytes_text(client["retained_wal_bytes"]),
                        number_text(client["captured_events"]), number_text(client["dead_letters"]));
     if (!client["reason"].get<std::string>().empty())
@@ -287,12 +343,28 @@ std::string status_text(const json& status) {
                                                : "");
     }
   }
+  size_t shown = 0;
+  for (const json& partition : status.value("partitions", json::array())) {
+    if (shown++ == partitions_shown) {
+      out += fmt::format("  and {} partitions more\n", status["partitions"].size() - partitions_shown);
+      break;
+    }
+    out += fmt::format("  {} partition {}: {} events wait, {}, since {:.1f} s\n", partition["topic"].get<std::string>(),
+                       partition["partition"].dump(), partition["events"].dump(), bytes_text(partition["bytes"]),
+                       partition["seconds"].get<double>());
+  }
   return out;
 }
 
-std::vector<std::string> stopped_clients(ChangeSource& source) {
+std::vector<std::string> stopped_clients(const Assembly& assembly) {
   std::vector<std::string> clients;
-  for (const SourceStatus& client : source.status()) {
+  if (assembly.process_link != nullptr) {
+    for (const auto& [id, config] : assembly.pipeline.clients) {
+      if (assembly.process_link->stopped(id)) clients.push_back(id);
+    }
+  }
+  if (assembly.source == nullptr) return clients;
+  for (const SourceStatus& client : assembly.source->status()) {
     if (client.mode == SourceMode::kStopped) clients.push_back(client.client.value);
   }
   return clients;

@@ -21,7 +21,7 @@ std::string status_path(const std::string& data_directory);
 Status write_status(const std::string& data_directory, const nlohmann::json& status);
 
 // Clients that wait for a person, and how that is told where somebody waited for them.
-std::vector<std::string> stopped_clients(ChangeSource& source);
+std::vector<std::string> stopped_clients(const Assembly& assembly);
 std::string stopped_message(const std::string& file, const std::vector<std::string>& clients);
 
 }  // namespace tributary

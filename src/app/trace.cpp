@@ -91,7 +91,7 @@ class Tracer {
 
   // Debezium's envelopes by position, oldest first; a range that the row fell with is one of them.
   Result<json> events_of(const std::string& domain, const std::string& key) {
-    EventReader reader(assembly_.pipeline, *assembly_.log, *assembly_.raw);
+    EventReader reader(assembly_.pipeline, *assembly_.log, assembly_.raw);
     TapOptions options{.client = client_.value,
                        .from_start = true,
                        .from_micros = {},

@@ -51,7 +51,8 @@ class ChangeSource {
   virtual std::vector<SourceStatus> status() = 0;
 
   // Marks each source's head as of now. caught_up() is true once everything up to the marks is durable in the log and
-  // the snapshots have ended; a client that is stopped counts as caught up, and is listed in status(). The positions are
+  // the snapshots have ended; a client that is stopped, or that another node reads, counts as caught up, and is listed in
+  // status(). The positions are
   // those of the marks, for waiting until they are queryable.
   virtual void mark_heads() = 0;
   virtual bool caught_up() = 0;

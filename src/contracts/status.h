@@ -18,6 +18,7 @@ enum class SourceMode : uint8_t {
   kStreaming,
   kBackingOff,   // the source is away; will be tried again
   kStopped,      // needs a person: see reason and remedy
+  kStandby,      // another node reads it, and this one is ready to
 };
 
 struct SnapshotProgress {

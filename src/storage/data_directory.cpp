@@ -26,6 +26,7 @@ constexpr const char* command_mark = " command\n";  // behind the process id
 constexpr const char* identity_file = "TRIBUTARY";
 constexpr const char* identity_file_new = "TRIBUTARY.new";
 constexpr const char* lock_file = "LOCK";
+constexpr std::string_view capture_alone = "capture";
 constexpr std::string_view first_line = "tributary data directory";
 constexpr size_t identity_file_bytes_max = 4096;
 
@@ -38,8 +39,10 @@ Error system_error(int number, std::string what) {
 }
 
 std::string write_identity(const DataDirectoryIdentity& identity) {
-  return fmt::format("{}\nformat: {}\npipeline: {}\nidentity: {}\ncreated: {}\n", first_line, identity.format,
-                     identity.pipeline, identity.identity, identity.created);
+  std::string text = fmt::format("{}\nformat: {}\npipeline: {}\nidentity: {}\ncreated: {}\n", first_line,
+                                 identity.format, identity.pipeline, identity.identity, identity.created);
+  if (identity.captures_alone) text += fmt::format("stages: {}\n", capture_alone);
+  return text;
 }
 
 // Only the first two lines are promised to keep their meaning in a newer format.
@@ -67,6 +70,8 @@ Result<DataDirectoryIdentity> parse_identity(const fs::path& path, const std::st
       identity.identity = value;
     } else if (name == "created") {
       identity.created = value;
+    } else if (name == "stages") {
+      identity.captures_alone = value == capture_alone;
     }
   }
   if (identity.format == 0) return corrupt;
@@ -96,13 +101,14 @@ Status write_file_durably(const fs::path& directory, const char* name, const std
   return {};
 }
 
-Result<DataDirectoryIdentity> make_identity(std::string_view pipeline) {
+Result<DataDirectoryIdentity> make_identity(std::string_view pipeline, bool captures_alone) {
   std::array<unsigned char, 16> random;
   if (::getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size())) {
     return system_error(errno, "no random numbers from the system");
   }
   DataDirectoryIdentity identity;
   identity.pipeline = pipeline;
+  identity.captures_alone = captures_alone;
   for (unsigned char byte : random) identity.identity += fmt::format("{:02x}", byte);
   std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   std::tm parts{};
@@ -195,6 +201,15 @@ Status check_pipeline(const fs::path& path, const DataDirectoryIdentity& identit
                            path.string(), identity.pipeline, pipeline)};
 }
 
+Status check_kind(const fs::path& path, const DataDirectoryIdentity& identity, bool captures_alone) {
+  if (identity.captures_alone == captures_alone) return {};
+  return Error{
+      ErrorCode::kInvalidInput,
+      fmt::format("{} is of a node that {}: give each node a `data:` of its own. Nothing was changed", path.string(),
+                  identity.captures_alone ? "captures alone, and holds neither state nor analytics"
+                                          : "processes, and this one would capture alone")};
+}
+
 Status make_folders(const fs::path& path) {
   for (const char* name : {"db", "analytics", "run", "spill"}) {
     fs::path folder = path / name;
@@ -254,13 +269,15 @@ std::optional<std::string> DataDirectory::why_not_creatable(const fs::path& path
   return std::nullopt;
 }
 
-Result<DataDirectory> DataDirectory::open(const fs::path& path, std::string_view pipeline, DataUse use) {
+Result<DataDirectory> DataDirectory::open(const fs::path& path, std::string_view pipeline, DataUse use,
+                                          bool captures_alone) {
   CHECK(!pipeline.empty() && pipeline.find('\n') == std::string_view::npos);
   // First only look, so that what is not ours stays as it is.
   Result<DataDirectoryIdentity> identity = inspect(path);
   if (!identity.ok() && identity.error().code != ErrorCode::kNotFound) return identity.error();
   if (identity.ok()) {
     RETURN_IF_ERROR(check_pipeline(path, *identity, pipeline));
+    if (use == DataUse::kRun) RETURN_IF_ERROR(check_kind(path, *identity, captures_alone));
   } else {
     std::error_code error;
     fs::create_directories(path, error);
@@ -274,7 +291,7 @@ Result<DataDirectory> DataDirectory::open(const fs::path& path, std::string_view
   if (identity.ok()) {
     RETURN_IF_ERROR(check_pipeline(path, *identity, pipeline));
   } else {
-    identity = make_identity(pipeline);
+    identity = make_identity(pipeline, captures_alone);
     if (!identity.ok()) return identity.error();
     RETURN_IF_ERROR(write_file_durably(path, identity_file, write_identity(*identity)));
   }

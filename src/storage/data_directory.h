@@ -27,6 +27,7 @@ struct DataDirectoryIdentity {
   std::string pipeline;
   std::string identity;  // 32 hex digits, made once, never changed
   std::string created;   // "2026-01-31T23:59:59Z"
+  bool captures_alone = false;  // of a node that holds neither state nor analytics
 };
 
 // What a process works on the directory for: running the pipeline, or one command on a stopped one.
@@ -44,10 +45,11 @@ class DataDirectory {
   // Makes what is missing, and takes the lock.
   //   kAlreadyExists     another process runs on it: "process 1234 (tributary) is using …"
   //   kUnsupported       written by a newer format; nothing was changed
-  //   kInvalidInput      it belongs to another pipeline, or is a directory with other things in it; nothing was changed
+  //   kInvalidInput      it belongs to another pipeline, or to a node of the other kind, or is a directory with other things
+  //                      in it; nothing was changed
   //   kPermissionDenied, kResourceExhausted, kUnavailable: as the file system says
   static Result<DataDirectory> open(const std::filesystem::path& path, std::string_view pipeline,
-                                    DataUse use = DataUse::kRun);
+                                    DataUse use = DataUse::kRun, bool captures_alone = false);
   // Why no directory can be made there, as far as looking tells; nullopt where it is one, or can be made.
   static std::optional<std::string> why_not_creatable(const std::filesystem::path& path);
 

@@ -137,6 +137,23 @@ TEST(DataDirectory, RefusesOthersAndChangesNothing) {
 }
 
 // What a creation leaves that was cut short, between any two of its steps.
+TEST(DataDirectory, NodesOfTwoKindsDoNotShareOne) {
+  TemporaryDirectory temporary;
+  for (bool captures_alone : {false, true}) {
+    fs::path path = temporary.path() / (captures_alone ? "capture" : "whole");
+    ASSERT_TRUE(DataDirectory::open(path, "shop", DataUse::kRun, captures_alone).ok());
+    EXPECT_EQ(DataDirectory::inspect(path)->captures_alone, captures_alone);
+    auto before = contents(path);
+    auto other = DataDirectory::open(path, "shop", DataUse::kRun, !captures_alone);
+    ASSERT_FALSE(other.ok());
+    EXPECT_EQ(other.error().code, ErrorCode::kInvalidInput);
+    EXPECT_THAT(other.error().message, HasSubstr(captures_alone ? "captures alone" : "processes"));
+    EXPECT_EQ(contents(path), before);
+    EXPECT_TRUE(DataDirectory::open(path, "shop", DataUse::kCommand).ok());
+    EXPECT_TRUE(DataDirectory::open(path, "shop", DataUse::kRun, captures_alone).ok());
+  }
+}
+
 TEST(DataDirectory, CreationThatWasCutShortIsTakenUpAgain) {
   TemporaryDirectory temporary;
   fs::path path = temporary.path() / "data";

@@ -23,7 +23,7 @@ def headers_of(record):
 
 def event_topics(broker, pipeline):
     return [topic for topic in broker.topics()
-            if topic.startswith(pipeline.name + ".") and not topic.endswith("._state")]
+            if topic.startswith(pipeline.name + ".") and not topic.startswith(pipeline.name + "._")]
 
 
 def raw_is_a_set(pipeline, client):

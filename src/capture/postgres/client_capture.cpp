@@ -20,9 +20,10 @@ bool reset_asked(const PostgresCaptureOptions& options, const ClientId& client) 
 }  // namespace
 
 ClientCapture::ClientCapture(asio::any_io_executor executor, CaptureClient client, PostgresCaptureOptions options,
-                             EventLog& log, AppendQueue& queue)
+                             LeaseOptions lease, EventLog& log, AppendQueue& queue)
     : context_(
           std::make_shared<ClientContext>(std::move(executor), std::move(client), std::move(options), log, queue)) {
+  context_->lease_options = std::move(lease);
   context_->reset_wanted = reset_asked(context_->options, context_->config.client);
 }
 
@@ -57,6 +58,16 @@ asio::awaitable<Trouble> ClientCapture::follow() {
 asio::awaitable<Trouble> ClientCapture::session() {
   using asio::experimental::awaitable_operators::operator||;
   ClientContext& context = *context_;
+  if (!context.lease_options.shared()) co_return co_await read_source();
+  Trouble trouble = co_await wait_for_lease(context);
+  if (trouble.kind != Kind::kNone) co_return trouble;
+  auto ended = co_await (keep_lease(context) || read_source());
+  co_return std::visit([](auto& reason) { return reason; }, ended);
+}
+
+asio::awaitable<Trouble> ClientCapture::read_source() {
+  using asio::experimental::awaitable_operators::operator||;
+  ClientContext& context = *context_;
   context.append_error.reset();
   context.appends_broken = std::make_shared<bool>(false);
   Trouble trouble = co_await prepare_source(context);
@@ -87,6 +98,7 @@ asio::awaitable<void> ClientCapture::run() {
     context.set_mode(stopped ? SourceMode::kStopped : SourceMode::kBackingOff, trouble.reason, trouble.remedy);
     // What is under way lands before the state is read again.
     while (context.jobs_in_flight > 0) co_await context.changed.wait(std::chrono::seconds(1));
+    context.lease.reset();
     if (PgConnection::Clock::now() - began > good_session) delay = context.options.retry_first;
     auto longest = stopped ? context.options.stopped_retry : delay;
     // Jitter, so that clients of one server do not come back all at once.

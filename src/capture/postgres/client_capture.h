@@ -9,8 +9,8 @@ namespace tributary {
 
 class ClientCapture {
  public:
-  ClientCapture(asio::any_io_executor executor, CaptureClient client, PostgresCaptureOptions options, EventLog& log,
-                AppendQueue& queue);
+  ClientCapture(asio::any_io_executor executor, CaptureClient client, PostgresCaptureOptions options,
+                LeaseOptions lease, EventLog& log, AppendQueue& queue);
 
   // On the event loop.
   void start(std::function<void()> ended);
@@ -26,6 +26,7 @@ class ClientCapture {
  private:
   asio::awaitable<void> run();
   asio::awaitable<Trouble> session();
+  asio::awaitable<Trouble> read_source();
   asio::awaitable<Trouble> follow();
 
   std::shared_ptr<ClientContext> context_;

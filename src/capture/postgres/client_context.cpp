@@ -335,7 +335,7 @@ void ClientContext::set_mode(SourceMode mode, std::string reason, std::string re
   board.status.mode = mode;
   board.status.reason = settings ? settings->scrubbed(std::move(reason)) : std::move(reason);
   board.status.remedy = std::move(remedy);
-  board.stopped = mode == SourceMode::kStopped;
+  board.stopped = mode == SourceMode::kStopped || mode == SourceMode::kStandby;
 }
 
 std::vector<std::string> ClientContext::table_warnings() const {

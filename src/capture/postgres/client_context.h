@@ -33,6 +33,8 @@ struct Trouble {
   std::string reason;
   std::string remedy;
 };
+// What the lease on a client is, in its database: the same for all nodes of the pipeline.
+std::string try_lease_sql(const std::string& name);
 // What to do where changes are not to be had any more.
 std::string reset_remedy(const std::string& client_name);
 // What an error of the server means for the client.
@@ -82,7 +84,7 @@ class AsyncLock {
 struct StatusBoard {
   std::mutex mutex;
   SourceStatus status;
-  bool stopped = false;
+  bool stopped = false;  // nothing is read here: it needs a person, or another node reads
   uint64_t mark_requested = 0;  // counts mark_heads()
   uint64_t mark_reached = 0;    // the newest mark up to which all is durable
   std::map<std::string, std::set<std::string>> wanted_rows;  // table → row keys to read again
@@ -186,6 +188,10 @@ struct ClientContext : std::enable_shared_from_this<ClientContext> {
   void show_tables();
   bool stopping = false;
 
+  // Where there are other nodes.
+  LeaseOptions lease_options;
+  std::unique_ptr<PgConnection> lease;
+
  private:
   std::optional<PgConnection::Clock::time_point> oldest_fact_;
 };
@@ -218,6 +224,8 @@ asio::awaitable<Result<std::optional<Publication>>> find_publication(ClientConte
 Trouble narrowed_publication(const ClientContext& context);
 
 // The parts of a session (each returns why it ended).
+asio::awaitable<Trouble> wait_for_lease(ClientContext& context);  // lease.cpp
+asio::awaitable<Trouble> keep_lease(ClientContext& context);  // lease.cpp
 asio::awaitable<Trouble> prepare_source(ClientContext& context);  // source_setup.cpp
 asio::awaitable<Trouble> stream_changes(ClientContext& context);  // stream_reader.cpp
 asio::awaitable<Trouble> peek_changes(ClientContext& context);  // bulk_reader.cpp

@@ -17,12 +17,13 @@ constexpr std::chrono::seconds stop_limit{8};
 
 class PostgresSource : public ChangeSource {
  public:
-  PostgresSource(std::vector<CaptureClient> clients, EventLog& log, PostgresCaptureOptions options)
+  PostgresSource(std::vector<CaptureClient> clients, EventLog& log, PostgresCaptureOptions options,
+                 const LeaseOptions& lease)
       : options_(std::move(options)), queue_(log) {
     if (options_.temp_directory.empty()) options_.temp_directory = std::filesystem::temp_directory_path();
     for (CaptureClient& client : clients) {
       captures_.push_back(
-          std::make_unique<ClientCapture>(loop_->get_executor(), std::move(client), options_, log, queue_));
+          std::make_unique<ClientCapture>(loop_->get_executor(), std::move(client), options_, lease, log, queue_));
     }
   }
 
@@ -112,8 +113,8 @@ class PostgresSource : public ChangeSource {
 }  // namespace
 
 std::unique_ptr<ChangeSource> make_postgres_source(std::vector<CaptureClient> clients, EventLog& log,
-                                                   PostgresCaptureOptions options) {
-  return std::make_unique<PostgresSource>(std::move(clients), log, std::move(options));
+                                                   PostgresCaptureOptions options, LeaseOptions lease) {
+  return std::make_unique<PostgresSource>(std::move(clients), log, std::move(options), lease);
 }
 
 }  // namespace tributary

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "capture/postgres/lease_options.h"
 #include "contracts/change_source.h"
 
 namespace tributary {
@@ -61,6 +62,6 @@ struct PostgresCaptureOptions {
 };
 
 std::unique_ptr<ChangeSource> make_postgres_source(std::vector<CaptureClient> clients, EventLog& log,
-                                                   PostgresCaptureOptions options);
+                                                   PostgresCaptureOptions options, LeaseOptions lease = {});
 
 }  // namespace tributary

@@ -26,9 +26,9 @@ Trouble failed(const ClientContext& context, const Error& error, const PgConnect
 
 // After identify_source(): a pooler would give the session, and the lock with it, to others.
 asio::awaitable<Trouble> take_lease(ClientContext& context) {
+  if (context.lease != nullptr) co_return Trouble{};
   PgConnection& control = *context.control;
-  Result<PgRows> rows = co_await control.query(fmt::format("SELECT pg_try_advisory_lock(hashtextextended({}, 0))",
-                                                           quote_pg_literal("tributary:" + context.config.name)));
+  Result<PgRows> rows = co_await control.query(try_lease_sql(context.config.name));
   if (!rows.ok()) co_return failed(context, rows.error(), control);
   if (!rows->is_true(0, 0)) {
     co_return Trouble{Kind::kRetry, "another process holds the lease on this source (an advisory lock)",
@@ -167,6 +167,10 @@ asio::awaitable<Trouble> find_free_slot(ClientContext& context, Slot& slot) {
   while (true) {
     Trouble trouble = co_await find_slot(context, slot);
     if (trouble.kind != Kind::kNone || slot.user.empty()) co_return trouble;
+    // With the lease in our hands, who still reads is a node that lost it and has not noticed.
+    if (context.lease != nullptr) {
+      (void)co_await context.control->execute(fmt::format("SELECT pg_terminate_backend({})", slot.user));
+    }
     if (PgConnection::Clock::now() > until) {
       co_return Trouble{
           Kind::kRetry,

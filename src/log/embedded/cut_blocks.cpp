@@ -57,7 +57,7 @@ class Cutter {
                       piece.value_bytes(), block_body_bytes_max)};
     }
     auto events = static_cast<uint32_t>(piece.rows() + piece.ranges.size());
-    out_.push_back({at_, events, encode_block(piece, BlockCompression::kLz4)});
+    out_.push_back({batch_.client, at_, events, encode_block(piece, BlockCompression::kLz4)});
     return {};
   }
 

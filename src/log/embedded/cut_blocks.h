@@ -17,6 +17,7 @@ struct BlockLimits {
 
 // A block that has no offset yet.
 struct CutBlock {
+  ClientId client;
   TopicPartition at;
   uint32_t events = 0;
   std::string bytes;

@@ -1,5 +1,6 @@
 #include "log/embedded/embedded_log.h"
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <deque>
@@ -8,6 +9,7 @@
 
 #include "base/wall_clock.h"
 #include "codec/block.h"
+#include "log/append_ledger.h"
 #include "log/embedded/cut_blocks.h"
 #include "log/embedded/log_keys.h"
 #include "log/embedded/schema_registry.h"
@@ -57,6 +59,7 @@ struct EmbeddedLog::State {
   std::map<TopicPartition, Extent> extents;
   uint64_t generation = 0;
   std::atomic<uint64_t> kept_bytes = 0;
+  AppendLedger ledger;
 
   State(Storage& s, EmbeddedLogOptions o) : storage(s), options(o), schemas(s) {}
 
@@ -160,6 +163,7 @@ Status EmbeddedLog::State::commit(const std::vector<Pending*>& group) {
   std::lock_guard commit_lock(commit_mutex);
   StorageBatch batch;
   std::map<TopicPartition, Extent> changed;
+  std::vector<AppendLedger::Entry> noted;
   uint64_t bytes = kept_bytes;
   int64_t now = now_micros();
   for (const Pending* pending : group) {
@@ -170,6 +174,7 @@ Status EmbeddedLog::State::commit(const std::vector<Pending*>& group) {
       batch.put(Family::kLog, key, block.bytes);
       batch.put(Family::kLogIndex, key, LogIndexEntry{block.events, block.bytes.size(), now}.encode());
       at->second.end += block.events;
+      noted.push_back({block.client, block.at, Offset(at->second.end), block.events, block.bytes.size(), now});
       bytes += block.bytes.size();
     }
     for (const LogAppend& append : pending->appends) {
@@ -193,6 +198,7 @@ Status EmbeddedLog::State::commit(const std::vector<Pending*>& group) {
     for (const auto& [at, extent] : changed) extents[at] = extent;
     if (!changed.empty()) ++generation;
   }
+  for (const AppendLedger::Entry& entry : noted) ledger.add(entry);
   appended.notify_all();
   return {};
 }
@@ -249,6 +255,15 @@ std::map<TopicPartition, Offset> EmbeddedLog::ends() {
   std::map<TopicPartition, Offset> out;
   for (const auto& [at, extent] : state_->extents) out.emplace(at, Offset(extent.end));
   return out;
+}
+
+LogLag EmbeddedLog::lag(const std::map<TopicPartition, Offset>& from) {
+  auto known = known_clients();
+  return state_->ledger.lag(ends(), from, known.ok() ? *known : std::vector<ClientId>(),
+                            [this](const ClientId& client, const TopicPartition& at) {
+                              auto subset = client_partitions(state_->options.partitioning, client.value, at.topic);
+                              return std::find(subset.begin(), subset.end(), at.partition) != subset.end();
+                            });
 }
 
 Result<Offset> EmbeddedLog::first_offset(const TopicPartition& partition) {

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "contracts/event_log.h"
+#include "log/append_ledger.h"
 #include "model/partitioning.h"
 #include "storage/storage.h"
 
@@ -47,6 +48,8 @@ class EmbeddedLog final : public EventLog {
   Result<SchemaPtr> schema(const ClientId& client, const std::string& table, uint32_t version) override;
   Result<std::vector<SchemaPtr>> newest_schemas(const ClientId& client) override;
   std::map<TopicPartition, Offset> ends() override;
+  // What lies behind `from` (append_ledger.h). Reads nothing.
+  LogLag lag(const std::map<TopicPartition, Offset>& from);
   Result<Offset> first_offset(const TopicPartition& partition) override;
   std::unique_ptr<LogReader> open_reader() override;
   Result<std::shared_ptr<const EventBatch>> events_of(const LogBlock& block) override;

@@ -1,5 +1,6 @@
 #include "log/kafka/kafka_log.h"
 
+#include <algorithm>
 #include <random>
 
 #include "codec/event_record.h"
@@ -36,9 +37,14 @@ Result<std::unique_ptr<KafkaLog>> KafkaLog::open(KafkaLogOptions options) {
   ASSIGN_OR_RETURN(log->admin_, KafkaClient::make(RD_KAFKA_CONSUMER, log->options_.brokers, {}));
   KafkaTopicShape shape = log->options_.shape;
   shape.partitions = log->options_.partitioning.partitions;
+  shape.nodes = log->options_.board;
   RETURN_IF_ERROR(ensure_topics(*log->admin_, log->topics_, shape));
-  ASSIGN_OR_RETURN(log->state_, StateFollower::open(log->options_.brokers, log->topics_.state()));
+  AppendLedger* ledger = log->options_.lag ? &log->ledger_ : nullptr;
+  ASSIGN_OR_RETURN(log->state_, StateFollower::open(log->options_.brokers, log->topics_.state(), ledger));
   RETURN_IF_ERROR(log->find_ends());
+  if (log->options_.board) {
+    ASSIGN_OR_RETURN(log->board_, NodeBoard::open(log->options_.brokers, log->topics_.nodes()));
+  }
   return log;
 }
 
@@ -79,6 +85,8 @@ Status KafkaLog::find_ends() {
 Status KafkaLog::append(std::span<const LogAppend> appends) {
   std::lock_guard lock(write_mutex_);
   for (const LogAppend& append : appends) {
+    // What was read under a lease that is lost is not written under a new one: its memory is the older one's.
+    if (lost_.contains(append.client)) return taken_over(append.client);
     if (!leases_.contains(append.client)) RETURN_IF_ERROR(take_lease(append.client));
   }
   Parts parts;
@@ -104,6 +112,7 @@ Status KafkaLog::append(std::span<const LogAppend> appends) {
     StateFold::Client now = state_->client(append.client);
     if (now.lease == leases_[append.client] && now.owner == writer_) continue;
     leases_.erase(append.client);
+    lost_.insert(append.client);
     return taken_over(append.client);
   }
   return {};
@@ -241,6 +250,7 @@ Result<std::vector<ClientId>> KafkaLog::known_clients() { return state_->clients
 Result<SourceState> KafkaLog::source_state(const ClientId& client) {
   std::lock_guard lock(write_mutex_);
   RETURN_IF_ERROR(take_lease(client));
+  lost_.erase(client);
   return state_->client(client).entries;
 }
 
@@ -293,6 +303,15 @@ Result<std::vector<SchemaPtr>> KafkaLog::newest_schemas(const ClientId& client) 
 
 std::map<TopicPartition, Offset> KafkaLog::ends() { return state_->ends(); }
 
+LogLag KafkaLog::lag(const std::map<TopicPartition, Offset>& from) {
+  return ledger_.lag(state_->ends(), from, state_->clients(), [this](const ClientId& client, const TopicPartition& at) {
+    const std::string* domain = topics_.domain_of(at.topic);
+    if (domain == nullptr) return false;
+    std::vector<PartitionId> subset = client_partitions(options_.partitioning, client.value, *domain);
+    return std::find(subset.begin(), subset.end(), at.partition) != subset.end();
+  });
+}
+
 Result<Offset> KafkaLog::first_offset(const TopicPartition& partition) {
   int64_t low = 0;
   int64_t high = 0;
@@ -317,6 +336,8 @@ Result<std::shared_ptr<const EventBatch>> KafkaLog::events_of(const LogBlock& bl
   CHECK(block.decoded != nullptr);
   return block.decoded;
 }
+
+Status KafkaLog::catch_up() { return state_->wait_newest(read_back_limit); }
 
 uint64_t KafkaLog::append_generation() { return state_->generation(); }
 

@@ -21,6 +21,7 @@
 #include "kafka/kafka_client.h"
 #include "log/kafka/kafka_producer.h"
 #include "log/kafka/kafka_topics.h"
+#include "log/kafka/node_board.h"
 #include "log/kafka/state_follower.h"
 #include "model/partitioning.h"
 
@@ -35,6 +36,8 @@ struct KafkaLogOptions {
   KafkaTopicShape shape;  // its partitions are partitioning's
   bool schemas = false;  // Connect's, beside each record's key and value
   std::map<ClientId, std::string> databases;  // what envelopes call `source.db`
+  bool lag = true;  // lag() will be asked
+  bool board = false;  // this node is one of several, which talk with each other (node_board.h)
 };
 
 class KafkaLog final : public EventLog {
@@ -54,13 +57,20 @@ class KafkaLog final : public EventLog {
   Result<SchemaPtr> schema(const ClientId& client, const std::string& table, uint32_t version) override;
   Result<std::vector<SchemaPtr>> newest_schemas(const ClientId& client) override;
   std::map<TopicPartition, Offset> ends() override;
+  // What lies behind `from` (append_ledger.h). Reads nothing.
+  LogLag lag(const std::map<TopicPartition, Offset>& from);
   Result<Offset> first_offset(const TopicPartition& partition) override;
   std::unique_ptr<LogReader> open_reader() override;
   Result<std::shared_ptr<const EventBatch>> events_of(const LogBlock& block) override;
+  // Returns once ends() tells of every append that had returned before, also on other nodes.
+  Status catch_up();
   uint64_t append_generation() override;
   void wait_for_append(uint64_t known_generation, std::chrono::milliseconds limit) override;
   // Kafka's own retention removes; always kUnsupported.
   Status trim_before(const TopicPartition& partition, Offset offset) override;
+
+  // By which this node hears of the others; nullptr unless the options ask for one.
+  NodeBoard* board() const { return board_.get(); }
 
   // What a person should know: records in our topics that are none of ours, a state topic that cannot be read. Thread-safe.
   std::vector<std::string> problems() const;
@@ -84,11 +94,14 @@ class KafkaLog final : public EventLog {
   KafkaTopics topics_;
   std::string writer_;  // random: tells our leases and schemas from other nodes'
   std::unique_ptr<KafkaClient> admin_;
+  AppendLedger ledger_;
   std::unique_ptr<StateFollower> state_;
+  std::unique_ptr<NodeBoard> board_;
 
   std::mutex write_mutex_;  // one writer at a time; guards the next three
   KafkaProducer producer_;
   std::map<ClientId, uint64_t> leases_;  // those that we took
+  std::set<ClientId> lost_;  // taken over by another node since our newest source_state()
 
   mutable std::mutex problems_mutex_;
   uint64_t skipped_ = 0;

@@ -15,6 +15,8 @@ constexpr std::chrono::seconds visible_limit{20};
 constexpr std::chrono::milliseconds visible_poll{50};
 // A lagging reader of the state topic must see a lease before what it made void is compacted away.
 constexpr const char* state_compaction_lag = "600000";
+// Only closed segments are compacted, and a node that starts reads all of the others.
+constexpr const char* nodes_segment = "600000";
 
 std::string replaced(std::string text, std::string_view what, std::string_view with) {
   if (size_t at = text.find(what); at != std::string::npos) text.replace(at, what.size(), with);
@@ -205,6 +207,9 @@ std::vector<std::string> KafkaTopics::names() const {
 Status ensure_topics(KafkaClient& client, const KafkaTopics& topics, const KafkaTopicShape& shape) {
   std::vector<WantedTopic> wanted{
       {topics.state(), 1, {{"cleanup.policy", "compact"}, {"min.compaction.lag.ms", state_compaction_lag}}}};
+  if (shape.nodes) {
+    wanted.push_back({topics.nodes(), 1, {{"cleanup.policy", "compact"}, {"segment.ms", nodes_segment}}});
+  }
   for (std::string& name : topics.names()) {
     wanted.push_back({std::move(name), shape.partitions, {{"retention.ms", std::to_string(shape.retention.count())}}});
   }

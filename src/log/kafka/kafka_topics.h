@@ -33,6 +33,8 @@ class KafkaTopics {
   std::vector<std::string> names() const;
   // What capture remembers, schemas, leases (docs/formats/kafka-state.md).
   std::string state() const { return pipeline_ + "._state"; }
+  // What nodes tell each other (docs/formats/kafka-nodes.md).
+  std::string nodes() const { return pipeline_ + "._nodes"; }
 
  private:
   std::string pipeline_;
@@ -45,6 +47,7 @@ struct KafkaTopicShape {
   uint32_t partitions = 12;
   int replication = -1;  // -1: the broker's default
   std::chrono::milliseconds retention{0};
+  bool nodes = false;  // the topic by which nodes talk is wanted, too
 };
 
 // Makes the topics that are not there, and returns when the brokers know them.

@@ -48,10 +48,12 @@ TEST(StateRecordKey, GivesBackWhatWasWritten) {
   for (StateRecordKey key : {StateRecordKey{StateRecordKind::kSource, "acme", 3, "", "snapshot/public.a/b"},
                              StateRecordKey{StateRecordKind::kSource, "acme", 3, "", ""},
                              StateRecordKey{StateRecordKind::kLease, "acme", 12, "9f", ""},
+                             StateRecordKey{StateRecordKind::kEnds, "acme", 0, "", ""},
                              StateRecordKey{StateRecordKind::kSchema, "acme", 2, "9f", "public.or/ders"}}) {
     auto read = StateRecordKey::decode(key.encode());
     ASSERT_TRUE(read) << key.encode();
     EXPECT_EQ(read->encode(), key.encode());
+    EXPECT_EQ(read->client, key.client);
     EXPECT_EQ(read->name, key.name);
     EXPECT_EQ(read->writer, key.writer);
   }

@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include <algorithm>
+
 namespace tributary {
 namespace {
 
@@ -11,8 +13,9 @@ constexpr std::chrono::seconds open_limit{60};
 
 }  // namespace
 
-Result<std::unique_ptr<StateFollower>> StateFollower::open(const KafkaProperties& brokers, const std::string& topic) {
-  std::unique_ptr<StateFollower> follower(new StateFollower(topic));
+Result<std::unique_ptr<StateFollower>> StateFollower::open(const KafkaProperties& brokers, const std::string& topic,
+                                                           AppendLedger* ledger) {
+  std::unique_ptr<StateFollower> follower(new StateFollower(topic, ledger));
   ASSIGN_OR_RETURN(follower->client_, KafkaClient::make(RD_KAFKA_CONSUMER, brokers,
                                                         {{"auto.offset.reset", "error"},
                                                          {"fetch.wait.max.ms", "500"},
@@ -72,10 +75,22 @@ bool StateFollower::take(const rd_kafka_message_t& message) {
     }
     for (const AppendedPart& part : *parts) ends_[part.at] = std::max(ends_[part.at], part.next);
     if (!parts->empty()) ++generation_;
+    if (ledger_ != nullptr) note(message, *parts);
     next_ = message.offset + 1;
   }
   changed_.notify_all();
   return true;
+}
+
+void StateFollower::note(const rd_kafka_message_t& message, const std::vector<AppendedPart>& parts) {
+  if (parts.empty()) return;
+  auto key = StateRecordKey::decode({static_cast<const char*>(message.key), message.key_len});
+  if (!key || key->client.empty()) return;
+  rd_kafka_timestamp_type_t type;
+  int64_t micros = rd_kafka_message_timestamp(&message, &type) * 1000;
+  for (const AppendedPart& part : parts) {
+    ledger_->add({ClientId{key->client}, part.at, part.next, part.events, part.bytes, std::max<int64_t>(micros, 0)});
+  }
 }
 
 Status StateFollower::wait_applied(int64_t offset, std::chrono::milliseconds limit) const {

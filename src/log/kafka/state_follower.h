@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "kafka/kafka_client.h"
+#include "log/append_ledger.h"
 #include "log/kafka/state_fold.h"
 
 namespace tributary {
@@ -19,7 +20,9 @@ namespace tributary {
 class StateFollower {
  public:
   // Reads the topic to its end. kUnavailable: no broker answers.
-  static Result<std::unique_ptr<StateFollower>> open(const KafkaProperties& brokers, const std::string& topic);
+  // `ledger`, where there is one, outlives it and hears of every append.
+  static Result<std::unique_ptr<StateFollower>> open(const KafkaProperties& brokers, const std::string& topic,
+                                                     AppendLedger* ledger);
   ~StateFollower();
 
   // Returns once the record at `offset` has been applied. kUnavailable: not within `limit`; kCorrupt: it never will.
@@ -40,11 +43,13 @@ class StateFollower {
   std::string problem() const;
 
  private:
-  explicit StateFollower(std::string topic) : topic_(std::move(topic)) {}
+  StateFollower(std::string topic, AppendLedger* ledger) : topic_(std::move(topic)), ledger_(ledger) {}
   void run();
+  void note(const rd_kafka_message_t& message, const std::vector<AppendedPart>& parts);
   bool take(const rd_kafka_message_t& message);
 
   std::string topic_;
+  AppendLedger* ledger_;
   std::unique_ptr<KafkaClient> client_;
   KafkaTopicHandle handle_;
   mutable std::mutex mutex_;

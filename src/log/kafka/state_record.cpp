@@ -29,14 +29,17 @@ std::string StateRecordKey::encode() const {
     case StateRecordKind::kSchema: return fmt::format("schema/{}/{}/{}/{}", client, number, writer, name);
     case StateRecordKind::kEnds: break;
   }
-  return "ends/";
+  return fmt::format("ends/{}", client);
 }
 
 std::optional<StateRecordKey> StateRecordKey::decode(std::string_view bytes) {
   StateRecordKey key;
   auto kind = take_part(bytes);
   if (!kind) return std::nullopt;
-  if (*kind == "ends") return key;
+  if (*kind == "ends") {
+    key.client = bytes;
+    return key;
+  }
   if (*kind == "source") {
     key.kind = StateRecordKind::kSource;
   } else if (*kind == "lease") {

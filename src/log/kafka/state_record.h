@@ -4,7 +4,7 @@
 //   source/acme/3/                all entries at once: what is not among them is gone
 //   lease/acme/3/9f…              somebody takes acme's sources as the third; the first such record counts
 //   schema/acme/2/9f…/public.orders   version 2 of a table; likewise
-//   ends/                         nothing but where partitions end now
+//   ends/acme                     nothing but where partitions end now
 #pragma once
 
 #include <cstdint>
