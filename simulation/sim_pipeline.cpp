@@ -273,7 +273,7 @@ class PipelineRunner {
         relation.key_always = plan->key_always;
         planned.views.push_back(std::move(*plan));
       } else {
-        planned.set_aside.push_back({ClientId{}, view.name, "what it reads is not known yet"});
+        planned.set_aside.push_back({ClientId{}, view.name, "what it reads is not known yet", {}});
       }
       relations.push_back(std::move(relation));
     }
@@ -341,7 +341,7 @@ class PipelineRunner {
       if (!tables.unused.empty()) runner_->look_at_builds();
       busy_ = true;
     }
-    auto sent = sender_->send();
+    auto sent = sender_->send([&] { return tables.generation == runner_->tables().generation; });
     if (!sent.ok() && !retryable(sent.error().code)) return "TheOutboxIsSent " + sent.error().to_string();
     busy_ = busy_ || !sent.ok() || *sent;
     if (sender_->took_switches()) {

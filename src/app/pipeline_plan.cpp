@@ -1,5 +1,10 @@
 #include "app/pipeline_plan.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <set>
+
 #include "app/raw_choice.h"
 #include "capture/debezium/debezium_url.h"
 #include "config/views_text.h"
@@ -11,6 +16,31 @@ namespace {
 
 ViewRequest view_request(const PlanRequest& request) {
   return {.name = request.name, .sql = request.sql, .relations = request.relations, .attributes = request.attributes};
+}
+
+// "customers, sales": the views that read the domain, also through others.
+std::string readers_of(const std::string& domain, const std::vector<ViewPlan>& views) {
+  std::set<std::string> reading;
+  std::vector<std::string> names;
+  for (const ViewPlan& view : views) {
+    bool reads = std::any_of(view.nodes.begin(), view.nodes.end(), [&](const PlanNode& node) {
+      return (node.kind == NodeKind::kDomain && node.relation == domain) ||
+             (node.kind == NodeKind::kView && reading.contains(node.relation));
+    });
+    if (!reads) continue;
+    reading.insert(view.name);
+    names.push_back(view.name);
+  }
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+// Which views do not follow the client, and what is in them meanwhile.
+std::string with_consequence(const SetAside& client, const std::string& domain, const std::vector<ViewPlan>& views) {
+  std::string readers = readers_of(domain, views);
+  if (readers.empty()) return client.reason;
+  return fmt::format("{}. Views that stand still for the client: {}; {}", client.reason, readers,
+                     client.as_it_fit ? "they show what the table had while it fit"
+                                      : "they have nothing of the table, which never fit");
 }
 
 }  // namespace
@@ -52,6 +82,7 @@ Result<PlannedPipeline> RuntimePlanner::plan(const std::vector<ClientTable>& tab
     schema.version = 0;
     note_table(lock_, before, table.domain, table.client.value, std::move(schema));
   }
+  note_who_fits(pipeline_, lock_);
   RETURN_IF_ERROR(write_lock(lock_path(pipeline_.file), lock_));
   std::optional<Pipeline> other;
   if (views != views_) {
@@ -63,8 +94,9 @@ Result<PlannedPipeline> RuntimePlanner::plan(const std::vector<ClientTable>& tab
   CompileResult result = compile_pipeline(pipeline, &lock_, functions_);
   PlannedPipeline planned;
   for (auto& [name, domain] : result.compiled.domains) {
-    for (const SetAside& client : domain.set_aside) {
-      planned.set_aside.push_back({ClientId{client.client}, name, client.reason});
+    for (SetAside& client : domain.set_aside) {
+      planned.set_aside.push_back({ClientId{client.client}, name, with_consequence(client, name, result.compiled.views),
+                                   std::move(client.as_it_fit)});
     }
     planned.relations[name] = std::move(domain.relation);
   }
@@ -75,7 +107,7 @@ Result<PlannedPipeline> RuntimePlanner::plan(const std::vector<ClientTable>& tab
   }
   // Views of another release than the file's have no place in it.
   for (const FileError& error : result.errors)
-    planned.set_aside.push_back({ClientId{}, "", other ? error.message : error.to_string()});
+    planned.set_aside.push_back({ClientId{}, "", other ? error.message : error.to_string(), {}});
   return planned;
 }
 

@@ -56,6 +56,7 @@ SchemaReading read_source_schemas(const Pipeline& pipeline, LockFile lock) {
       }
     }
   }
+  note_who_fits(pipeline, reading.lock);
   return reading;
 }
 

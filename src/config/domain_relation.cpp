@@ -3,6 +3,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "config/lock_file.h"
 
@@ -67,26 +69,162 @@ Tables eldest_first(Tables tables, const LockFile& lock, const std::string& doma
   return tables;
 }
 
-// The columns with the type that most clients have, in the order of their first appearance in `tables`. `eldest`: the same
-// tables in the order in which they count among as many.
-std::vector<OutputColumn> common_columns(const Tables& tables, const Tables& eldest,
-                                         const std::vector<std::string>& key) {
-  std::vector<OutputColumn> columns;
+// What tables are together.
+struct Together {
+  std::vector<OutputColumn> columns;  // those that a table in it has
+  std::vector<std::string> key;
+  std::vector<SetAside> misfits;
+  std::vector<std::string> clients;  // the others
+};
+
+// Of each column that none of `columns` is: the type that most tables have. Those that come first count among as many.
+void add_common_columns(std::vector<OutputColumn>& columns, const Tables& tables, const std::vector<std::string>& key) {
   for (const auto& [client, schema] : tables) {
     for (const ColumnSchema& column : schema->columns) {
       bool known =
           std::any_of(columns.begin(), columns.end(), [&](const auto& other) { return other.name == column.name; });
       if (known) continue;
       std::vector<LogicalType> types;
-      for (const auto& [other_client, other] : eldest) {
+      for (const auto& [other_client, other] : tables) {
         if (auto index = other->find(column.name)) types.push_back(other->columns[*index].type);
       }
       bool is_key = std::find(key.begin(), key.end(), column.name) != key.end();
       columns.push_back({column.name, most_common(types), !is_key});
     }
   }
-  return columns;
 }
+
+// `tables` must fit `with`, and then what most of them have.
+Together join_tables(Together with, const Tables& tables) {
+  if (tables.empty()) return with;
+  if (with.key.empty()) {
+    std::vector<std::vector<std::string>> keys;
+    for (const auto& [client, schema] : tables) keys.push_back(key_names(*schema));
+    with.key = most_common(keys);
+  }
+  std::set<std::string> used;
+  for (const OutputColumn& column : with.columns) used.insert(column.name);
+  // Columns of tables that turn out not to fit stay out: seed with all, then gather those of the fitting ones.
+  Tables of_key = tables;
+  std::erase_if(of_key, [&](const auto& entry) { return key_names(*entry.second) != with.key; });
+  add_common_columns(with.columns, of_key, with.key);
+  for (const auto& [client, schema] : tables) {
+    std::string reason = merge_table(with.columns, *schema, with.key);
+    if (!reason.empty()) {
+      with.misfits.push_back({client, std::move(reason), {}});
+      continue;
+    }
+    with.clients.push_back(client);
+    for (const ColumnSchema& column : schema->columns) used.insert(column.name);
+  }
+  std::erase_if(with.columns, [&](const OutputColumn& column) { return !used.contains(column.name); });
+  return with;
+}
+
+// Decides whose table fits.
+class Judge {
+ public:
+  Judge(const LockFile& lock, std::string domain, const Tables& tables) : lock_(lock), domain_(std::move(domain)) {
+    auto marks = lock.as_it_fit.find(domain_);
+    for (const auto& [client, schema] : tables) {
+      if (marks == lock.as_it_fit.end() || !marks->second.contains(client)) {
+        fitting_.emplace_back(client, schema);
+        continue;
+      }
+      const auto& before = marks->second.at(client);
+      if (before && before->table == schema->table) as_it_fit_[client] = &*before;
+      changed_.emplace_back(client, schema);
+    }
+    // What was never served gives way to what is.
+    changed_ = eldest_first(std::move(changed_), lock_, domain_);
+    std::stable_partition(changed_.begin(), changed_.end(),
+                          [&](const auto& entry) { return as_it_fit_.contains(entry.first); });
+    take_what_fits_all();
+  }
+
+  // Each that is set aside leaves what it was for the others to fit, so they are judged once more.
+  Together judge() {
+    while (true) {
+      Together held = join_tables({}, held_tables());
+      if (set_one_aside(held)) continue;
+      Together all = join_tables(held, changed_);
+      if (all.misfits.size() == held.misfits.size()) {
+        for (const auto& [client, reason] : aside_) {
+          auto at = std::find_if(all.misfits.begin(), all.misfits.end(),
+                                 [&, of = &client](const SetAside& misfit) { return misfit.client == *of; });
+          const TableSchema* before = as_it_fit_.contains(client) ? as_it_fit_.at(client) : nullptr;
+          if (at != all.misfits.end()) {
+            at->reason = reason;
+          } else {
+            all.misfits.push_back({client, reason, before == nullptr ? std::nullopt : std::optional(*before)});
+          }
+          std::erase(all.clients, client);
+        }
+        return all;
+      }
+      put_aside(all.misfits[held.misfits.size()].client, all.misfits[held.misfits.size()].reason);
+    }
+  }
+
+  // Those whose columns make the relation: of one that is set aside, as it was.
+  const TableSchema* served(const std::string& client, const TableSchema* now) const {
+    if (!aside_.contains(client)) return now;
+    auto before = as_it_fit_.find(client);
+    return before == as_it_fit_.end() ? nullptr : before->second;
+  }
+
+ private:
+  // Who changed something and goes on with all that is served is not judged beside those who do not.
+  void take_what_fits_all() {
+    Tables served = fitting_;
+    for (const auto& [client, before] : as_it_fit_) served.emplace_back(client, before);
+    Together all = join_tables({}, in_order(std::move(served)));
+    if (all.key.empty()) return;
+    Tables rest;
+    for (const auto& entry : changed_) {
+      bool fits = merge_table(all.columns, *entry.second, all.key).empty();
+      (fits ? fitting_ : rest).push_back(entry);
+    }
+    changed_ = std::move(rest);
+  }
+
+  Tables in_order(Tables held) const {
+    std::sort(held.begin(), held.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    return eldest_first(std::move(held), lock_, domain_);
+  }
+
+  Tables held_tables() const {
+    Tables held = fitting_;
+    for (const auto& [client, reason] : aside_) {
+      if (auto before = as_it_fit_.find(client); before != as_it_fit_.end()) held.emplace_back(client, before->second);
+    }
+    return in_order(std::move(held));
+  }
+
+  bool set_one_aside(const Together& held) {
+    if (held.key.empty()) return false;
+    for (const auto& [client, schema] : changed_) {
+      std::vector<OutputColumn> columns = held.columns;
+      std::string reason = merge_table(columns, *schema, held.key);
+      if (reason.empty()) continue;
+      put_aside(client, std::move(reason));
+      return true;
+    }
+    return false;
+  }
+
+  void put_aside(std::string client, std::string reason) {
+    std::erase_if(changed_, [&](const auto& entry) { return entry.first == client; });
+    aside_.emplace(std::move(client), std::move(reason));
+  }
+
+  const LockFile& lock_;
+  std::string domain_;
+  Tables fitting_;
+  Tables changed_;                                       // in a way that does not fit all others; not set aside yet
+  std::map<std::string, const TableSchema*> as_it_fit_;  // of those that changed
+  std::map<std::string, std::string> aside_;             // client → why
+};
 
 }  // namespace
 
@@ -103,38 +241,39 @@ std::optional<DomainRelation> domain_relation(const Pipeline& pipeline, const Lo
   }
   if (tables.empty()) return std::nullopt;
 
+  Judge judge(lock, domain, tables);
+  Together all = judge.judge();
   DomainRelation result;
   result.relation.name = domain;
-  Tables eldest = eldest_first(tables, lock, domain);
-  std::vector<std::vector<std::string>> keys;
-  for (const auto& [client, schema] : eldest) keys.push_back(key_names(*schema));
-  result.relation.key = most_common(keys);
-
-  auto with_key = [&](Tables some) {
-    std::erase_if(some, [&](const auto& entry) { return key_names(*entry.second) != result.relation.key; });
-    return some;
-  };
-  // Columns of clients that turn out not to fit stay out: seed with all, then gather those of the fitting ones.
-  std::vector<OutputColumn> seed = common_columns(with_key(tables), with_key(eldest), result.relation.key);
-  std::vector<std::string> used;
-  for (const auto& [client, schema] : eldest) {
-    std::string reason = merge_table(seed, *schema, result.relation.key);
-    if (!reason.empty()) {
-      result.set_aside.push_back({client, std::move(reason)});
-      continue;
-    }
-    result.clients.push_back(client);
-    for (const ColumnSchema& column : schema->columns) used.push_back(column.name);
-  }
+  result.relation.key = std::move(all.key);
+  result.clients = std::move(all.clients);
+  result.set_aside = std::move(all.misfits);
   std::sort(result.clients.begin(), result.clients.end());
   std::sort(result.set_aside.begin(), result.set_aside.end(),
             [](const SetAside& a, const SetAside& b) { return a.client < b.client; });
-  for (OutputColumn& column : seed) {
-    if (std::find(used.begin(), used.end(), column.name) != used.end()) {
-      result.relation.columns.push_back(std::move(column));
+  // In the order of the first client that has them, whoever changed when.
+  for (const auto& [client, schema] : tables) {
+    const TableSchema* served = judge.served(client, schema);
+    for (size_t i = 0; served != nullptr && i < served->columns.size(); ++i) {
+      auto at = std::find_if(all.columns.begin(), all.columns.end(),
+                             [&](const OutputColumn& column) { return column.name == served->columns[i].name; });
+      if (at == all.columns.end()) continue;
+      result.relation.columns.push_back(std::move(*at));
+      all.columns.erase(at);
     }
   }
   return result;
+}
+
+void note_who_fits(const Pipeline& pipeline, LockFile& lock) {
+  for (const auto& [name, config] : pipeline.domains) {
+    auto relation = domain_relation(pipeline, lock, name);
+    if (!relation) continue;
+    auto& marks = lock.as_it_fit[name];
+    for (const std::string& client : relation->clients) marks.erase(client);
+    for (SetAside& aside : relation->set_aside) marks[aside.client] = std::move(aside.as_it_fit);
+    if (marks.empty()) lock.as_it_fit.erase(name);
+  }
 }
 
 }  // namespace tributary

@@ -80,6 +80,11 @@ LockFile lock_from(const json& document) {
     auto& tables = lock.domains[domain];
     for (const auto& [client, table] : clients.items()) {
       tables.emplace(client, table_from(table, domain + "/" + client));
+      auto as_it_fit = table.find("as_it_fit");
+      if (as_it_fit != table.end()) {
+        auto& before = lock.as_it_fit[domain][client];
+        if (!as_it_fit->is_null()) before = table_from(*as_it_fit, domain + "/" + client + "/as_it_fit");
+      }
       auto changed = table.find("changed");
       if (changed == table.end()) continue;
       if (!changed->is_number_unsigned()) throw Malformed{domain + "/" + client + ": \"changed\" is no number"};
@@ -105,23 +110,38 @@ bool is_changed(const TableSchema& before, const TableSchema& now) {
   });
 }
 
-void append_table(std::string& out, const TableSchema& schema, uint64_t changed) {
-  out += fmt::format("        \"table\": {},\n", quoted(schema.table));
-  if (changed != 0) out += fmt::format("        \"changed\": {},\n", changed);
-  out += fmt::format("        \"old_image\": \"{}\",\n        \"key\": [",
+void append_table(std::string& out, const TableSchema& schema, uint64_t changed, std::string_view indent) {
+  out += fmt::format("{}\"table\": {},\n", indent, quoted(schema.table));
+  if (changed != 0) out += fmt::format("{}\"changed\": {},\n", indent, changed);
+  out += fmt::format("{0}\"old_image\": \"{1}\",\n{0}\"key\": [", indent,
                      schema.old_image == OldImage::kFull ? "full" : "key");
   for (size_t i = 0; i < schema.key_columns.size(); ++i) {
     out += (i == 0 ? "" : ", ") + quoted(schema.columns[schema.key_columns[i]].name);
   }
-  out += "],\n        \"columns\": [\n";
+  out += fmt::format("],\n{}\"columns\": [\n", indent);
   for (size_t i = 0; i < schema.columns.size(); ++i) {
     const ColumnSchema& column = schema.columns[i];
     out +=
-        fmt::format("          {{ \"name\": {}, \"type\": \"{}\", \"source_type\": {}{} }}{}\n", quoted(column.name),
+        fmt::format("{}  {{ \"name\": {}, \"type\": \"{}\", \"source_type\": {}{} }}{}\n", indent, quoted(column.name),
                     column.type.to_string(), quoted(column.source_type),
                     column.may_be_absent ? ", \"may_be_absent\": true" : "", i + 1 < schema.columns.size() ? "," : "");
   }
-  out += "        ]\n";
+  out += fmt::format("{}]", indent);
+}
+
+// Where the client's table does not fit: the one that did.
+void append_as_it_fit(std::string& out, const LockFile& lock, const std::string& domain, const std::string& client) {
+  auto marks = lock.as_it_fit.find(domain);
+  if (marks == lock.as_it_fit.end()) return;
+  auto before = marks->second.find(client);
+  if (before == marks->second.end()) return;
+  if (!before->second) {
+    out += ",\n        \"as_it_fit\": null";
+    return;
+  }
+  out += ",\n        \"as_it_fit\": {\n";
+  append_table(out, *before->second, 0, "          ");
+  out += "\n        }";
 }
 
 }  // namespace
@@ -137,7 +157,11 @@ void note_table(LockFile& lock, const LockFile& before, const std::string& domai
   auto others = before.domains.find(domain);
   if (others != before.domains.end() && !others->second.empty()) {
     auto known = others->second.find(client);
-    if (known == others->second.end() || is_changed(known->second, schema)) {
+    bool is_new = known == others->second.end() || known->second.table != schema.table;
+    if (is_new || is_changed(known->second, schema)) {
+      std::optional<TableSchema> until_now;
+      if (!is_new) until_now = known->second;
+      lock.as_it_fit[domain].try_emplace(client, std::move(until_now));
       uint64_t newest = 0;
       for (const auto& [other, table] : others->second) newest = std::max(newest, changed_of(before, domain, other));
       lock.changed[domain][client] = newest + 1;
@@ -159,7 +183,9 @@ std::string lock_to_text(const LockFile& lock) {
     size_t clients_left = clients.size();
     for (const auto& [client, schema] : clients) {
       out += fmt::format("      {}: {{\n", quoted(client));
-      append_table(out, schema, changed_of(lock, domain, client));
+      append_table(out, schema, changed_of(lock, domain, client), "        ");
+      append_as_it_fit(out, lock, domain, client);
+      out += "\n";
       out += --clients_left > 0 ? "      },\n" : "      }\n";
     }
     out += --domains_left > 0 ? "    },\n" : "    }\n";

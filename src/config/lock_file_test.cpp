@@ -115,6 +115,7 @@ TEST(DomainRelation, AmongAsManyWhoChangedLastGivesWay) {
   auto look = [&](const std::string& client, const char* note) {
     LockFile before = std::get<LockFile>(lock_from_text("shop.lock", lock_to_text(lock)));  // as the file keeps it
     note_table(lock, before, "orders", client, orders(note));
+    note_who_fits(pipeline_of(""), lock);
   };
   auto set_aside = [&] {
     auto relation = *domain_relation(pipeline_of(""), lock, "orders");
@@ -132,13 +133,94 @@ TEST(DomainRelation, AmongAsManyWhoChangedLastGivesWay) {
   look("globex", "bool");
   EXPECT_EQ(set_aside(), "globex");
   // A client that comes later, and a column that does.
-  lock = LockFile{.pipeline = "shop", .domains = {}, .changed = {}};
+  lock = LockFile{.pipeline = "shop", .domains = {}, .changed = {}, .as_it_fit = {}};
   note_table(lock, empty, "orders", "globex", orders("text"));
   look("acme", "bool");
   EXPECT_EQ(set_aside(), "acme");
-  // Two against one: what most have counts, whoever changed.
+  // Who fits stays, whatever others come with.
   look("initech", "bool");
-  EXPECT_EQ(set_aside(), "globex");
+  EXPECT_EQ(domain_relation(pipeline_of(""), lock, "orders")->clients, std::vector<std::string>{"globex"});
+  // Of tables that are all new, what most have counts.
+  lock = LockFile{.pipeline = "shop", .domains = {}, .changed = {}, .as_it_fit = {}};
+  note_table(lock, empty, "orders", "acme", orders("text"));
+  for (const char* client : {"globex", "initech"}) note_table(lock, empty, "orders", client, orders("bool"));
+  note_who_fits(pipeline_of(""), lock);
+  EXPECT_EQ(set_aside(), "acme");
+}
+
+// The shape of a table that does not fit stays what it was: rows that are served keep their columns and types.
+class WhoStandsStill : public testing::Test {
+ protected:
+  struct Client {
+    const char* id;
+    std::vector<Shape> shapes;
+  };
+  void look(const std::vector<Client>& clients) {
+    LockFile before = std::get<LockFile>(lock_from_text("shop.lock", lock_to_text(lock_)));
+    for (const Client& client : clients) {
+      std::vector<Shape> shapes{{"id", "int32", true}};
+      shapes.insert(shapes.end(), client.shapes.begin(), client.shapes.end());
+      note_table(lock_, before, "orders", client.id, table("public.orders", shapes));
+    }
+    note_who_fits(pipeline_of(""), lock_);
+  }
+  std::string shown() {
+    auto relation = *domain_relation(pipeline_of(""), lock_, "orders");
+    std::string out;
+    for (const OutputColumn& column : relation.relation.columns)
+      out += fmt::format("{} {} ", column.name, column.type.to_string());
+    for (const SetAside& aside : relation.set_aside)
+      out += fmt::format("- {}{} ", aside.client, aside.as_it_fit ? "" : " never fit");
+    return out;
+  }
+  LockFile lock_{.pipeline = "shop", .domains = {}, .changed = {}, .as_it_fit = {}};
+};
+
+TEST_F(WhoStandsStill, TheRelationKeepsWhatTheyWere) {
+  look({{"acme", {{"n", "int64"}}}, {"globex", {{"n", "int32"}}}});
+  look({{"acme", {{"n", "bool"}}}});
+  EXPECT_EQ(shown(), "id int32 n int64 - acme ");
+  look({{"acme", {{"n", "bool"}, {"more", "text"}}}});  // again, and still as it was
+  EXPECT_EQ(shown(), "id int32 n int64 - acme ");
+  look({{"globex", {{"n", "uuid"}}}});  // would take its columns from acme's rows
+  EXPECT_EQ(shown(), "id int32 n int64 - acme - globex ");
+  look({{"globex", {{"n", "bool"}}}});  // now all are the same
+  EXPECT_EQ(shown(), "id int32 n bool more text ");
+}
+
+TEST_F(WhoStandsStill, ItDoesNotChangeHands) {
+  look({{"acme", {}}, {"globex", {}}});
+  look({{"acme", {{"extra", "text"}}}});
+  look({{"globex", {{"extra", "int32"}}}});
+  EXPECT_EQ(shown(), "id int32 extra text - globex ");
+  look({{"acme", {{"extra", "text"}, {"other", "bool"}}}});  // another column of who fits
+  EXPECT_EQ(shown(), "id int32 extra text other bool - globex ");
+  look({{"initech", {{"extra", "int64"}}}});  // two against one
+  EXPECT_EQ(shown(), "id int32 extra text other bool - globex - initech never fit ");
+  look({{"acme", {{"other", "bool"}}}});  // nobody who fits has it any more
+  EXPECT_EQ(shown(), "id int32 other bool extra int64 ");
+}
+
+TEST_F(WhoStandsStill, AllComeOverTogetherBesideOneThatNeverFit) {
+  look({{"acme", {{"n", "int32"}}}, {"globex", {{"n", "int32"}}}});
+  LockFile before = lock_;
+  note_table(lock_, before, "orders", "initech", table("public.orders", {{"number", "text", true}}));
+  note_who_fits(pipeline_of(""), lock_);
+  look({{"acme", {{"n", "text"}}}});
+  EXPECT_EQ(shown(), "id int32 n int32 - acme - initech never fit ");
+  look({{"globex", {{"n", "text"}}}});
+  EXPECT_EQ(shown(), "id int32 n text - initech never fit ");
+}
+
+TEST_F(WhoStandsStill, StoredBytes) {
+  look({{"acme", {{"n", "int64"}}}, {"globex", {{"n", "int32"}}}});
+  look({{"acme", {{"n", "bool"}}}, {"initech", {{"n", "text"}}}});
+  std::string path = std::string(TRIBUTARY_SOURCE_DIR) + "/tests/config/stored-set-aside.lock";
+  std::ifstream file(path);
+  std::string stored((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  EXPECT_EQ(lock_to_text(lock_), stored);
+  lock_ = std::get<LockFile>(lock_from_text(path, stored));
+  EXPECT_EQ(shown(), "id int32 n int64 - acme - initech never fit ");
 }
 
 TEST(DomainRelation, StaleEntriesDoNotCount) {

@@ -47,9 +47,10 @@ Result<std::vector<OutboxSender::Loaded>> OutboxSender::load() {
   return entries;
 }
 
-Result<bool> OutboxSender::send() {
+Result<bool> OutboxSender::send(const std::function<bool()>& prepared) {
   ASSIGN_OR_RETURN(std::vector<Loaded> entries, load());
   if (entries.empty()) return false;
+  if (!prepared()) return true;
   // Withdrawals act on the rows before them: rows between two withdrawals go together.
   size_t begin = 0;
   for (size_t i = 0; i <= entries.size(); ++i) {

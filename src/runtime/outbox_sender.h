@@ -46,8 +46,10 @@ class OutboxSender {
   // Reads where earlier runs ended.
   Status open();
 
-  // Sends the next batch. False: there was nothing. Errors: try again later, with back-off.
-  Result<bool> send();
+  // Sends the next batch. False: there was nothing. Errors: try again later, with back-off. `prepared` is asked once the
+  // entries are read: false where tables were to be changed since, so that entries may be there whose columns and types their
+  // tables do not have yet; then none of them is sent.
+  Result<bool> send(const std::function<bool()>& prepared);
 
   // Bytes that wait for a store that takes them: what back-pressure looks at. note_added() after each round's commit. Thread-safe.
   uint64_t waiting_bytes() const { return waiting_bytes_; }

@@ -50,7 +50,7 @@ class OutboxSenderTest : public testing::Test {
   }
   void send_all() {
     while (true) {
-      Result<bool> sent = sender->send();
+      Result<bool> sent = sender->send([] { return true; });
       ASSERT_TRUE(sent.ok()) << sent.error().to_string();
       if (!*sent) return;
     }
@@ -86,6 +86,23 @@ TEST_F(OutboxSenderTest, ATableSetAsideIsNoBackPressureForTheOthers) {
   EXPECT_EQ(sender->waiting_bytes(), 0U);
   EXPECT_EQ(stored_bytes(), 0U);
   EXPECT_TRUE(sender->set_aside().empty());
+}
+
+// A round may have committed rows of a table that is to be widened first.
+TEST_F(OutboxSenderTest, NothingIsSentBeforeItsTablesArePrepared) {
+  add("good", 10);
+  bool tables_changed = true;
+  auto prepared = [&] {
+    EXPECT_TRUE(tables_changed || store.inserted.empty());
+    return !std::exchange(tables_changed, false);
+  };
+  Result<bool> sent = sender->send(prepared);
+  EXPECT_TRUE(sent.ok() && *sent);  // there is something to do
+  EXPECT_TRUE(store.inserted.empty());
+  EXPECT_EQ(sender->waiting_bytes(), stored_bytes());
+  sent = sender->send(prepared);
+  EXPECT_TRUE(sent.ok() && *sent);
+  EXPECT_EQ(store.inserted["good"], 1U);
 }
 
 TEST_F(OutboxSenderTest, BeyondItsLimitATableSetAsideIsIncompleteByName) {

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -24,6 +25,8 @@ struct PlanProblem {
   ClientId client;     // empty: all clients
   std::string domain;  // or a view's name where client is empty
   std::string reason;
+  // Of a client: its table as it fit last. What was told of it until then stays as it is; nullopt: it never fit.
+  std::optional<TableSchema> as_it_fit;
 };
 
 struct PlannedPipeline {

@@ -137,16 +137,10 @@ Status RoundRunner::make_graphs(const std::map<uint32_t, PlannedPipeline>& plans
 
 // Refeeds for clients that fit again, switches for generations that are whole, and the end of builds that nobody uses.
 Status RoundRunner::finish_replan() {
-  std::set<std::pair<ClientId, std::string>> aside;
-  for (const PlanProblem& problem : plan_.set_aside) {
-    if (!problem.client.value.empty()) aside.emplace(problem.client, problem.domain);
-  }
-  // A client that comes back may have missed builds: it is fed as one that fits again.
-  for (const ClientId& client : absent_clients_) {
-    for (const auto& [domain, relation] : plan_.relations) aside.emplace(client, domain);
-  }
-  for (const auto& [client, domain] : set_aside_) {
-    if (aside.contains({client, domain})) continue;
+  ASSIGN_OR_RETURN(ClientsSetAside aside, clients_set_aside());
+  for (const auto& [of, version] : set_aside_) {
+    const auto& [client, domain] = of;
+    if (auto still = aside.find(of); still != aside.end() && still->second <= version) continue;
     for (const Generation& generation : generations_) {
       if (!generation.graph->reads(domain) || !releases_.scope_of(generation.number).takes(client)) continue;
       builds_.add_refeed(generation.number, client, domain);
@@ -183,6 +177,41 @@ Status RoundRunner::finish_replan() {
   outbox_bytes_of_replans_ += pass.outcome.outbox_bytes;
   set_aside_ = std::move(aside);
   return define_tables();
+}
+
+// A client that comes back to the file may have missed builds: until then it is as one that never fit.
+Result<ClientsSetAside> RoundRunner::clients_set_aside() const {
+  ClientsSetAside aside;
+  for (const PlanProblem& problem : plan_.set_aside) {
+    if (problem.client.value.empty()) continue;
+    uint32_t& version = aside[{problem.client, problem.domain}];
+    if (problem.as_it_fit) {
+      ASSIGN_OR_RETURN(version, version_of(problem.client, *problem.as_it_fit));
+    }
+  }
+  for (const ClientId& client : absent_clients_) {
+    for (const auto& [domain, relation] : plan_.relations) aside.try_emplace({client, domain}, 0);
+  }
+  return aside;
+}
+
+// The newest version of a client's table with these columns; 0: there is none.
+Result<uint32_t> RoundRunner::version_of(const ClientId& client, const TableSchema& schema) const {
+  uint32_t newest = 0;
+  for (const auto& [of, known] : newest_) {
+    if (of.first == client && known->table == schema.table) newest = std::max(newest, known->version);
+  }
+  for (uint32_t version = newest; version > 0; --version) {
+    ASSIGN_OR_RETURN(SchemaPtr known, ports_.log.schema(client, schema.table, version));
+    if (known->same_content(schema)) return version;
+  }
+  return uint32_t{0};
+}
+
+// Whether events are kept in raw only, until their client's table fits.
+bool RoundRunner::stands_still(const EventBatch& batch) const {
+  auto aside = set_aside_.find({batch.client, batch.domain});
+  return aside != set_aside_.end() && batch.schema->version > aside->second;
 }
 
 // The generation of the build that the live release has of a view; 0: none.

@@ -75,7 +75,8 @@ Result<RoundOutcome> RoundRunner::refeed_round(const Refeed& next) {
   Pass pass(ports_.storage, limits_.workers, checkpoint_ + 1);
   RawPiece piece{.batches = {}, .cursor = refeed.cursor, .end = true};
   uint64_t events = 0;
-  if (generation != generations_.end() && !set_aside_.contains({refeed.client, refeed.domain})) {
+  auto aside = set_aside_.find({refeed.client, refeed.domain});
+  if (generation != generations_.end() && (aside == set_aside_.end() || aside->second > 0)) {
     size_t bytes_max = limits_.refeed_bytes_max;
     if (rate > 0) bytes_max = std::min(bytes_max, size_t{rate} * paced_bytes_of_event);
     ASSIGN_OR_RETURN(piece, ports_.raw.scan(refeed.client, refeed.domain, refeed.cursor, bytes_max));
@@ -83,6 +84,7 @@ Result<RoundOutcome> RoundRunner::refeed_round(const Refeed& next) {
     std::deque<EventBatch> parts;
     for (const EventBatch& batch : piece.batches) {
       events += batch.rows() + batch.ranges.size();
+      if (stands_still(batch)) continue;
       if (const EventBatch* taken = within(batch, releases_.scope_of(refeed.generation), parts))
         input.batches.push_back(taken);
     }

@@ -165,7 +165,8 @@ bool RoundRunner::unfinished() const {
 GraphInput RoundRunner::input_of(const Generation& generation) const {
   GraphInput input{.attributes = &attributes_};
   for (const Table& table : client_tables_) {
-    if (!set_aside_.contains({table.client, table.domain})) input.tables[{table.client, table.domain}] = table.table;
+    auto aside = set_aside_.find({table.client, table.domain});
+    if (aside == set_aside_.end() || aside->second > 0) input.tables[{table.client, table.domain}] = table.table;
   }
   input.run_generation = generation.number;
   std::set<std::string> with_dead = dead_.tables();
@@ -192,8 +193,7 @@ Result<RoundOutcome> RoundRunner::live_round() {
     GraphInput input = input_of(generation);
     std::deque<EventBatch> parts;
     for (const auto& batch : batches) {
-      // Of a client that is set aside they are kept in raw until it fits.
-      if (set_aside_.contains({batch->client, batch->domain})) continue;
+      if (stands_still(*batch)) continue;
       if (const EventBatch* taken = within(*batch, releases_.scope_of(generation.number), parts))
         input.batches.push_back(taken);
     }
@@ -350,6 +350,11 @@ Status RoundRunner::learn_schemas(const Batches& batches) {
 RoundRunner::Tables RoundRunner::tables() const {
   std::lock_guard lock(mutex_);
   return tables_;
+}
+
+uint64_t RoundRunner::tables_generation() const {
+  std::lock_guard lock(mutex_);
+  return tables_.generation;
 }
 
 std::vector<RoundRunner::Rebuild> RoundRunner::rebuilds() const {

@@ -34,6 +34,7 @@
 #include "runtime/planned.h"
 #include "runtime/releases.h"
 #include "runtime/round_state.h"
+#include "runtime/stored_facts.h"
 #include "runtime/worker_pool.h"
 #include "storage/storage.h"
 
@@ -149,6 +150,7 @@ class RoundRunner {
     std::vector<PlanProblem> set_aside;
   };
   Tables tables() const;
+  uint64_t tables_generation() const;
   struct Rebuild {
     std::string view;
     size_t refeeds_left = 0;  // of its generation
@@ -215,6 +217,9 @@ class RoundRunner {
   Status choose_builds(const std::vector<ClientTable>& tables, std::map<uint32_t, PlannedPipeline>& plans);
   Status make_graphs(const std::map<uint32_t, PlannedPipeline>& plans);
   Status finish_replan();
+  Result<ClientsSetAside> clients_set_aside() const;
+  Result<uint32_t> version_of(const ClientId& client, const TableSchema& schema) const;
+  bool stands_still(const EventBatch& batch) const;
   uint32_t live_build(const std::string& view) const;
   bool superseded(const Build& build) const;
   bool generation_has(const std::string& suffix, const std::string& view) const;
@@ -269,7 +274,7 @@ class RoundRunner {
   size_t rounds_not_fed_ = 0;  // since a release was fed last
   uint64_t outbox_bytes_of_replans_ = 0;  // not told yet
   std::vector<Generation> generations_;
-  std::set<std::pair<ClientId, std::string>> set_aside_;
+  ClientsSetAside set_aside_;
   std::vector<ClientId> absent_clients_;  // known before, and not in the pipeline file now
   std::atomic<uint64_t> checkpoint_ = 0;
   std::atomic<bool> builds_changed_ = false;

@@ -145,7 +145,9 @@ void Runtime::run_sender() {
     }
     Checkpoint checkpoint = runner_->checkpoint();
     Status prepared = prepare_tables();
-    Result<bool> sent = prepared.ok() ? sender_->send() : Result<bool>(prepared.error());
+    // Rounds go on while tables are made: their rows may be wider than those tables.
+    auto still_prepared = [this] { return runner_->tables_generation() == prepared_generation_; };
+    Result<bool> sent = prepared.ok() ? sender_->send(still_prepared) : Result<bool>(prepared.error());
     if (sender_->took_switches()) runner_->look_at_builds();
     {
       std::lock_guard lock(mutex_);

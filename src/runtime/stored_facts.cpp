@@ -28,26 +28,32 @@ Result<std::vector<std::string>> names_under(const Storage& storage, std::string
 
 }  // namespace
 
-Result<std::set<std::pair<ClientId, std::string>>> stored_set_aside(const Storage& storage) {
-  std::set<std::pair<ClientId, std::string>> out;
-  ASSIGN_OR_RETURN(auto names, names_under(storage, aside_prefix));
-  for (const std::string& name : names) {
-    ByteReader reader(name);
+Result<ClientsSetAside> stored_set_aside(const Storage& storage) {
+  ClientsSetAside out;
+  StorageIterator it = storage.iterate(Family::kMeta, aside_prefix);
+  for (; it.valid(); it.next()) {
+    ByteReader reader(it.key().substr(aside_prefix.size()));
     std::string client(reader.string());
     std::string domain(reader.string());
-    if (!reader.ok()) return Error{ErrorCode::kCorrupt, "a stored client that is set aside does not decode"};
-    out.emplace(ClientId{std::move(client)}, std::move(domain));
+    ByteReader version(it.value());
+    out[{ClientId{std::move(client)}, std::move(domain)}] = version.u32();
+    if (!reader.ok() || !version.ok())
+      return Error{ErrorCode::kCorrupt, "a stored client that is set aside does not decode"};
   }
+  RETURN_IF_ERROR(it.status());
   return out;
 }
 
-void put_set_aside(StorageBatch& write, const std::set<std::pair<ClientId, std::string>>& before,
-                   const std::set<std::pair<ClientId, std::string>>& now) {
-  for (const auto& of : before) {
+void put_set_aside(StorageBatch& write, const ClientsSetAside& before, const ClientsSetAside& now) {
+  for (const auto& [of, version] : before) {
     if (!now.contains(of)) write.remove(Family::kMeta, aside_key(of));
   }
-  for (const auto& of : now) {
-    if (!before.contains(of)) write.put(Family::kMeta, aside_key(of), "");
+  for (const auto& [of, version] : now) {
+    auto known = before.find(of);
+    if (known != before.end() && known->second == version) continue;
+    std::string value;
+    put_u32(value, version);
+    write.put(Family::kMeta, aside_key(of), value);
   }
 }
 

@@ -4,7 +4,6 @@
 
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -15,10 +14,11 @@
 
 namespace tributary {
 
-// (client, domain) pairs whose events are kept in raw only, since the client's table does not fit.
-Result<std::set<std::pair<ClientId, std::string>>> stored_set_aside(const Storage& storage);
-void put_set_aside(StorageBatch& write, const std::set<std::pair<ClientId, std::string>>& before,
-                   const std::set<std::pair<ClientId, std::string>>& now);
+// (client, domain) whose table does not fit → the newest version of it that did, 0 where none did. Events of newer ones are kept
+// in raw only.
+using ClientsSetAside = std::map<std::pair<ClientId, std::string>, uint32_t>;
+Result<ClientsSetAside> stored_set_aside(const Storage& storage);
+void put_set_aside(StorageBatch& write, const ClientsSetAside& before, const ClientsSetAside& now);
 
 Result<std::optional<ClientAttributes>> stored_attributes(const Storage& storage, const ClientId& client);
 // Clients that attributes are stored of: all that were ever in the pipeline file.

@@ -204,6 +204,45 @@ def test_of_two_clients_whose_types_conflict_the_one_that_changed_gives_way(shop
     pipeline.verify("--client", "second").expect(ExitCode.OK)
 
 
+def test_a_column_that_one_client_drops_is_null_in_all_of_its_rows(shops, pipelines):
+    databases = shops("first", "second")
+    for database in databases:
+        database.execute("INSERT INTO users (id, email) SELECT g, g || '@x' FROM generate_series(1, 20) g")
+    first = databases[0]
+    pipeline = pipelines(dict(zip(("first", "second"), databases)), views={
+        "mails": {"sql": "SELECT id, email FROM users"},
+        "known": {"sql": "SELECT count(email) AS n FROM users"}}).start_and_wait()
+    pipeline.wait_queryable()
+    own(first, "ALTER TABLE users DROP COLUMN email")
+    first.execute("DELETE FROM users WHERE id = 1; INSERT INTO users (id) VALUES (21)")
+    pipeline.wait_status(lambda _: int(pipeline.value("first", "SELECT count(email) FROM mails")) == 0, 40,
+                         "no mail of the client")
+    pipeline.wait_queryable()
+    assert int(pipeline.value("second", "SELECT n FROM known")) == 20
+    pipeline.verify_clean()
+
+
+def test_tables_are_widened_before_the_rows_that_need_it_come(shops, pipelines):
+    """A start finds wider rows and new columns in many tables at once: none wraps around, and none is left out."""
+    (database,) = shops("wide")
+    names = [f"t{number}" for number in range(6)]
+    for name in names:
+        own(database, f"CREATE TABLE {name} (id bigint PRIMARY KEY, n int, s smallint)")
+        database.execute(f"INSERT INTO {name} SELECT g, g, g FROM generate_series(1, 20) g")
+    pipeline = pipelines({"wide": database}, domains={name: {"table": f"public.{name}"} for name in names})
+    pipeline.start_and_wait()
+    pipeline.kill()
+    for name in names:
+        own(database, f"ALTER TABLE {name} ALTER n TYPE bigint, ALTER s TYPE int, ADD COLUMN extra text; "
+                      f"UPDATE {name} SET n = 9999999999, s = 100000, extra = 'told' WHERE id < 9")
+    pipeline.start_and_wait()
+    pipeline.wait_queryable()
+    for name in names:
+        told = f"SELECT count() FROM {name} WHERE n = 9999999999 AND s = 100000 AND extra = 'told'"
+        pipeline.wait_status(lambda _, sql=told: int(pipeline.value("wide", sql)) == 8, 30, f"the rows of {name}")
+    pipeline.verify_clean()
+
+
 def test_a_column_becomes_a_type_that_its_table_cannot_grow_into(around):
     pipeline = around("ALTER TABLE items ALTER COLUMN amount TYPE text USING 'x' || amount",
                       "INSERT INTO items (id, amount) VALUES (1002, 'hello')")

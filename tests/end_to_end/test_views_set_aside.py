@@ -60,6 +60,36 @@ def test_those_of_one_client_whose_table_does_not_fit_come_back_whole(both):
     pipeline.verify_clean()
 
 
+def test_its_rows_stand_still_while_views_are_computed_anew(both):
+    pipeline, first, second = both
+    own(first, "ALTER TABLE orders ALTER COLUMN total_cents TYPE boolean USING true")
+    first.execute("INSERT INTO orders (id, user_id, status, total_cents) VALUES (10, 1, 'new', false)")
+    entry = pipeline.wait_status(
+        lambda s: next((c for c in s["clients"] if c["client"] == "first" and c["warnings"]), None), 40,
+        "the client's table to be set aside")
+    assert "stand still for the client: by_status, buyers; they show what the table had" in entry["warnings"][0]
+    pipeline.terminate()
+    for view, sql in {"by_status": "SELECT status, count(*) AS n, max(total_cents) AS cents FROM orders GROUP BY status",
+                      "buyers": VIEWS["buyers"]["sql"].replace("u.email", "upper(u.email) AS email")}.items():
+        pipeline.content["views"][view]["sql"] = sql
+    pipeline.write()
+    pipeline.start_and_wait()
+    second.execute("INSERT INTO orders (id, user_id, status, total_cents) VALUES (10, 1, 'new', 10)")
+    pipeline.wait_status(lambda _: pipeline.value("second", "SELECT max(cents) FROM by_status") in (10, "10"), 60,
+                         "the new build")
+    for sql in ("SELECT n FROM by_status", "SELECT cents FROM by_status", "SELECT count(email) FROM buyers"):
+        assert int(pipeline.value("first", sql)) == 5, sql
+    own(second, "ALTER TABLE orders ALTER COLUMN total_cents TYPE boolean USING total_cents > 1")
+    second.execute("DELETE FROM orders WHERE id = 10")
+    pipeline.content["views"]["by_status"]["sql"] = VIEWS["by_status"]["sql"].replace("sum(total_cents)", "bool_and(total_cents)")
+    pipeline.terminate()
+    pipeline.write()
+    pipeline.start_and_wait()
+    pipeline.wait_status(lambda s: s["running"] and not any(c["warnings"] for c in s["clients"]), 60, "all to fit")
+    pipeline.wait_queryable()
+    pipeline.verify_clean()
+
+
 def rename_in_both(pipeline, first, second):
     """No client has the column that two views name. What comes meanwhile is theirs too, once they compile again."""
     for database in (first, second):

@@ -298,6 +298,12 @@ std::string reread_reason(const SnapshotState& snapshot, const CatalogTable& now
       return fmt::format("a value of its column {} was renamed", column.column.name);
     }
   }
+  // Rows that nobody writes again would keep their values where another client's table still has the column.
+  for (const SnapshotColumn& read : snapshot.columns) {
+    bool gone = std::none_of(now.columns.begin(), now.columns.end(),
+                             [&](const CatalogColumn& column) { return column.column.name == read.name; });
+    if (gone) return fmt::format("its column {} is gone", read.name);
+  }
   return {};
 }
 

@@ -128,6 +128,7 @@ Status ClickHouseStore::prepare(std::span<const TableDefinition> tables, std::sp
   // What may go away by itself ends the attempt: it will be made again.
   for (const TableDefinition& table : tables) {
     auto prepared = prepare_table(table);
+    note_fit(table.name, prepared);
     if (prepared.ok()) {
       good.push_back(*std::move(prepared));
     } else if (retryable(prepared.error().code)) {
@@ -209,6 +210,21 @@ Result<ExistingTable> ClickHouseStore::apply(const std::string& name, ExistingTa
   return change_of_it.statements.empty() ? Result<ExistingTable>(std::move(existing)) : read_table(name);
 }
 
+void ClickHouseStore::note_fit(const std::string& table, const Result<Prepared>& prepared) {
+  std::lock_guard lock(mutex_);
+  if (prepared.ok()) {
+    unfit_.erase(table);
+  } else if (!retryable(prepared.error().code)) {
+    unfit_.insert_or_assign(table, prepared.error());
+  }
+}
+
+Status ClickHouseStore::fits(const std::string& table) {
+  std::lock_guard lock(mutex_);
+  auto unfit = unfit_.find(table);
+  return unfit == unfit_.end() ? Status() : Status(unfit->second);
+}
+
 bool ClickHouseStore::keeps_history(const std::string& table) {
   std::lock_guard lock(mutex_);
   return with_history_.contains(table);
@@ -270,6 +286,8 @@ Result<std::string> ClickHouseStore::encode(const TableDefinition& table, const 
 }
 
 Status ClickHouseStore::insert(const std::string& table, std::span<const std::string_view> encoded) {
+  // ClickHouse itself takes an Int64 for an Int32, and keeps what is left of it.
+  RETURN_IF_ERROR(fits(table));
   Group hashes;
   for (std::string_view batch : encoded) hashes.push_back(XXH3_64bits(batch.data(), batch.size()));
   for (size_t at = 0; at < encoded.size();) {

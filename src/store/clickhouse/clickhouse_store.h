@@ -83,6 +83,8 @@ class ClickHouseStore : public AnalyticsStore {
   // How many of `hashes`, of batches not sent in this call yet, go into the next INSERT; `equal` of them could.
   size_t next_group(const std::string& table, std::span<const uint64_t> hashes, size_t equal);
   bool keeps_history(const std::string& table);
+  void note_fit(const std::string& table, const Result<Prepared>& prepared);
+  Status fits(const std::string& table);
   // "a, b": those of the columns that the table was prepared with; all where it was not.
   std::string insertable(const std::string& table, const std::vector<std::string>& columns);
   Status withdraw_from(const Withdrawal& withdrawal, const ExistingTable& table, const std::string& into);
@@ -97,6 +99,7 @@ class ClickHouseStore : public AnalyticsStore {
   std::mutex mutex_;
   std::set<std::string> with_history_;  // tables
   std::map<std::string, std::set<std::string>> columns_;  // by table, as it was prepared
+  std::map<std::string, Error> unfit_;  // tables that could not be made to fit, and why
   std::map<std::string, std::deque<Group>> sent_;  // by table: the newest INSERTs, since they may be repeated
 };
 
