@@ -207,6 +207,7 @@ Result<OperatorOutput> AggregateOperator::run(KeyedState& state, std::span<const
     std::string key = groups_.key(group.client.value, group.key);
     if (!exists(group)) {
       state.erase(key);
+      if (!group.stored.empty()) out.settled.push_back({group.client, group.key});
       continue;
     }
     if (std::string entry = encode(group); entry != group.stored) state.put(key, entry);

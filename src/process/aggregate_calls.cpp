@@ -84,8 +84,9 @@ std::optional<std::string> CallRules::unusable(const Rows& rows, size_t row) con
   if (call_.kind == AggregateKind::kCount || call_.kind == AggregateKind::kCountDistinct) return std::nullopt;
   for (const std::optional<uint32_t>& at : {call_.argument, call_.order}) {
     if (!at || rows.columns[*at].state(row) != CellState::kText) continue;
-    return fmt::format("{} of '{}', which its type {} cannot hold", call_.column.name, rows.columns[*at].text(row),
-                       rows.columns[*at].type().to_string());
+    std::string_view name = call_.column.name;  // "max#2" where it has none of its own
+    return fmt::format("{} of '{}', which its type {} cannot hold", name.substr(0, name.find('#')),
+                       rows.columns[*at].text(row), rows.columns[*at].type().to_string());
   }
   return std::nullopt;
 }

@@ -121,5 +121,13 @@ TEST_F(AggregateTest, ASumThatDoesNotFitFailsItsGroupAlone) {
   EXPECT_EQ(change({"- acme c new 1.00 true 0 3"}), "+ acme new 9.00\n");
 }
 
+TEST_F(AggregateTest, AGroupThatFailedIsSettledWhenItGoes) {
+  group({call(AggregateKind::kSum, {TypeId::kDecimal, 3, 2}, 1)});
+  std::vector<std::string> rows{"+ acme a new 9.00 true 0 1", "+ acme c new 1.00 true 0 3"};
+  EXPECT_EQ(change(rows), "failed: the sum result does not fit into decimal(3,2)\n");
+  for (std::string& row : rows) row[0] = '-';
+  EXPECT_EQ(settled(*op, state, rows_of(input, rows)).size(), 1U);
+}
+
 }  // namespace
 }  // namespace tributary

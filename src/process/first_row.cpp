@@ -121,7 +121,11 @@ Result<OperatorOutput> FirstRowOperator::run(KeyedState& state, std::span<const 
   ASSIGN_OR_RETURN(std::vector<Partition> partitions, load(state, rows, partition_of_row));
   for (size_t row = 0; row < rows.rows(); ++row) {
     if (auto reason = unusable(rows, row)) {
-      if (rows.weights[row] > 0) out.failed.push_back({rows.client_at(row), rows.keys[row], *reason});
+      if (rows.weights[row] > 0) {
+        out.failed.push_back({rows.client_at(row), rows.keys[row], *reason});
+      } else {
+        out.settled.push_back({rows.client_at(row), rows.keys[row]});
+      }
       continue;
     }
     take(state, partitions[partition_of_row[row]], rows, row);

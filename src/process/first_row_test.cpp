@@ -60,5 +60,15 @@ TEST_F(FirstRowTest, NullIsAPartitionAndClientsAreApart) {
             "+ acme 2 new\n+ globex 3 new\n");
 }
 
+// Its letter is taken off, whatever becomes of its partition.
+TEST_F(FirstRowTest, ARowWithoutAPlaceFailsAloneAndIsSettledWhenItGoes) {
+  first();
+  EXPECT_EQ(change({"+ acme a 1 new 7 10", "+ acme b 2 new 7 ~infinity"}),
+            "+ acme 1 new\nfailed: ORDER BY 'infinity', which its type int64 cannot hold\n");
+  EXPECT_EQ(settled(*op, state, rows_of(input, {"- acme b 2 new 7 ~infinity", "+ acme b 2 new 7 5"})),
+            std::vector<std::string>{"acme b"});
+  EXPECT_EQ(change({"- acme a 1 new 7 10"}), "+ acme 2 new\n- acme 1 new\n");
+}
+
 }  // namespace
 }  // namespace tributary

@@ -25,9 +25,16 @@ struct FailedRow {
   std::string reason;
 };
 
+// A row that may have failed in an earlier call, and does not any more: it is gone, or its failure was another row's.
+struct SettledRow {
+  ClientId client;
+  std::string key;
+};
+
 struct OperatorOutput {
   Rows rows;  // consolidated
   std::vector<FailedRow> failed;
+  std::vector<SettledRow> settled;  // beside those that are in `rows`
   bool pending = false;  // work is left for resume(), recorded in the state
 };
 

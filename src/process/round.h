@@ -62,6 +62,8 @@ class Round {
   // Rows that are computed, or gone, but for those that `failed`. With `positions`, by them.
   void note_fine(const GraphNode& node, const Rows& rows, const std::unordered_set<std::string>& failed,
                  const std::vector<Position>* positions = nullptr);
+  void note_settled(const GraphNode& node, const std::vector<SettledRow>& rows,
+                    const std::unordered_set<std::string>& failed);
   bool wants_cleared(const GraphNode& node) const;
   using Voided = std::function<void(const RaisedFloor& floor, std::string low, std::string high)>;
   void for_each_voided(size_t node, const std::string& prefix, const Voided& give) const;

@@ -50,6 +50,15 @@ void Round::note_fine(const GraphNode& node, const Rows& rows, const std::unorde
   }
 }
 
+void Round::note_settled(const GraphNode& node, const std::vector<SettledRow>& rows,
+                         const std::unordered_set<std::string>& failed) {
+  if (!wants_cleared(node)) return;
+  for (const SettledRow& row : rows) {
+    if (failed.contains(row.client.value + '\0' + row.key)) continue;
+    output_of(node.view).cleared.push_back({row.client, dead_key_of(node, row.key), last_position});
+  }
+}
+
 // Of a node by row: what range facts void, by the keys that its rows have, behind `prefix`.
 void Round::for_each_voided(size_t number, const std::string& prefix, const Voided& give) const {
   const GraphNode& node = graph_.nodes[number];

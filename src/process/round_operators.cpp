@@ -61,10 +61,12 @@ Status Round::run_operator(GraphNode& node, Flow& flow) {
     return {};
   }));
   std::unordered_set<std::string> failed;
+  std::vector<SettledRow> settled;
   for (auto* outputs : {&resumed, &done}) {
     for (OperatorOutput& output : *outputs) {
       flow.changes.append_all(output.rows);
       node.may_be_pending = node.may_be_pending || output.pending;
+      std::move(output.settled.begin(), output.settled.end(), std::back_inserter(settled));
       for (const FailedRow& row : output.failed) {
         failed.insert(row.client.value + '\0' + row.key);
         note_failed(node, row.client, row.key, {}, row.reason);
@@ -74,6 +76,7 @@ Status Round::run_operator(GraphNode& node, Flow& flow) {
   output_.pending = output_.pending || node.may_be_pending;
   consolidate(flow.changes);
   note_fine(node, flow.changes, failed);
+  note_settled(node, settled, failed);
   return {};
 }
 

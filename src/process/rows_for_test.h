@@ -18,6 +18,7 @@ namespace tributary {
 
 inline void append_word(Column& column, const std::string& word) {
   if (word == "NULL") return column.append_null();
+  if (word[0] == '~') return column.append_text(word.substr(1));  // its type cannot hold it
   switch (column.type().id) {
     case TypeId::kBool: return column.append_fixed<uint8_t>(word == "true" ? 1 : 0);
     case TypeId::kInt64: return column.append_fixed<int64_t>(std::stoll(word));
@@ -68,6 +69,15 @@ inline std::string run(Operator& op, MemoryState& state, const std::vector<Rows>
   std::string out = shown(done->rows);
   for (const FailedRow& row : done->failed) out += "failed: " + row.reason + "\n";
   return out;
+}
+
+// Keys of rows that failed in an earlier call and do not any more, beside those of the output.
+inline std::vector<std::string> settled(Operator& op, MemoryState& state, const Rows& input) {
+  auto done = op.run(state, {&input, 1});
+  CHECK(done.ok(), "{}", done.error().to_string());
+  std::vector<std::string> keys;
+  for (const SettledRow& row : done->settled) keys.push_back(row.client.value + " " + row.key);
+  return keys;
 }
 
 }  // namespace tributary
