@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
@@ -129,7 +128,7 @@ std::optional<std::string> PipelineReader::secret(const YamlNode& node, std::str
   if (optional_secrets_) {
     bool missing =
         (kind == "env" && !(options_.environment ? options_.environment(name) : process_environment(name))) ||
-        (kind == "file" && ::access(name.c_str(), R_OK) != 0);
+        (kind == "file" && !std::ifstream(name).is_open());
     if (missing) return std::string();
   }
   if (kind == "env") {

@@ -248,3 +248,25 @@ def test_a_column_becomes_a_type_that_its_table_cannot_grow_into(around):
                       "INSERT INTO items (id, amount) VALUES (1002, 'hello')")
     assert pipeline.value("schema", "SELECT amount FROM items WHERE id = 7") == "x7"
     assert pipeline.value("schema", "SELECT count() FROM items WHERE amount IS NULL") in (0, "0")
+
+
+def test_columns_made_and_widened_while_it_is_killed_lose_no_value(shops, pipelines):
+    """The first rows that have them are processed at once, and reach the analytics only after their tables were altered."""
+    acme, globex = shops("acme", "globex")
+    tables = [f"t{i}" for i in range(6)]
+    for database in (acme, globex):
+        for table in tables:
+            own(database, f"CREATE TABLE {table} (id bigint PRIMARY KEY, n int); INSERT INTO {table} SELECT g, g FROM generate_series(1, 20) g")
+    pipeline = pipelines({"acme": acme, "globex": globex}, domains={t: {"table": f"public.{t}"} for t in tables},
+                         views={f"of_{t}": f"SELECT * FROM {t}" for t in tables}).start_and_wait()
+    pipeline.wait_queryable()
+    for table in tables:
+        pipeline.kill()
+        own(acme, f"ALTER TABLE {table} ADD x text; UPDATE {table} SET x = 'new' WHERE id < 9; "
+                  f"ALTER TABLE {table} ALTER n TYPE bigint; UPDATE {table} SET n = 9999999999 WHERE id > 15")
+        pipeline.start_and_wait()
+        acme.execute(f"UPDATE {table} SET n = 5 WHERE id = 12")
+        pipeline.wait_queryable()
+        rows = pipeline.query("acme", f"SELECT id, n, x FROM of_{table} ORDER BY id")
+        assert [(int(r["id"]), int(r["n"]), r["x"]) for r in rows] == acme.rows(f"SELECT id, n, x FROM {table} ORDER BY id"), table
+    pipeline.verify_clean()
