@@ -126,9 +126,10 @@ std::optional<std::string> PipelineReader::substituted(const YamlNode& node) {
 std::optional<std::string> PipelineReader::secret(const YamlNode& node, std::string_view kind,
                                                   const std::string& name) {
   if (optional_secrets_) {
+    std::error_code none;
     bool missing =
         (kind == "env" && !(options_.environment ? options_.environment(name) : process_environment(name))) ||
-        (kind == "file" && !std::ifstream(name).is_open());
+        (kind == "file" && !(std::filesystem::is_regular_file(name, none) && std::ifstream(name).is_open()));
     if (missing) return std::string();
   }
   if (kind == "env") {
