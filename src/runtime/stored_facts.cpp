@@ -36,7 +36,8 @@ Result<ClientsSetAside> stored_set_aside(const Storage& storage) {
     std::string client(reader.string());
     std::string domain(reader.string());
     ByteReader version(it.value());
-    out[{ClientId{std::move(client)}, std::move(domain)}] = version.u32();
+    // Without a version where it was written before there were any: as one that never fit.
+    out[{ClientId{std::move(client)}, std::move(domain)}] = it.value().empty() ? 0 : version.u32();
     if (!reader.ok() || !version.ok())
       return Error{ErrorCode::kCorrupt, "a stored client that is set aside does not decode"};
   }
