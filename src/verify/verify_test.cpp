@@ -309,7 +309,7 @@ TEST_F(Verify, ABadViewOrTableIsNamedAndTheOthersAreCompared) {
   EXPECT_THAT(views[3].error, HasSubstr("syntax error"));
   EXPECT_TRUE(views[4].clean());
   request_.clients[0].tables["orders"] = "public.nosuch";
-  EXPECT_THAT(verified().clients[0].error, HasSubstr("no table public.nosuch"));
+  EXPECT_THAT(verified().clients[0].views[4].error, HasSubstr("no table public.nosuch"));
 }
 
 TEST_F(Verify, GoesOnWhereItStoppedByItsStateFile) {
