@@ -17,6 +17,7 @@
 #include "app/stages.h"
 #include "app/status_report.h"
 #include "base/wall_clock.h"
+#include "runtime/progress_journal.h"
 
 namespace tributary {
 namespace {
@@ -83,11 +84,11 @@ class Reporter {
     last_rates_ = now;
   }
 
- private:
   void once(const std::string& line) {
     if (said_.size() < said_max && said_.insert(line).second) say(line);
   }
 
+ private:
   void rates(const json& status, double seconds) {
     uint64_t captured = 0;
     uint64_t waiting = 0;
@@ -155,8 +156,16 @@ Status enforce_retention(Assembly& assembly) {
   });
 }
 
+Status note_progress(const Assembly& assembly, ProgressJournal& journal) {
+  if (assembly.runtime == nullptr) return {};
+  return journal.note(now_micros(), {.captured = assembly.log->ends(),
+                                     .processed = assembly.runtime->processed(),
+                                     .stored = assembly.runtime->acknowledged()});
+}
+
 int drive(Assembly& assembly, StopSignals& signals, const RunOptions& options) {
   Reporter reporter;
+  ProgressJournal journal(*assembly.storage);
   CaughtUp caught_up(assembly);
   std::optional<EngineWatch> engine_watch;
   if (assembly.engine != nullptr && assembly.runtime != nullptr) {
@@ -178,9 +187,11 @@ int drive(Assembly& assembly, StopSignals& signals, const RunOptions& options) {
     if (assembly.capture_link != nullptr) assembly.capture_link->tell(status["clients"]);
     if (assembly.process_link != nullptr) assembly.process_link->tell(status["clients"]);
     if (Status written = write_status(assembly.pipeline.data, status); !written.ok()) say(written.error().message);
+    if (Status noted = note_progress(assembly, journal); !noted.ok()) reporter.once(noted.error().message);
     if (now >= next_retention && assembly.runtime != nullptr) {
       next_retention = now + retention_interval;
       if (Status kept = enforce_retention(assembly); !kept.ok()) say(kept.error().message);
+      if (Status thinned = journal.thin(now_micros()); !thinned.ok()) say(thinned.error().message);
     }
     if (engine_watch && (done || now >= next_engine)) {
       next_engine = now + engine_interval;
@@ -192,6 +203,7 @@ int drive(Assembly& assembly, StopSignals& signals, const RunOptions& options) {
   std::vector<std::string> stopped;
   if (options.until_caught_up) stopped = stopped_clients(assembly);
   assembly.stop();
+  (void)note_progress(assembly, journal);  // a full disk has been told of
   json last = running_status(assembly, now_micros());
   for (json& client : last["clients"]) client["state"] = client["state"] == "stopped" ? "stopped" : "not_running";
   if (Status written = write_status(assembly.pipeline.data, last); !written.ok()) say(written.error().message);

@@ -1,4 +1,5 @@
 #include <cstdio>
+#include <ctime>
 
 #include "app/commands.h"
 #include "app/conversation.h"
@@ -9,6 +10,13 @@ namespace tributary {
 namespace {
 
 using nlohmann::json;
+
+std::string time_text(int64_t micros) {
+  std::time_t seconds = micros / 1'000'000;
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", std::gmtime(&seconds));
+  return fmt::format("{}.{:03}Z", text, micros / 1000 % 1000);
+}
 
 void print_event(const json& event) {
   const json& value = event["value"];
@@ -23,6 +31,14 @@ void print_event(const json& event) {
     const json& log = event["log"];
     std::printf("    log: topic %s, partition %s, offset %s\n", log["topic"].get<std::string>().c_str(),
                 log["partition"].dump().c_str(), log.contains("offset") ? log["offset"].dump().c_str() : "?");
+  }
+  for (const char* step : {"captured", "processed", "stored"}) {
+    if (!event.contains(step)) continue;
+    const json& seen = event[step];
+    std::string after = seen["after_micros"].is_null()
+                            ? ""
+                            : fmt::format(", not yet at {}", time_text(seen["after_micros"].get<int64_t>()));
+    std::printf("    %s by %s%s\n", step, time_text(seen["by_micros"].get<int64_t>()).c_str(), after.c_str());
   }
   if (value.is_object()) {
     if (!value["before"].is_null()) std::printf("    before %s\n", json_line(value["before"]).c_str());

@@ -14,6 +14,7 @@
 #include "model/partitioning.h"
 #include "model/row_key.h"
 #include "runtime/dead_letters.h"
+#include "runtime/progress_journal.h"
 #include "store/clickhouse/clickhouse_types.h"
 
 namespace tributary {
@@ -32,6 +33,11 @@ Position before(Position position) {
   if (position.commit-- != 0) return position;
   --position.epoch;
   return position;
+}
+
+json seen_json(const SeenBetween& seen) {
+  return {{"after_micros", seen.after_micros == 0 ? json(nullptr) : json(seen.after_micros)},
+          {"by_micros", seen.by_micros}};
 }
 
 class Tracer {
@@ -143,12 +149,24 @@ class Tracer {
             auto event = wanted.find(batch->positions[row].to_string());
             if (event == wanted.end() || batch->row_key(row) != key) continue;
             json place{{"topic", at.topic}, {"partition", at.partition.value}};
-            if (without_gaps) place["offset"] = block.first.value + row;
+            if (without_gaps) {
+              place["offset"] = block.first.value + row;
+              RETURN_IF_ERROR(add_times(at, Offset{block.first.value + row}, *event->second));
+            }
             (*event->second)["log"] = std::move(place);
           }
         }
       }
     }
+    return {};
+  }
+
+  // When it was captured, processed and stored, as far as a run noted it.
+  Status add_times(const TopicPartition& partition, Offset offset, json& event) {
+    ASSIGN_OR_RETURN(EventTimes times, times_of(*assembly_.storage, partition, offset));
+    if (times.captured) event["captured"] = seen_json(*times.captured);
+    if (times.processed) event["processed"] = seen_json(*times.processed);
+    if (times.stored) event["stored"] = seen_json(*times.stored);
     return {};
   }
 

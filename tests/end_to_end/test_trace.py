@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from harness import ExitCode
+from harness import ExitCode, wait_for
 
 VIEWS = {"lines": {"sql": "SELECT id, user_id, status, CAST(total_cents AS DECIMAL(18,2)) * 0.01 AS total FROM orders "
                           "WHERE status <> 'test'"},
@@ -32,6 +32,8 @@ def traced(shops, pipelines):
     acme.execute("UPDATE orders SET status = 'open' WHERE id = 42")
     acme.execute("DELETE FROM orders WHERE id = 42")
     pipeline.wait_queryable()
+    wait_for(lambda: all("stored" in event for event in trace(pipeline, "orders", "42")["events"]), 20,
+             "the run to note how far it is")
     return pipeline
 
 
@@ -55,6 +57,9 @@ def test_every_event_of_a_row_and_what_it_did_to_every_view(traced, running):
     assert [event["position"] for event in events] == sorted(event["position"] for event in events)
     assert len({event["log"]["offset"] for event in events}) == 5 and len({event["log"]["partition"] for event in events}) == 1
     assert all(event["value"]["source"]["txId"] for event in events)
+    for event in events:  # seen by the second, each step not before the one before
+        seen = [event[step]["by_micros"] for step in ("captured", "processed", "stored")]
+        assert seen == sorted(seen) and seen[0] >= event["value"]["source"]["ts_ms"] * 1000, event
     before, after = change(events[0], "lines")
     assert before is None and after["total"] == "10" or float(after["total"]) == 10
     before, after = change(events[1], "lines")
@@ -67,6 +72,7 @@ def test_every_event_of_a_row_and_what_it_did_to_every_view(traced, running):
     assert change(events[2], "lines")[1] is None, "it left the filter"
     assert change(events[4], "lines")[1] is None and change(events[4], "lines")[0]["status"] == "open"
     text = traced.command("trace", "--client", "acme", "--limit", "2", "orders", "42").expect(ExitCode.OK).output
+    assert "captured by 20" in text and "stored by 20" in text
     assert "5 events" in text and "the newest 2" in text and text.count("order.updated") == 1
 
 
