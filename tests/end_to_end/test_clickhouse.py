@@ -217,6 +217,29 @@ def test_what_somebody_else_made_under_our_names_stays(make, clickhouse):
     pipeline.verify_clean()
 
 
+def test_a_clients_database_is_never_another_pipelines(make, clickhouse):
+    """Database `shop` with a client `acme`, and database `shop_acme`: who asks as acme would see the other one's tables."""
+    pipeline = make()
+    fill(pipeline)
+    other = make()
+    fill(other)
+    database = pipeline.analytics_database
+    other.content["analytics"]["at"] = f"clickhouse://{clickhouse.address}/{database}_acme"
+    other.write()
+    other.start_and_wait()
+    other.wait_queryable()
+    pipeline.start_and_wait()
+    pipeline.wait_status(lambda status: any(f"client acme: the database {database}_acme has another pipeline's tables" in problem
+                                            for problem in status["problems"]), 20, "status to name the database")
+    assert pipeline.count("globex", "customers") > 0
+    third = make()
+    third.content["analytics"]["at"] = f"clickhouse://{clickhouse.address}/{database}_globex"
+    third.write()
+    third.start_and_wait()
+    third.wait_status(lambda status: any(f"{database}_globex has the read views of another" in problem
+                                         for problem in status["problems"]), 20, "status to name the database")
+
+
 def test_wrong_addresses_are_refused_with_their_place(make):
     pipeline = make(parameters="?cache=1")
     done = pipeline.command("check")

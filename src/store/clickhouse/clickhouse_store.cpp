@@ -79,6 +79,13 @@ Status ClickHouseStore::claim_database() {
   if (layout_.owner.empty()) return {};
   ASSIGN_OR_RETURN(std::string mark, http_.read({.sql = owner_query(layout_)}));
   if (mark.empty()) {
+    ASSIGN_OR_RETURN(std::string views, http_.read({.sql = views_query(layout_)}));
+    if (views != "0\n") {
+      return Error{ErrorCode::kAlreadyExists,
+                   fmt::format("the database {} has the read views of another pipeline's client, who would see our "
+                               "tables: write another database in the address",
+                               layout_.tables)};
+    }
     RETURN_IF_ERROR(change(claim_sql(layout_)));
     ASSIGN_OR_RETURN(mark, http_.read({.sql = owner_query(layout_)}));
   }
@@ -241,6 +248,13 @@ Status ClickHouseStore::prepare_client(const ClientId& client, std::span<const P
   while (reader.ok() && !reader.at_end()) {
     std::string name(reader.string());
     comments[name] = std::string(reader.string());
+  }
+  if (comments.contains(owner_table)) {
+    return Error{
+        ErrorCode::kAlreadyExists,
+        fmt::format("client {}: the database {} has another pipeline's tables, which the client would see: give "
+                    "the client another id, or write another database in the address",
+                    client, database)};
   }
   auto drop_view = [&](const std::string& name) -> Status {
     auto view = comments.find(name);

@@ -7,7 +7,6 @@
 namespace tributary {
 namespace {
 
-constexpr std::string_view owner_table = " owner";  // no view's name begins with a space
 constexpr std::string_view mark_prefix = "tributary owner ";
 
 }  // namespace
@@ -21,6 +20,13 @@ std::string claim_sql(const DatabaseLayout& layout) {
   return fmt::format("CREATE TABLE IF NOT EXISTS {}{} (nothing UInt8) ENGINE = Null COMMENT {}",
                      qualified_name(layout.tables, owner_table), on_cluster(layout),
                      quote_text(fmt::format("{}{}", mark_prefix, layout.owner)));
+}
+
+std::string views_query(const DatabaseLayout& layout) {
+  return fmt::format(
+      "SELECT count() FROM system.tables WHERE database = {} AND engine = 'View' AND startsWith(comment, {}) FORMAT "
+      "TabSeparated",
+      quote_text(layout.tables), quote_text(view_comment));
 }
 
 Status check_owner(const DatabaseLayout& layout, std::string_view mark) {

@@ -14,7 +14,6 @@ namespace {
 
 // Durable when answered, over SIGKILL and power loss alike (docs/decisions, "ClickHouse inserts are synced").
 constexpr std::string_view table_settings = "allow_nullable_key = 1, fsync_after_insert = 1, fsync_part_directory = 1";
-constexpr std::string_view view_comment = "tributary ";  // 16 digits of a hash stand between
 constexpr std::string_view view_comment_of = " of ";
 
 std::vector<ExistingColumn> technical_columns() {

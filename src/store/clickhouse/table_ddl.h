@@ -50,6 +50,7 @@ struct ReadView {
   std::string sql;
   std::string comment;
 };
+inline constexpr std::string_view view_comment = "tributary ";  // begins it
 std::string read_view_comment(const DatabaseLayout& layout, const std::string& select, const ExistingTable& existing);
 // Whether a comment is that of a read view over these tables; anything else of a view's name is somebody's, and stays.
 bool is_read_view(const DatabaseLayout& layout, std::string_view comment);
