@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "runtime/stored_facts.h"
 
 namespace tributary {
 namespace {
@@ -115,13 +116,7 @@ std::map<std::string, std::string> Builds::entries() const {
 
 void Builds::save(StorageBatch& write) {
   auto now = entries();
-  for (const auto& [key, value] : saved_) {
-    if (!now.contains(key)) write.remove(Family::kMeta, key);
-  }
-  for (const auto& [key, value] : now) {
-    auto known = saved_.find(key);
-    if (known == saved_.end() || known->second != value) write.put(Family::kMeta, key, value);
-  }
+  put_changed_facts(write, saved_, now);
   saved_ = std::move(now);
 }
 

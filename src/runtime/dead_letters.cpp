@@ -206,6 +206,12 @@ Status DeadLetters::drop(StorageBatch& write, const Storage& storage, const Clie
   return {};
 }
 
+void DeadLetters::remove(StorageBatch& write, const ClientId& client, const std::string& table,
+                         const std::set<std::string>& keys) {
+  std::lock_guard lock(mutex_);
+  for (const std::string& key : keys) erase(write, name_of(table).key(client.value, key), client, table);
+}
+
 void DeadLetters::commit() {
   std::lock_guard lock(mutex_);
   undo_.clear();

@@ -60,6 +60,8 @@ class DeadLetters {
   // The letters (no keys: all) are not listed any more, and their rows stay withdrawn. The breaker closes.
   Status drop(StorageBatch& write, const Storage& storage, const ClientId& client, const std::string& table,
               const std::vector<std::string>& keys);
+  // Those with these keys are not there any more.
+  void remove(StorageBatch& write, const ClientId& client, const std::string& table, const std::set<std::string>& keys);
   void commit();
   void roll_back();
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "runtime/stored_facts.h"
 
 namespace tributary {
 namespace {
@@ -74,6 +75,14 @@ bool uses(const Release& release, uint32_t generation) {
                      [&](const auto& build) { return build.second == generation; });
 }
 
+template <typename Pointer>
+std::vector<Pointer> live_first(auto& releases, uint32_t live) {
+  std::vector<Pointer> out;
+  for (auto& [number, release] : releases) out.push_back(&release);
+  std::stable_partition(out.begin(), out.end(), [&](const Release* release) { return release->number == live; });
+  return out;
+}
+
 }  // namespace
 
 Result<Releases> Releases::load(const Storage& storage) {
@@ -116,13 +125,7 @@ std::map<std::string, std::string> Releases::entries() const {
 
 void Releases::save(StorageBatch& write) {
   auto now = entries();
-  for (const auto& [key, value] : saved_) {
-    if (!now.contains(key)) write.remove(Family::kMeta, key);
-  }
-  for (const auto& [key, value] : now) {
-    auto known = saved_.find(key);
-    if (known == saved_.end() || known->second != value) write.put(Family::kMeta, key, value);
-  }
+  put_changed_facts(write, saved_, now);
   saved_ = std::move(now);
 }
 
@@ -139,19 +142,9 @@ void Releases::start_with(const std::string& views, int64_t now_micros) {
   releases_.erase(replaced);
 }
 
-std::vector<Release*> Releases::all() {
-  std::vector<Release*> out;
-  for (auto& [number, release] : releases_) out.push_back(&release);
-  std::stable_partition(out.begin(), out.end(), [&](const Release* release) { return release->number == live_; });
-  return out;
-}
+std::vector<Release*> Releases::all() { return live_first<Release*>(releases_, live_); }
 
-std::vector<const Release*> Releases::all() const {
-  std::vector<const Release*> out;
-  for (Release* release : const_cast<Releases*>(this)->all())
-    out.push_back(release);  // NOLINT: only the elements differ
-  return out;
-}
+std::vector<const Release*> Releases::all() const { return live_first<const Release*>(releases_, live_); }
 
 Release* Releases::find(uint32_t number) {
   auto at = releases_.find(number);

@@ -5,9 +5,12 @@
 
 #include "runtime/round_feeding.h"
 #include "runtime/round_runner.h"
+#include "runtime/stored_facts.h"
 
 namespace tributary {
 namespace {
+
+constexpr std::chrono::seconds check_interval{30};  // of letters, where raw had what was processed and did not answer
 
 // The newest fact about each of some rows, of what was read.
 class NewestFacts {
@@ -134,8 +137,9 @@ void RoundRunner::order(DeadLetterOrder order) {
 }
 
 // A fact that failed and about whose row a newer one has come before: only raw knows, where the domain keeps no rows.
-// It is asked once for all that failed of a domain: in a flood that is the whole round.
-Status RoundRunner::remove_outdated(const std::string& table, std::vector<DeadRow>& dead) {
+// It is asked once for all that failed of a domain: in a flood that is the whole round. Nobody waits for one that is behind or away:
+// the rows are letters, and are looked at again when it has what was processed before.
+Status RoundRunner::remove_outdated(Pass& pass, const std::string& table, std::vector<DeadRow>& dead) {
   using Owner = std::pair<ClientId, std::string>;  // and domain
   auto may_be_outdated = [&](const DeadRow& row) { return !row.domain.empty() && dead_.would_keep(row.client, table); };
   std::map<Owner, RawQuery> queries;
@@ -146,17 +150,83 @@ Status RoundRunner::remove_outdated(const std::string& table, std::vector<DeadRo
     query.after = std::min(query.after.value_or(row.position), row.position);
   }
   std::map<Owner, NewestFacts> newest;
+  std::set<Owner> unasked;
   for (auto& [owner, query] : queries) {
     query.client = owner.first;
     query.domain = owner.second;
-    RETURN_IF_ERROR(ports_.raw.read(query, [&newest = newest[owner]](const EventBatch& batch) {
-      newest.add(batch);
-      return true;
-    }));
+    NewestFacts& facts = newest[owner];
+    Status read = Error{ErrorCode::kUnavailable, "raw is behind"};
+    if (!ports_.raw_has || ports_.raw_has(read_)) {
+      read = ports_.raw.read(query, [&](const EventBatch& batch) {
+        facts.add(batch);
+        return true;
+      });
+    }
+    if (read.ok()) continue;
+    if (!ports_.raw_has || !retryable(read.error().code)) return read;
+    facts = {};
+    unasked.insert(owner);
+  }
+  for (const DeadRow& row : dead) {
+    if (!may_be_outdated(row) || !unasked.contains({row.client, row.domain})) continue;
+    UncheckedLetters of{row.client, row.domain, table};
+    put_unchecked(pass.write, of, row.key);
+    unchecked_[of].insert(row.key);  // of a round that fails there will be no letter, or it is put again
+    check_needs_ = read_;
   }
   std::erase_if(dead, [&](const DeadRow& row) {
     return may_be_outdated(row) && newest.at({row.client, row.domain}).has_newer(row.row_key, row.position);
   });
+  return {};
+}
+
+// Those of the letters about whose rows raw has newer facts.
+Result<std::set<std::string>> RoundRunner::outdated(const UncheckedLetters& of, const std::set<std::string>& keys) {
+  ASSIGN_OR_RETURN(std::vector<DeadLetter> letters, DeadLetters::stored(ports_.storage, of.client, of.table));
+  std::erase_if(letters, [&](const DeadLetter& letter) { return !keys.contains(letter.key); });
+  std::set<std::string> found;
+  if (letters.empty()) return found;
+  RawQuery query;
+  query.client = of.client;
+  query.domain = of.domain;
+  for (const DeadLetter& letter : letters) {
+    query.keys.insert(domain_key(letter.key));
+    query.after = std::min(query.after.value_or(letter.position), letter.position);
+  }
+  NewestFacts newest;
+  RETURN_IF_ERROR(ports_.raw.read(query, [&](const EventBatch& batch) {
+    newest.add(batch);
+    return true;
+  }));
+  for (const DeadLetter& letter : letters) {
+    if (newest.has_newer(domain_key(letter.key), letter.position)) found.insert(letter.key);
+  }
+  return found;
+}
+
+bool RoundRunner::letters_to_check() const {
+  return !unchecked_.empty() && std::chrono::steady_clock::now() >= next_check_ &&
+         (!ports_.raw_has || ports_.raw_has(check_needs_));
+}
+
+// What raw could not be asked before, of one client's view.
+Status RoundRunner::check_letters() {
+  if (!letters_to_check()) return {};
+  const auto [of, keys] = *unchecked_.begin();
+  auto gone = outdated(of, keys);
+  if (!gone.ok()) {
+    next_check_ = std::chrono::steady_clock::now() + check_interval;
+    return retryable(gone.error().code) ? Status() : Status(std::move(gone).error());
+  }
+  StorageBatch write;
+  for (const std::string& key : keys) remove_unchecked(write, of, key);
+  dead_.remove(write, of.client, of.table, *gone);
+  if (Status written = ports_.storage.write(write); !written.ok()) {
+    dead_.roll_back();
+    return written;
+  }
+  dead_.commit();
+  unchecked_.erase(of);
   return {};
 }
 

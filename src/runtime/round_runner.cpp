@@ -61,6 +61,8 @@ Status RoundRunner::load(std::vector<Table> tables, std::map<ClientId, std::map<
   ASSIGN_OR_RETURN(releases_, Releases::load(ports_.storage));
   if (ports_.start_with_views || releases_.none()) releases_.start_with(ports_.views, ports_.started_micros);
   ASSIGN_OR_RETURN(set_aside_, stored_set_aside(ports_.storage));
+  ASSIGN_OR_RETURN(unchecked_, stored_unchecked(ports_.storage));
+  check_needs_ = read_;
   client_tables_ = std::move(tables);
   ASSIGN_OR_RETURN(absent_clients_, stored_clients(ports_.storage));
   std::erase_if(absent_clients_, [&](const ClientId& client) { return attributes.contains(client); });
@@ -125,6 +127,7 @@ Result<RoundOutcome> RoundRunner::run() {
     }
   }
   RETURN_IF_ERROR(release_round());
+  RETURN_IF_ERROR(check_letters());
   ASSIGN_OR_RETURN(RoundOutcome outcome, live_round());
   bool orders = false;
   {
@@ -148,7 +151,8 @@ Result<RoundOutcome> RoundRunner::run() {
     }
     add(std::move(*fed));
   }
-  outcome.more = outcome.more || (unfinished() && !raw_is_behind_) || builds_changed_ || next_refeed() != nullptr;
+  outcome.more = outcome.more || (unfinished() && !raw_is_behind_) || builds_changed_ || next_refeed() != nullptr ||
+                 letters_to_check();
   outcome.outbox_bytes += std::exchange(outbox_bytes_of_replans_, 0);
   return outcome;
 }
@@ -246,7 +250,7 @@ Status RoundRunner::run_graph(Generation& generation, GraphInput input, Pass& pa
     std::string table = view.name + suffix;
     if (Status noted = dead_.note_gone(pass.write, ports_.storage, table, view.gone); !noted.ok())
       return failed(std::move(noted).error());
-    if (Status done = remove_outdated(table, view.dead); !done.ok()) return failed(std::move(done).error());
+    if (Status done = remove_outdated(pass, table, view.dead); !done.ok()) return failed(std::move(done).error());
     dead_.note(pass.write, table, view.dead, view.cleared);
     if (view.rows.rows() == 0) continue;
     const TableDefinition* definition = definition_of(table);

@@ -246,7 +246,10 @@ class RoundRunner {
   Status retry(const DeadLetterOrder& order, Generation& generation, Pass& pass);
   Status retry_all(const DeadLetterOrder& order, Generation& generation, Pass& pass);
   Status run_graph(Generation& generation, GraphInput input, Pass& pass);
-  Status remove_outdated(const std::string& table, std::vector<DeadRow>& dead);
+  Status remove_outdated(Pass& pass, const std::string& table, std::vector<DeadRow>& dead);
+  Result<std::set<std::string>> outdated(const UncheckedLetters& of, const std::set<std::string>& keys);
+  bool letters_to_check() const;
+  Status check_letters();
   Status commit(Pass& pass);
   void put_outbox(Pass& pass, const OutboxEntry& entry);
   GraphInput input_of(const Generation& generation) const;
@@ -283,6 +286,10 @@ class RoundRunner {
   OutboxProgress progress_;  // of rounds that have not been told to the sender, since something is unfinished
   bool progress_due_ = false;
   DeadLetters dead_;
+  // Letters that may be outdated, by key: raw did not have what was processed before when their rows failed.
+  std::map<UncheckedLetters, std::set<std::string>> unchecked_;
+  std::map<TopicPartition, Offset> check_needs_;  // of raw
+  std::chrono::steady_clock::time_point next_check_;
 
   mutable std::mutex mutex_;  // guards what status reads and others ask for
   Tables tables_;
@@ -299,5 +306,8 @@ class RoundRunner {
   std::deque<PendingRelease> release_orders_;
   std::string order_problem_;
 };
+
+// The releases of a pipeline that does not run, without how far they are fed and what is wrong with them: `events` is 0.
+Result<std::vector<RoundRunner::ReleaseStatus>> stored_releases(const Storage& storage);
 
 }  // namespace tributary

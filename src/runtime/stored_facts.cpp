@@ -10,6 +10,16 @@ constexpr std::string_view attributes_prefix = "runtime/attributes/";
 constexpr std::string_view switched_prefix = "runtime/switched/";
 constexpr std::string_view unused_prefix = "runtime/unused/";
 constexpr std::string_view raw_gap_prefix = "runtime/raw_gap/";
+constexpr std::string_view unchecked_prefix = "runtime/unchecked/";
+
+std::string unchecked_key(const UncheckedLetters& of, const std::string& letter) {
+  std::string key(unchecked_prefix);
+  put_string(key, of.client.value);
+  put_string(key, of.domain);
+  put_string(key, of.table);
+  put_string(key, letter);
+  return key;
+}
 
 std::string aside_key(const std::pair<ClientId, std::string>& of) {
   std::string key(aside_prefix);
@@ -77,6 +87,28 @@ void put_attributes(StorageBatch& write, const ClientId& client, const ClientAtt
   write.put(Family::kMeta, std::string(attributes_prefix) + client.value, attributes.encode());
 }
 
+Result<std::map<UncheckedLetters, std::set<std::string>>> stored_unchecked(const Storage& storage) {
+  std::map<UncheckedLetters, std::set<std::string>> out;
+  ASSIGN_OR_RETURN(auto names, names_under(storage, unchecked_prefix));
+  for (const std::string& name : names) {
+    ByteReader reader(name);
+    UncheckedLetters of;
+    of.client = ClientId{std::string(reader.string())};
+    of.domain = reader.string();
+    of.table = reader.string();
+    out[of].emplace(reader.string());
+    if (!reader.ok()) return Error{ErrorCode::kCorrupt, "a stored name of an unchecked dead letter does not decode"};
+  }
+  return out;
+}
+
+void put_unchecked(StorageBatch& write, const UncheckedLetters& of, const std::string& key) {
+  write.put(Family::kMeta, unchecked_key(of, key), "");
+}
+void remove_unchecked(StorageBatch& write, const UncheckedLetters& of, const std::string& key) {
+  write.remove(Family::kMeta, unchecked_key(of, key));
+}
+
 void put_switched(StorageBatch& write, const std::string& table) {
   write.put(Family::kMeta, std::string(switched_prefix) + table, "");
 }
@@ -127,6 +159,17 @@ void put_offset(StorageBatch& write, std::string_view of, const TopicPartition& 
   std::string value;
   put_u64(value, next.value);
   write.put(Family::kMeta, key, value);
+}
+
+void put_changed_facts(StorageBatch& write, const std::map<std::string, std::string>& before,
+                       const std::map<std::string, std::string>& now) {
+  for (const auto& [key, value] : before) {
+    if (!now.contains(key)) write.remove(Family::kMeta, key);
+  }
+  for (const auto& [key, value] : now) {
+    auto known = before.find(key);
+    if (known == before.end() || known->second != value) write.put(Family::kMeta, key, value);
+  }
 }
 
 }  // namespace tributary

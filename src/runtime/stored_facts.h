@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,18 @@ void put_offset(StorageBatch& write, std::string_view of, const TopicPartition& 
 Result<std::vector<std::string>> stored_raw_gaps(const Storage& storage);
 void put_raw_gap(StorageBatch& write, const std::string& gap);
 
+// Dead letters of which it is not known whether newer facts about their rows had come before: raw did not have them yet.
+struct UncheckedLetters {
+  ClientId client;
+  std::string domain;
+  std::string table;  // of the view
+  friend auto operator<=>(const UncheckedLetters&, const UncheckedLetters&) = default;
+};
+Result<std::map<UncheckedLetters, std::set<std::string>>> stored_unchecked(
+    const Storage& storage);  // and the letters' keys
+void put_unchecked(StorageBatch& write, const UncheckedLetters& of, const std::string& key);
+void remove_unchecked(StorageBatch& write, const UncheckedLetters& of, const std::string& key);
+
 // Tables whose new build the store has whole: the sender notes them, the rounds take them.
 void put_switched(StorageBatch& write, const std::string& table);
 Result<std::vector<std::string>> stored_switched(const Storage& storage);
@@ -46,5 +59,9 @@ void remove_switched(StorageBatch& write, const std::string& table);
 void put_unused(StorageBatch& write, const std::string& table);
 Result<std::vector<std::string>> stored_unused(const Storage& storage);
 void remove_unused(StorageBatch& write, const std::string& table);
+
+// Facts by key, of one owner: what is not as it was before.
+void put_changed_facts(StorageBatch& write, const std::map<std::string, std::string>& before,
+                       const std::map<std::string, std::string>& now);
 
 }  // namespace tributary

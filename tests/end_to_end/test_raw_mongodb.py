@@ -289,6 +289,80 @@ def test_dead_letters_and_trace_read_raw(make):
     assert [event["event"] for event in trace["events"]] == ["order.snapshot", "order.updated"]
 
 
+def test_rows_that_fail_while_raw_is_away_hold_up_nobody(make, mongo):
+    pipeline = make(views={"halves": {"sql": "SELECT id, CAST(note AS INTEGER) AS number FROM orders"},
+                           "customers": VIEWS["customers"]})
+    acme, globex = (pipeline.databases[client] for client in ("acme", "globex"))
+    for database in (acme, globex):
+        database.execute("INSERT INTO users (id, email) VALUES (1, 'a@b.example'); "
+                         "INSERT INTO orders (id, user_id, status, total_cents, note) VALUES (1, 1, 'paid', 5, '12')")
+    pipeline.start_and_wait()
+    wait_raw(pipeline)
+    mongo.proxy.refuse = True
+    acme.execute("UPDATE orders SET note = 'twelve' WHERE id = 1")
+    pipeline.wait_status(lambda status: status["clients"][0]["dead_letters"] == 1, 60, "the row to be told")
+    acme.execute("INSERT INTO orders (id, user_id, status, total_cents, note) VALUES (2, 1, 'paid', 5, 'two')")
+    globex.execute("INSERT INTO users (id, email) VALUES (2, 'c@d.example')")
+    pipeline.wait_queryable()
+    assert pipeline.count("globex", "customers") == 2 and pipeline.count("acme", "halves") == 0
+    acme.execute("UPDATE orders SET note = '2' WHERE id = 2")
+    pipeline.wait_queryable()
+    assert pipeline.count("acme", "halves") == 1
+    mongo.proxy.refuse = False
+    wait_raw(pipeline)
+    assert pipeline.status()["clients"][0]["dead_letters"] == 1, "raw has nothing newer than what failed"
+    acme.execute("UPDATE orders SET note = '1' WHERE id = 1")
+    pipeline.wait_queryable()
+    assert pipeline.status()["clients"][0]["dead_letters"] == 0
+    pipeline.verify_clean()
+
+
+def test_preview_replay_and_verify_read_raw(make, mongo):
+    pipeline = make()
+    fill(pipeline)
+    pipeline.start_and_wait()
+    pipeline.wait_queryable()
+    pipeline.content["views"]["totals"]["sql"] = "SELECT upper(status) AS status, count(*) AS orders FROM orders GROUP BY ALL"
+    pipeline.write()
+    for running in (True, False):
+        preview = json.loads(pipeline.command("preview", "--view", "totals", "--client", "acme", "--json")
+                             .expect(ExitCode.OK).output)
+        assert preview["rows_before"] == preview["removed"] == preview["rows_after"] == preview["added"] > 0
+        rows = {row["status"]: int(row["orders"]) for row in pipeline.query("acme", "SELECT status, orders FROM totals")}
+        names = preview["preview"]["columns"]
+        assert {row[names.index("status")]: int(row[names.index("orders")]) for row in preview["preview"]["rows"]} == {
+            status.upper(): orders for status, orders in rows.items()}
+        if running:
+            pipeline.terminate()
+    # Raw is away: what needs it says so, and nothing is made of a part of it.
+    mongo.proxy.refuse = True
+    refused = pipeline.command("preview", "--view", "totals", "--client", "acme")
+    assert refused.exit_code != ExitCode.OK and "MongoDB" in refused.errors
+    mongo.proxy.refuse = False
+    pipeline.command("replay").expect(ExitCode.OK)
+    pipeline.command("release", "switch").expect(ExitCode.OK)
+    assert {row["status"] for row in pipeline.query("acme", "SELECT status FROM totals")} == {
+        status.upper() for status in rows}
+    pipeline.command("verify", "--against", "raw").expect(ExitCode.OK)
+
+
+def test_the_log_on_kafka_and_raw_on_mongodb(make, kafka):
+    pipeline = make(log={"at": f"kafka://{kafka.address}", "partitions": 4, "partitions_per_client": 2})
+    fill(pipeline)
+    pipeline.start_and_wait()
+    fill(pipeline, 30)
+    pipeline.databases["acme"].execute("TRUNCATE visits")
+    pipeline.kill()
+    fill(pipeline, 30)
+    pipeline.start_and_wait()
+    wait_raw(pipeline)
+    pipeline.verify_clean()
+    # A TRUNCATE is told to each partition of the log, and is one event of raw; what a kill had written twice is once in raw.
+    log, raw = facts(pipeline.events()), facts(pipeline.events(store="raw"))
+    assert len(set(raw)) == len(raw) and set(raw) == set(log)
+    pipeline.command("verify", "--against", "raw").expect(ExitCode.OK)
+
+
 def test_a_data_directory_and_a_database_belong_together(make, mongo):
     pipeline = make(clients=("acme",))
     fill(pipeline)
@@ -309,7 +383,8 @@ def test_a_data_directory_and_a_database_belong_together(make, mongo):
 
 def test_an_address_that_is_wrong_is_named_at_its_place(make):
     pipeline = make(clients=("acme",))
-    for at, why in [("mongodb://127.0.0.1:1", "names no database"), ("mongodb://127.0.0.1:1/raw?nonsense", "MongoDB's driver")]:
+    for at, why in [("mongodb://127.0.0.1:1", "names no database"), ("mongodb://127.0.0.1:1/raw?nonsense", "MongoDB's driver"),
+                    ("mongodb://127.0.0.1:1/raw?readPreference=secondaryPreferred", "readPreference")]:
         pipeline.content["raw"] = at
         pipeline.write()
         done = pipeline.command("check")

@@ -89,6 +89,12 @@ Result<std::unique_ptr<MongoConnection>> MongoConnection::open(const std::string
     if (!mongoc_uri_set_password(uri.get(), password.c_str()))
       return Error{ErrorCode::kInvalidInput, "the password is not UTF-8"};
   }
+  if (mongoc_read_prefs_get_mode(mongoc_uri_get_read_prefs_t(uri.get())) != MONGOC_READ_PRIMARY) {
+    return Error{
+        ErrorCode::kInvalidInput,
+        "the address has a readPreference, and a secondary may lack events that a view is computed from: leave it "
+        "out, so that the primary is read"};
+  }
   auto by_default = [&](const char* option, int32_t value) {
     if (!mongoc_uri_has_option(uri.get(), option)) mongoc_uri_set_option_as_int32(uri.get(), option, value);
   };
