@@ -1,5 +1,6 @@
 #include "app/analytics_choice.h"
 
+#include "app/kept_choice.h"
 #include "storage/data_directory.h"
 #include "store/clickhouse/clickhouse_store.h"
 
@@ -33,22 +34,12 @@ std::optional<ClickHouseTarget> analytics_server(const Pipeline& pipeline, const
 Status keep_analytics(Storage& storage, const Pipeline& pipeline) {
   auto server = analytics_server(pipeline, "");
   std::string now = server ? "database " + server->layout.tables + " of a ClickHouse server" : "embedded";
-  ASSIGN_OR_RETURN(std::optional<std::string> stored, storage.get(Family::kMeta, analytics_key));
-  if (!stored) {
-    // Directories from before this was noted have the embedded engine.
-    StorageIterator acknowledged = storage.iterate(Family::kMeta, acknowledged_prefix);
-    bool has_embedded = acknowledged.valid();
-    RETURN_IF_ERROR(acknowledged.status());
-    stored = has_embedded ? "embedded" : now;
-    StorageBatch batch;
-    batch.put(Family::kMeta, analytics_key, *stored);
-    RETURN_IF_ERROR(storage.write(batch));
-  }
-  if (*stored == now) return {};
+  ASSIGN_OR_RETURN(std::string stored, kept_choice(storage, analytics_key, now, Family::kMeta, acknowledged_prefix));
+  if (stored == now) return {};
   return Error{ErrorCode::kAlreadyExists,
                fmt::format("analytics: the rows of this data directory are in {}, and what is there is not sent again "
                            "to {}; write that in the file, or another folder as data:",
-                           *stored, now)};
+                           stored, now)};
 }
 
 std::string analytics_trouble(const Pipeline& pipeline) {

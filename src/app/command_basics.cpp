@@ -1,7 +1,9 @@
 #include <cstdio>
 
 #include "app/commands.h"
+#include "app/pipeline_plan.h"
 #include "capture/postgres/connection.h"
+#include "sql/duckdb_engine.h"
 
 namespace tributary {
 
@@ -41,6 +43,16 @@ std::vector<FileError> source_errors(const Pipeline& pipeline) {
     }
   }
   return errors;
+}
+
+std::optional<int> complain_of_views(const Pipeline& pipeline) {
+  auto duckdb = DuckDbEngine::open();
+  if (!duckdb.ok()) return print_error(duckdb.error());
+  CheckResult checked =
+      check_pipeline(pipeline.file, plan_functions(**duckdb), {.environment = {}, .source_passwords = false});
+  if (checked.errors.empty()) return std::nullopt;
+  print_errors(checked.errors);
+  return exit_config;
 }
 
 std::variant<Pipeline, int> load_or_complain(const std::string& file, const LoadOptions& options) {

@@ -3,10 +3,10 @@
 
 #include "app/commands.h"
 #include "app/conversation.h"
+#include "app/diff_text.h"
 #include "app/json_line.h"
 #include "app/view_names.h"
 #include "config/views_text.h"
-#include "sql/duckdb_engine.h"
 
 namespace tributary {
 namespace {
@@ -29,29 +29,6 @@ void print_rows(const json& preview) {
   }
 }
 
-void print_difference(const json& diff) {
-  std::printf("%s  %s: %s rows now, %s by the file\n", diff["client"].get<std::string>().c_str(),
-              diff["view"].get<std::string>().c_str(), diff["rows_before"].dump().c_str(),
-              diff["rows_after"].dump().c_str());
-  std::printf("    added %s, removed %s, changed %s\n", diff["added"].dump().c_str(), diff["removed"].dump().c_str(),
-              diff["changed"].dump().c_str());
-  for (const json& column : diff["columns_added"])
-    std::printf("    new column %s\n", column.get<std::string>().c_str());
-  for (const json& column : diff["columns_removed"])
-    std::printf("    no column %s any more\n", column.get<std::string>().c_str());
-  for (const auto& [column, sum] : diff["sums"].items()) {
-    std::printf("    sum(%s): %s -> %s\n", column.c_str(), sum["before"].get<std::string>().c_str(),
-                sum["after"].get<std::string>().c_str());
-  }
-  for (const json& row : diff["samples"].value("removed", json::array()))
-    std::printf("      - %s\n", json_line(row).c_str());
-  for (const json& row : diff["samples"].value("added", json::array()))
-    std::printf("      + %s\n", json_line(row).c_str());
-  for (const json& row : diff["samples"].value("changed", json::array())) {
-    std::printf("      - %s\n      + %s\n", json_line(row["before"]).c_str(), json_line(row["after"]).c_str());
-  }
-}
-
 }  // namespace
 
 int preview_command(const PreviewOptions& options) {
@@ -59,13 +36,7 @@ int preview_command(const PreviewOptions& options) {
   if (int* code = std::get_if<int>(&loaded)) return *code;
   const auto& pipeline = std::get<Pipeline>(loaded);
   if (!knows_client(pipeline, options.client) || !knows_view(pipeline, options.view)) return exit_usage;
-  auto duckdb = DuckDbEngine::open();
-  if (!duckdb.ok()) return print_error(duckdb.error());
-  CheckResult checked = check_pipeline(pipeline.file, plan_functions(**duckdb));
-  if (!checked.errors.empty()) {
-    print_errors(checked.errors);
-    return exit_config;
-  }
+  if (auto code = complain_of_views(pipeline)) return *code;
   if (Status known = check_data_directory(pipeline, "preview"); !known.ok()) return print_error(known.error());
   auto talk = Conversation::begin(pipeline, {.engine = true, .process = true});
   if (!talk.ok()) return print_error(talk.error());
@@ -81,7 +52,7 @@ int preview_command(const PreviewOptions& options) {
   }
   print_rows((*answer)["preview"]);
   std::printf("\n");
-  print_difference(*answer);
+  print_table_diff(*answer, "rows now", "by the file");
   return exit_ok;
 }
 
@@ -102,7 +73,7 @@ int verify_against_raw(const Pipeline& pipeline, const VerifyOptions& options) {
                   entry["view"].get<std::string>().c_str(), entry["rows_before"].dump().c_str(),
                   entry["events"].dump().c_str());
     } else {
-      print_difference(entry);
+      print_table_diff(entry, "rows now", "by raw");
     }
   }
   if (options.json) std::printf("%s\n", json_line(*answer).c_str());

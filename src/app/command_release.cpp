@@ -5,7 +5,9 @@
 #include <thread>
 
 #include "app/commands.h"
+#include "app/control_releases.h"
 #include "app/conversation.h"
+#include "app/diff_text.h"
 #include "app/json_line.h"
 #include "app/view_names.h"
 
@@ -45,37 +47,11 @@ void print_list(const json& answer) {
   }
 }
 
-void print_sample(const char* sign, const json& row) { std::printf("      %s %s\n", sign, json_line(row).c_str()); }
-
 void print_diff(const json& diff) {
   std::printf("release %s beside release %s, which is live\n", diff["release"].dump().c_str(),
               diff["live"].dump().c_str());
   if (diff["state"] == "building") std::printf("it is still being built: rows are missing\n");
-  for (const json& entry : diff["views"]) {
-    bool none = entry["added"] == 0 && entry["removed"] == 0 && entry["changed"] == 0;
-    std::printf("%s  %s: %s rows before, %s after%s\n", entry["client"].get<std::string>().c_str(),
-                entry["view"].get<std::string>().c_str(), entry["rows_before"].dump().c_str(),
-                entry["rows_after"].dump().c_str(), none ? ", equal" : "");
-    if (!none) {
-      std::printf("    added %s, removed %s, changed %s\n", entry["added"].dump().c_str(),
-                  entry["removed"].dump().c_str(), entry["changed"].dump().c_str());
-    }
-    for (const json& column : entry["columns_added"])
-      std::printf("    new column %s\n", column.get<std::string>().c_str());
-    for (const json& column : entry["columns_removed"])
-      std::printf("    no column %s any more\n", column.get<std::string>().c_str());
-    for (const auto& [column, sum] : entry["sums"].items()) {
-      std::printf("    sum(%s): %s -> %s%s\n", column.c_str(), sum["before"].get<std::string>().c_str(),
-                  sum["after"].get<std::string>().c_str(),
-                  sum["delta"].is_string() ? fmt::format(" ({})", sum["delta"].get<std::string>()).c_str() : "");
-    }
-    for (const json& row : entry["samples"].value("added", json::array())) print_sample("+", row);
-    for (const json& row : entry["samples"].value("removed", json::array())) print_sample("-", row);
-    for (const json& row : entry["samples"].value("changed", json::array())) {
-      print_sample("-", row["before"]);
-      print_sample("+", row["after"]);
-    }
-  }
+  for (const json& entry : diff["views"]) print_table_diff(entry, "rows before", "after");
   for (const json& view : diff["unchanged"])
     std::printf("%s: computed by the same plan in both, and by the same build\n", view.get<std::string>().c_str());
 }
@@ -129,6 +105,17 @@ Result<json> carry_out(Conversation& talk, const ReleaseOptions& options) {
   return releases;
 }
 
+// To list what a stopped pipeline has nothing is opened but its data directory.
+Result<json> answer_of(const Pipeline& pipeline, const ReleaseOptions& options) {
+  if (options.action == "list" && !DataDirectory::holder(pipeline.data)) {
+    auto stored = stored_releases_json(pipeline);
+    if (stored.ok() || stored.error().code != ErrorCode::kAlreadyExists)
+      return stored;  // else it has just been started
+  }
+  ASSIGN_OR_RETURN(Conversation talk, Conversation::begin(pipeline, {.engine = true, .process = true}));
+  return carry_out(talk, options);
+}
+
 }  // namespace
 
 int release_command(const ReleaseOptions& options) {
@@ -137,9 +124,7 @@ int release_command(const ReleaseOptions& options) {
   const auto& pipeline = std::get<Pipeline>(loaded);
   if (!options.client.empty() && !knows_client(pipeline, options.client)) return exit_usage;
   if (Status known = check_data_directory(pipeline, "show"); !known.ok()) return print_error(known.error());
-  auto talk = Conversation::begin(pipeline, {.engine = true, .process = true});
-  if (!talk.ok()) return print_error(talk.error());
-  auto answer = carry_out(*talk, options);
+  auto answer = answer_of(pipeline, options);
   if (!answer.ok()) return print_error(answer.error());
   if (options.json) {
     std::printf("%s\n", json_line(*answer).c_str());

@@ -10,7 +10,6 @@
 #include "app/view_names.h"
 #include "base/wall_clock.h"
 #include "config/views_text.h"
-#include "sql/duckdb_engine.h"
 
 namespace tributary {
 namespace {
@@ -21,16 +20,6 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds poll{500};
 
 volatile std::sig_atomic_t interrupted = 0;
-
-// The file is right before anything is asked of the pipeline.
-std::optional<int> complain_of_views(const Pipeline& pipeline) {
-  auto duckdb = DuckDbEngine::open();
-  if (!duckdb.ok()) return print_error(duckdb.error());
-  CheckResult checked = check_pipeline(pipeline.file, plan_functions(**duckdb));
-  if (checked.errors.empty()) return std::nullopt;
-  print_errors(checked.errors);
-  return exit_config;
-}
 
 json find_release(const json& answer, uint32_t number) {
   for (const json& release : answer["releases"]) {
@@ -88,7 +77,7 @@ json order_of(const Pipeline& pipeline, const ReplayOptions& options) {
   return order;
 }
 
-void say_what_next(const std::string& file, const json& release) {
+void say_what_next(const std::string& file, const json& release, bool running) {
   std::string number = release["number"].dump();
   if (release["state"] == "ready") {
     std::printf(
@@ -103,8 +92,11 @@ void say_what_next(const std::string& file, const json& release) {
         "  tributary release %s diff %s\n  tributary release %s drop %s\n",
         number.c_str(), file.c_str(), number.c_str(), file.c_str(), number.c_str());
   } else if (release["state"] == "building") {
-    std::printf("release %s is still being built; `tributary release %s list` shows how far it is\n", number.c_str(),
-                file.c_str());
+    std::printf(
+        running ? "release %s is still being built; `tributary release %s list` shows how far it is\n"
+                : "release %s is not whole, and nothing builds it now: it goes on with the next `tributary run %s`, or "
+                  "with this command again\n",
+        number.c_str(), file.c_str());
   } else {
     std::printf("release %s is %s\n", number.c_str(), release["state"].get<std::string>().c_str());
     for (const json& problem : release["problems"]) std::printf("  %s\n", problem.get<std::string>().c_str());
@@ -142,7 +134,7 @@ int replay_command(const ReplayOptions& options) {
   if (options.json) {
     std::printf("%s\n", json_line(*release).c_str());
   } else {
-    say_what_next(options.file, *release);
+    say_what_next(options.file, *release, talk->running());
   }
   std::string state = (*release)["state"].get<std::string>();
   if (state == "building") return exit_try_again;

@@ -134,6 +134,8 @@ int init_command(const std::string& url, const std::string& password_environment
 std::vector<FileError> source_errors(const Pipeline& pipeline);
 // The pipeline file, or its errors printed and the exit code. Who asks no source needs no source's password.
 std::variant<Pipeline, int> load_or_complain(const std::string& file, const LoadOptions& options = {});
+// The exit code where the file's views are wrong, after naming what is.
+std::optional<int> complain_of_views(const Pipeline& pipeline);
 void print_errors(const std::vector<FileError>& errors);
 int print_error(const Error& error);
 int exit_code_of(const Error& error);

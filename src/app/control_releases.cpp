@@ -116,6 +116,15 @@ Result<json> diff(const Assembly& assembly, const json& request) {
 
 }  // namespace
 
+Result<json> stored_releases_json(const Pipeline& pipeline) {
+  ASSIGN_OR_RETURN(DataDirectory directory, DataDirectory::open(pipeline.data, pipeline.name, DataUse::kCommand));
+  ASSIGN_OR_RETURN(std::unique_ptr<Storage> storage, Storage::open(directory.db(), {}));
+  ASSIGN_OR_RETURN(std::vector<ReleaseStatus> stored, stored_releases(*storage));
+  json all = json::array();
+  for (const ReleaseStatus& release : stored) all.push_back(release_json(release));
+  return json{{"releases", std::move(all)}};
+}
+
 json releases_json(const Assembly& assembly) {
   json all = json::array();
   for (const ReleaseStatus& release : assembly.runtime->releases()) all.push_back(release_json(release));

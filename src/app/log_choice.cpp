@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "app/kept_choice.h"
+
 namespace tributary {
 namespace {
 
@@ -37,23 +39,13 @@ Result<std::unique_ptr<KafkaLog>> open_kafka_log(const Pipeline& pipeline, Stage
 
 Status keep_log_kind(Storage& storage, const std::string& at) {
   std::string kind = at.starts_with(scheme) ? "kafka" : "embedded";
-  ASSIGN_OR_RETURN(std::optional<std::string> stored, storage.get(Family::kMeta, log_kind_key));
-  if (!stored) {
-    // Directories from before this was noted have an embedded log.
-    StorageIterator ends = storage.iterate(Family::kMeta, log_ends);
-    bool has_embedded = ends.valid();
-    RETURN_IF_ERROR(ends.status());
-    stored = has_embedded ? "embedded" : kind;
-    StorageBatch batch;
-    batch.put(Family::kMeta, log_kind_key, *stored);
-    RETURN_IF_ERROR(storage.write(batch));
-  }
-  if (*stored == kind) return {};
+  ASSIGN_OR_RETURN(std::string stored, kept_choice(storage, log_kind_key, kind, Family::kMeta, log_ends));
+  if (stored == kind) return {};
   return Error{
       ErrorCode::kAlreadyExists,
       fmt::format("log: this data directory was made with log: {}, and its offsets say nothing of {}; write log: "
                   "{}, or another folder as data:",
-                  *stored, kind, *stored)};
+                  stored, kind, stored)};
 }
 
 }  // namespace tributary

@@ -1,5 +1,7 @@
 #include "app/raw_choice.h"
 
+#include "app/kept_choice.h"
+
 namespace tributary {
 namespace {
 
@@ -33,22 +35,12 @@ Status keep_raw(Storage& storage, const Pipeline& pipeline) {
     ASSIGN_OR_RETURN(auto connection, MongoConnection::open(pipeline.raw.target.at, ""));
     now = "the database " + connection->database() + " of a MongoDB server";
   }
-  ASSIGN_OR_RETURN(std::optional<std::string> stored, storage.get(Family::kMeta, raw_key));
-  if (!stored) {
-    // Directories from before this was noted have an embedded store.
-    StorageIterator blocks = storage.iterate(Family::kRawIndex, {});
-    bool has_embedded = blocks.valid();
-    RETURN_IF_ERROR(blocks.status());
-    stored = has_embedded ? "embedded" : now;
-    StorageBatch batch;
-    batch.put(Family::kMeta, raw_key, *stored);
-    RETURN_IF_ERROR(storage.write(batch));
-  }
-  if (*stored == now) return {};
+  ASSIGN_OR_RETURN(std::string stored, kept_choice(storage, raw_key, now, Family::kRawIndex, {}));
+  if (stored == now) return {};
   return Error{ErrorCode::kAlreadyExists,
                fmt::format("raw: the events of this data directory are in {}, and are not brought to {}; write that in "
                            "the file, or another folder as data:",
-                           *stored, now)};
+                           stored, now)};
 }
 
 std::string raw_trouble(const Pipeline& pipeline) {

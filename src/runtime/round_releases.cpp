@@ -159,26 +159,39 @@ void RoundRunner::note_releases() {
   whole_at_ = std::move(whole_at);
 }
 
-RoundRunner::ReleaseStatus RoundRunner::status_of(const Release& release) const {
-  ReleaseStatus status{.number = release.number,
-                       .views = release.views,
-                       .made_micros = release.made_micros,
-                       .live = releases_.is_live(release.number),
-                       .replaced = release.replaced,
-                       .scope = release.scope};
-  std::set<uint32_t> fed;
+namespace {
+
+// But for how far it is fed and what is wrong with it.
+RoundRunner::ReleaseStatus stored_status(const Release& release, const Releases& releases, const Builds& builds) {
+  RoundRunner::ReleaseStatus status{.number = release.number,
+                                    .views = release.views,
+                                    .made_micros = release.made_micros,
+                                    .live = releases.is_live(release.number),
+                                    .replaced = release.replaced,
+                                    .scope = release.scope};
   for (const auto& [view, generation] : release.builds) {
     bool shared = false;
-    for (const Release* other : releases_.all()) {
+    for (const Release* other : releases.all()) {
       auto of = other->builds.find(view);
       shared = shared || (other->number != release.number && of != other->builds.end() && of->second == generation);
     }
     Build build{.view = view, .generation = generation};
-    for (const Build& known : builds_.all()) {
+    for (const Build& known : builds.all()) {
       if (known.view == view && known.generation == generation) build = known;
     }
     status.builds.push_back({view, build.table(), build.whole, shared});
-    if (build.whole || !fed.insert(generation).second) continue;
+  }
+  return status;
+}
+
+}  // namespace
+
+RoundRunner::ReleaseStatus RoundRunner::status_of(const Release& release) const {
+  ReleaseStatus status = stored_status(release, releases_, builds_);
+  std::set<uint32_t> fed;
+  for (const ReleaseStatus::View& view : status.builds) {
+    uint32_t generation = release.builds.at(view.name);
+    if (view.whole || !fed.insert(generation).second) continue;
     auto to_feed = events_to_feed_.find(generation);
     if (to_feed == events_to_feed_.end()) continue;
     status.events += to_feed->second;
@@ -186,6 +199,20 @@ RoundRunner::ReleaseStatus RoundRunner::status_of(const Release& release) const 
   }
   if (auto at = release_problems_.find(release.number); at != release_problems_.end()) status.problems = at->second;
   return status;
+}
+
+Result<std::vector<RoundRunner::ReleaseStatus>> stored_releases(const Storage& storage) {
+  ASSIGN_OR_RETURN(Builds builds, Builds::load(storage));
+  ASSIGN_OR_RETURN(Releases releases, Releases::load(storage));
+  StorageIterator outbox = storage.iterate(Family::kOutbox, {});
+  bool all_sent = !outbox.valid();
+  RETURN_IF_ERROR(outbox.status());
+  std::vector<RoundRunner::ReleaseStatus> out;
+  for (const Release* release : std::as_const(releases).all()) {
+    out.push_back(stored_status(*release, releases, builds));
+    out.back().stored = all_sent && out.back().whole();
+  }
+  return out;
 }
 
 }  // namespace tributary

@@ -1,10 +1,14 @@
 """Releases: the views of a changed file are built from raw beside what is live, compared, switched to and taken back."""
 
 import json
+import os
+import signal
+import subprocess
 import threading
 
 from harness import ExitCode, Workload
 from harness.by_hand import change_rows
+from harness.pipeline import program
 from harness.waiting import wait_for
 
 VIEWS = {"paid": {"sql": "SELECT id, status FROM orders WHERE status = 'paid'"},
@@ -134,6 +138,34 @@ def test_a_part_is_to_look_at_and_not_to_switch_to(shops, pipelines):
     assert all(entry["rows_after"] == 0 for entry in diff["views"])
 
 
+def test_rows_that_are_tried_again_stay_within_what_a_part_is_fed_with(shops, pipelines):
+    (acme,) = shops("acme")
+    acme.execute("INSERT INTO users (id, email) VALUES (1, 'a@b.example'); "
+                 "INSERT INTO orders (id, user_id, status, total_cents, note) VALUES (1, 1, 'paid', 5, '1'), (2, 1, 'paid', 5, 'x')")
+    pipeline = pipelines({"acme": acme}, views={"numbers": {"sql": "SELECT id, CAST(note AS INTEGER) AS number FROM orders"}})
+    pipeline.start_and_wait()
+    pipeline.wait_queryable()
+    until = acme.value("SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC' + interval '1 s', 'YYYY-MM-DD\"T\"HH24:MI:SS')")
+    wait_for(lambda: acme.value("SELECT clock_timestamp() AT TIME ZONE 'UTC' >= %s::timestamp", (until,)), 10, "that second")
+    acme.execute("UPDATE orders SET note = 'one' WHERE id = 1; UPDATE orders SET note = '2' WHERE id = 2")
+    pipeline.wait_queryable()
+    edit(pipeline, numbers={"sql": "SELECT id, CAST(note AS INTEGER) + 100 AS number FROM orders"})
+    made = json.loads(pipeline.command("replay", "--to", until, "--json").expect(ExitCode.OK).output)
+    assert made["state"] == "partial"
+
+    def rows():
+        (entry,) = json.loads(pipeline.command("release", "diff", "--json").expect(ExitCode.OK).output)["views"]
+        return entry["samples"]["added"], entry["samples"]["removed"], entry["rows_after"]
+
+    before = rows()
+    assert before == ([{"id": 1, "number": 101}], [{"id": 2, "number": 2}], 1), before
+    (letter,) = json.loads(pipeline.command("dead-letters", "list", "--json").expect(ExitCode.OK).output)
+    for order in ([letter["id"]], []):
+        pipeline.command("dead-letters", "retry", *order, "--client", "acme", "--view", "numbers").expect(ExitCode.OK)
+        pipeline.wait_queryable()
+        assert rows() == before
+
+
 def test_bad_input(shops, pipelines):
     (acme,) = shops("acme")
     pipeline = pipelines({"acme": acme}, views=dict(VIEWS))
@@ -155,6 +187,34 @@ def test_bad_input(shops, pipelines):
 def releases_of_good_file(pipeline):
     edit(pipeline, paid=VIEWS["paid"])
     return releases(pipeline)
+
+
+def test_interrupted_on_a_stopped_pipeline_it_says_that_nothing_builds_it(shops, pipelines):
+    (acme,) = shops("acme")
+    Workload(acme, seed=61).seed_rows().run(600)
+    pipeline = pipelines({"acme": acme}, views=dict(VIEWS))
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    edit(pipeline, statuses=OTHER_STATUSES)
+    replay = subprocess.Popen([program(), "replay", str(pipeline.file), "--rate", "20"], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, cwd=pipeline.folder,
+                              env={**os.environ, **pipeline.environment})
+    assert replay.stderr.readline().startswith("release 2: ")
+    replay.send_signal(signal.SIGINT)
+    output, _ = replay.communicate(timeout=60)
+    assert replay.returncode == ExitCode.TEMPORARY and "nothing builds it now" in output and "tributary run" in output
+    # What it lists needs no store: it is away.
+    (pipeline.data / "analytics").rename(pipeline.data / "analytics of a store that is away")
+    (pipeline.data / "analytics").write_text("")
+    listed = releases(pipeline)
+    assert {number: release["state"] for number, release in listed.items()} == {1: "live", 2: "building"}
+    text = pipeline.command("release", "list").expect(ExitCode.OK).output
+    assert "building" in text and "statuses" in text
+    (pipeline.data / "analytics").unlink()
+    (pipeline.data / "analytics of a store that is away").rename(pipeline.data / "analytics")
+    pipeline.start_and_wait()
+    wait_for(lambda: releases(pipeline)[2]["state"] == "ready", 60, "the release to go on by itself")
+    pipeline.terminate()
+    assert {number: release["state"] for number, release in releases(pipeline).items()} == {1: "live", 2: "ready"}
 
 
 def test_killed_while_it_is_built_under_load_it_goes_on_and_readers_never_see_a_mix(shops, pipelines):
