@@ -128,7 +128,7 @@ Result<json> stored_releases_json(const Pipeline& pipeline) {
 json releases_json(const Assembly& assembly) {
   json all = json::array();
   for (const ReleaseStatus& release : assembly.runtime->releases()) all.push_back(release_json(release));
-  return {{"releases", std::move(all)}, {"switching", !assembly.runtime->status().rebuilds.empty()}};
+  return {{"releases", std::move(all)}, {"switching", !assembly.runtime->shows_live()}};
 }
 
 std::string release_note(const Assembly& assembly) {

@@ -242,12 +242,15 @@ Status Runtime::wait_prepared(std::chrono::milliseconds limit) const {
                                                                : "the analytics store: " + store_problem_};
 }
 
-bool Runtime::queryable(const std::map<TopicPartition, Offset>& ends) const {
+bool Runtime::shows_live() const {
   if (!runner_->rebuilds().empty()) return false;
-  {
-    std::lock_guard lock(mutex_);
-    if (prepared_generation_ != runner_->tables().generation) return false;
-  }
+  uint64_t planned = runner_->tables_generation();
+  std::lock_guard lock(mutex_);
+  return prepared_generation_ == planned;
+}
+
+bool Runtime::queryable(const std::map<TopicPartition, Offset>& ends) const {
+  if (!shows_live()) return false;
   auto acknowledged = sender_->acknowledged();
   return std::all_of(ends.begin(), ends.end(), [&](const auto& end) {
     auto at = acknowledged.find(end.first);

@@ -63,6 +63,8 @@ class Runtime {
   RuntimeStatus status() const;
   // Returns once the analytics store has the plan's tables, as far as it takes them. kUnavailable: not within `limit`.
   Status wait_prepared(std::chrono::milliseconds limit) const;
+  // Whether readers see the live release's builds, each of them.
+  bool shows_live() const;
   // Whether everything in the log before `ends` is queryable.
   bool queryable(const std::map<TopicPartition, Offset>& ends) const;
   std::map<TopicPartition, Offset> processed() const { return runner_->offsets(); }
