@@ -12,9 +12,11 @@
     raw       events into the raw store and back, embedded and on servers of MongoDB's protocol, by events a write
     query     a dashboard's questions on 10 million rows of which a tenth was updated, while rows arrive; a plain table beside
     idle      the share of a core that 100 clients with one row a second each cost, through ten views
+    noisy     one client at 100 times the others' rate: whose partitions it touches, and their delay
     all       all of them, one after the other
 
     ./dev bench capture --json capture.json
+    ./dev bench capture --log kafka          into a broker's topics; Debezium's connector, tuned, beside it
 
 Contestants take turns; the figures are medians over --runs rounds. What was measured last is in docs/benchmarks.md.
 """
@@ -28,14 +30,14 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "end_to_end"))
 
-from benchmarks import analytics, capture, decode, idle, latency, load, measuring, memory, process, query, raw, replay  # noqa: E402
+from benchmarks import analytics, capture, capture_kafka, decode, idle, latency, load, measuring, memory, noisy, process, query, raw, replay  # noqa: E402
 from harness import ExitCode, NotReached  # noqa: E402
 from harness.pipeline import CommandFailed, program  # noqa: E402
 
 BENCHMARKS = {"capture": capture.run, "load": load.run, "pipeline": capture.run, "latency": latency.run,
               "memory": memory.run, "process": process.run,
               "replay": replay.run, "idle": idle.run, "decode": decode.run, "query": query.run,
-              "analytics": analytics.run, "raw": raw.run}
+              "analytics": analytics.run, "raw": raw.run, "noisy": noisy.run}
 MIB = 1 << 20
 
 
@@ -48,6 +50,10 @@ def report(name, result):
         lines += table_of_runs(result["runs"])
     if "cases" in result:
         lines += process.report(result)
+    if "noisy" in result:
+        lines += noisy.report(result)
+    if "kafka" in result:
+        lines += capture_kafka.report(result)
     if "analytics" in result:
         lines += analytics.report(result)
     if "raw" in result:
@@ -103,7 +109,8 @@ def parse_arguments():
     parser.add_argument("--rate", type=int, default=5000, help="latency: rows a second (default 5,000)")
     parser.add_argument("--seconds", type=float, default=60, help="latency, idle: how long, after a warm-up (default 60)")
     parser.add_argument("--case", help="process, query: only cases with this in their name")
-    parser.add_argument("--no-peers", dest="peers", action="store_false", help="process: without Flink")
+    parser.add_argument("--log", choices=["embedded", "kafka"], default="embedded", help="capture: into which log")
+    parser.add_argument("--no-peers", dest="peers", action="store_false", help="process: without Flink; capture: without Debezium")
     parser.add_argument("--no-cold", dest="cold", action="store_false", help="process: only with state in the cache")
     options = parser.parse_args()
     options.say = lambda text: print(f"bench: {text}", file=sys.stderr, flush=True)

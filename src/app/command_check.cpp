@@ -4,6 +4,7 @@
 #include "app/analytics_choice.h"
 #include "app/commands.h"
 #include "app/json_line.h"
+#include "app/log_choice.h"
 #include "app/pipeline_plan.h"
 #include "app/raw_choice.h"
 #include "app/source_schemas.h"
@@ -49,6 +50,7 @@ int check_command(const CheckOptions& options) {
       std::erase_if(unreachable, [&](const std::string& known) { return trouble.starts_with(known); });
     }
     unreachable.insert(unreachable.end(), troubles.begin(), troubles.end());
+    for (std::string& trouble : log_troubles(*result.pipeline)) unreachable.push_back(std::move(trouble));
     if (std::string trouble = analytics_trouble(*result.pipeline); !trouble.empty()) unreachable.push_back(trouble);
     if (std::string trouble = raw_trouble(*result.pipeline); !trouble.empty()) unreachable.push_back(trouble);
     CompileResult compiled = compile_pipeline(*result.pipeline, &reading.lock, functions);

@@ -11,6 +11,8 @@ namespace tributary {
 bool is_kafka(const LogConfig& log);
 // `stages`: what this process runs.
 Result<std::unique_ptr<KafkaLog>> open_kafka_log(const Pipeline& pipeline, Stages stages);
+// Why the log cannot be used as the pipeline file has it, for `check --connect`. Nothing is made or changed.
+std::vector<std::string> log_troubles(const Pipeline& pipeline);
 
 // A data directory belongs to the kind of log that it was made with: offsets of one say nothing of another.
 // kAlreadyExists: `at` is another kind.

@@ -26,6 +26,9 @@ namespace tributary {
 constexpr std::string_view truncated_event = "truncated";
 constexpr std::string_view absent_event = "absent";  // a range of keys without rows: nothing of Debezium's
 
+// The whole header of a record that is a block of events instead (codec/block.h).
+constexpr std::string_view block_event = "block";
+
 constexpr std::string_view header_client = "client_id";
 constexpr std::string_view header_event = "event";
 constexpr std::string_view header_position = "position";

@@ -22,6 +22,7 @@
 #include "base/strong.h"
 #include "config/file_error.h"
 #include "model/column.h"
+#include "model/partitioning.h"
 
 namespace tributary {
 
@@ -98,13 +99,28 @@ struct StageTarget {
   TextPlace place;
 };
 
+// How Kafka's brokers are reached; of kafka://USER@HOST:PORT,… and the keys beside it.
+struct KafkaAccess {
+  std::string brokers;  // "one.example:9093,two.example:9093"
+  std::string user;  // empty: none; its password is the target's
+  std::string sasl = "PLAIN";  // mechanism
+  bool tls = false;
+  std::string tls_ca;  // file of the authorities that brokers' certificates are signed by; empty: the system's
+  std::string tls_certificate;  // our own, and its key: files, or both empty
+  std::string tls_key;
+  std::string compression = "lz4";  // of what we write
+};
+
 struct LogConfig {
   StageTarget target;
+  KafkaAccess kafka;
   std::string topics = "{pipeline}.{event}";  // of names of topics, on Kafka
-  uint32_t partitions = 12;
-  uint32_t partitions_per_client = 3;
+  uint32_t partitions = partitions_default;
+  uint32_t partitions_per_client = partitions_per_client_default;
   uint32_t replication = 0;  // 0: the brokers' default
   bool schemas = false;  // records on Kafka carry Connect's schemas
+  bool compact = false;  // topics of domains on Kafka are compacted
+  bool blocks = false;  // records on Kafka are blocks of events, not JSON
   std::chrono::milliseconds retention{std::chrono::hours(24 * 7)};
   uint64_t retention_bytes_max = 0;  // 0: unlimited
 };

@@ -288,33 +288,7 @@ void PipelineReader::read_stages(const Members& top) {
     auto found = top.find(key);
     return found == top.end() ? nullptr : found->second;
   };
-  Members log = read_stage(find("log"), "log", pipeline.log.target, {"embedded", "kafka://"},
-                           {"at", "password", "topics", "partitions", "partitions_per_client", "replication", "schemas",
-                            "retention", "retention_bytes"});
-  auto parse_topics = [](std::string_view text) -> std::optional<std::string> {
-    std::string rest(text);
-    bool by_domain = text.find("{domain}") != std::string_view::npos;
-    if (by_domain == (text.find("{event}") != std::string_view::npos)) return std::nullopt;
-    for (std::string_view known : {"{domain}", "{event}", "{pipeline}"}) {
-      if (size_t at = rest.find(known); at != std::string::npos) rest.erase(at, known.size());
-    }
-    auto fits = [](unsigned char c) { return std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-'; };
-    if (rest.size() > 100 || !std::all_of(rest.begin(), rest.end(), fits)) return std::nullopt;
-    return std::string(text);
-  };
-  value(log, "topics", pipeline.log.topics, parse_topics,
-        "a template of a-z, 0-9, \".\", \"_\", \"-\", {pipeline} and either {event} or {domain}, like "
-        "{pipeline}.{event}");
-  count(log, "partitions", pipeline.log.partitions, 4096);
-  count(log, "partitions_per_client", pipeline.log.partitions_per_client, 4096);
-  count(log, "replication", pipeline.log.replication, 100);
-  flag(log, "schemas", pipeline.log.schemas);
-  if (log.contains("partitions_per_client") && pipeline.log.partitions_per_client > pipeline.log.partitions) {
-    fail(*log["partitions_per_client"], "a client cannot have more partitions than there are; see partitions");
-  }
-  pipeline.log.partitions_per_client = std::min(pipeline.log.partitions_per_client, pipeline.log.partitions);
-  duration(log, "retention", pipeline.log.retention);
-  size(log, "retention_bytes", pipeline.log.retention_bytes_max);
+  read_log(find("log"));
 
   Members process = read_stage(find("process"), "process", pipeline.process.target, {"native", "flink", "flink://"},
                                {"at", "password", "workers", "checkpoint_interval", "memory"});

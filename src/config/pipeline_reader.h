@@ -70,6 +70,9 @@ class PipelineReader {
   Members read_stage(const YamlNode* node, std::string_view what, StageTarget& target,
                      std::initializer_list<std::string_view> targets, std::initializer_list<std::string_view> keys);
   void read_stages(const Members& top);
+  void read_log(const YamlNode* node);
+  void read_record_form(const Members& log);
+  void read_kafka(const Members& log);
   void read_serve(const YamlNode* node);
 
   std::string file_;

@@ -96,13 +96,32 @@ TEST(Pipeline, WholeGrammar) {
 // tests/config/*.yaml with what is expected of it beside: *.errors, the whole output. With TRIBUTARY_WRITE_EXPECTED set, the
 // expectations are written instead: read the difference before you commit it.
 TEST(Pipeline, ErrorsAreAsWritten) {
-  for (const char* name : {"mistakes", "stages", "not_a_map", "anchors", "broken_yaml"}) {
+  for (const char* name : {"mistakes", "stages", "kafka", "kafka_address", "kafka_user", "kafka_keys_alone",
+                           "kafka_forms", "kafka_compacted_blocks", "not_a_map", "anchors", "broken_yaml"}) {
     if (std::getenv("TRIBUTARY_WRITE_EXPECTED") != nullptr) {
       std::ofstream(config_tests + name + ".errors") << errors_of(read_file(config_tests + name + ".yaml"));
     }
     std::string expected = read_file(config_tests + name + ".errors");
     EXPECT_EQ(errors_of(read_file(config_tests + name + ".yaml")), expected) << name;
   }
+}
+
+TEST(Pipeline, BrokersOfKafka) {
+  auto log_of = [](const std::string& log) {
+    return pipeline_of(
+               "pipeline: p\nclients: { a: { source: 'postgresql://h/d' } }\ndomains: { o: { table: s.o } }\nlog: " +
+               log + "\n")
+        .log;
+  };
+  LogConfig log = log_of("{ at: 'kafka://a%40b@one.example:9093,two.example', password: hunter2, tls: true }");
+  EXPECT_EQ(log.kafka.user, "a@b");
+  EXPECT_EQ(log.kafka.brokers, "one.example:9093,two.example:9092");
+  EXPECT_TRUE(log.kafka.tls);
+  EXPECT_EQ(log.kafka.sasl, "PLAIN");
+  EXPECT_EQ(log.kafka.compression, "lz4");
+  EXPECT_EQ(log_of("{ at: 'kafka://u@127.0.0.1:1,localhost:2,[::1]:3', password: p }").kafka.user, "u");
+  EXPECT_FALSE(log_of("{ at: kafka://u@broker.example, password: p, tls: false }").kafka.tls);
+  EXPECT_EQ(log_of("{ at: kafka://broker.example, compression: zstd }").kafka.compression, "zstd");
 }
 
 TEST(Pipeline, SecretsStayOutOfMessages) {

@@ -252,4 +252,35 @@ bool parse_host_and_port(std::string_view text, std::string& host, uint16_t& por
   return true;
 }
 
+std::vector<std::string> split_brokers(std::string_view brokers) {
+  std::vector<std::string> list;
+  while (true) {
+    size_t comma = std::min(brokers.find(','), brokers.size());
+    list.emplace_back(brokers.substr(0, comma));
+    if (comma == brokers.size()) return list;
+    brokers.remove_prefix(comma + 1);
+  }
+}
+
+Result<KafkaAddress> parse_kafka_address(std::string_view text) {
+  KafkaAddress address;
+  if (size_t sign = text.rfind('@'); sign != std::string_view::npos) {
+    auto user = percent_decoded(text.substr(0, sign));
+    if (!user || user->empty()) return bad_url("the user before @ is empty, or has a % that begins no %XX");
+    address.user = *user;
+    text.remove_prefix(sign + 1);
+  }
+  for (const std::string& broker : split_brokers(text)) {
+    bool has_port = broker.rfind(':') != std::string::npos && !broker.ends_with(']');
+    std::string whole = has_port ? broker : broker + ":9092";
+    std::string host;
+    uint16_t port = 0;
+    if (!parse_host_and_port(whole, host, port) || port == 0 || host.find('?') != std::string::npos) {
+      return bad_url(fmt::format("\"{}\" is no broker; write kafka://HOST:PORT,HOST:PORT", shown(broker)));
+    }
+    address.brokers += (address.brokers.empty() ? "" : ",") + whole;
+  }
+  return address;
+}
+
 }  // namespace tributary

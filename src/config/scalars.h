@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "config/pipeline.h"
 
@@ -33,5 +34,14 @@ Result<SourceUrl> parse_source_url(std::string_view text);
 
 // "127.0.0.1:8080", "[::1]:8080" → host and port.
 bool parse_host_and_port(std::string_view text, std::string& host, uint16_t& port);
+
+// What follows kafka:// : "USER@HOST:PORT,HOST" → the user, percent-decoded, and every broker with its port (9092 where
+// none is written).
+struct KafkaAddress {
+  std::string user;
+  std::string brokers;
+};
+Result<KafkaAddress> parse_kafka_address(std::string_view text);
+std::vector<std::string> split_brokers(std::string_view brokers);
 
 }  // namespace tributary

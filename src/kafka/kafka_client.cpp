@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::chrono::seconds leader_limit{20};
 constexpr std::chrono::milliseconds leader_poll{20};
+constexpr int scram_mended = 0x020601ff;  // librdkafka 2.6.1
 
 ErrorCode code_of(rd_kafka_resp_err_t code) {
   switch (code) {
@@ -96,17 +97,29 @@ Status KafkaClient::reach(std::chrono::milliseconds limit) const {
   rd_kafka_resp_err_t code = rd_kafka_metadata(handle_, 0, nullptr, &metadata, static_cast<int>(limit.count()));
   if (metadata != nullptr) rd_kafka_metadata_destroy(metadata);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return {};
+  return unreachable(code);
+}
+
+Error KafkaClient::unreachable(rd_kafka_resp_err_t code) const {
   rd_kafka_poll(handle_, 0);
-  std::string why = trouble();
-  return Error{ErrorCode::kUnavailable,
-               fmt::format("kafka: no broker answers: {}", why.empty() ? rd_kafka_err2str(code) : why)};
+  std::lock_guard lock(mutex_);
+  std::string why = trouble_.empty() ? rd_kafka_err2str(code) : trouble_;
+  if (refused_) return {ErrorCode::kPermissionDenied, fmt::format("kafka: the brokers do not let us in: {}", why)};
+  return {ErrorCode::kUnavailable, fmt::format("kafka: no broker answers: {}", why)};
 }
 
 void KafkaClient::on_error(rd_kafka_t* /*handle*/, int code, const char* reason, void* self) {
   auto* client = static_cast<KafkaClient*>(self);
-  if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && !client->trouble().empty()) return;  // says less
   std::lock_guard lock(client->mutex_);
+  if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && !client->trouble_.empty()) return;  // says less
   client->trouble_ = reason;
+  client->refused_ = code == RD_KAFKA_RESP_ERR__AUTHENTICATION;
+  // It sends another nonce than the one that it was told, and brokers from 4.0 on notice.
+  bool scram = client->trouble_.find("SCRAM") != std::string::npos;
+  if (client->refused_ && scram && rd_kafka_version() < scram_mended) {
+    client->trouble_ += fmt::format(" (librdkafka {} cannot do SCRAM with brokers from 4.0 on: use PLAIN over TLS)",
+                                    rd_kafka_version_str());
+  }
 }
 
 void KafkaClient::on_delivery(rd_kafka_t* /*handle*/, const rd_kafka_message_t* message, void* self) {

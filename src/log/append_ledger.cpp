@@ -25,10 +25,11 @@ void AppendLedger::add(const Entry& entry) {
     }
     const Kept& older = kept[smallest];
     Kept& newer = kept[smallest + 1];
-    newer = {newer.next, older.events + newer.events, older.bytes + newer.bytes, older.micros};
+    newer = {newer.next, older.offsets + newer.offsets, older.events + newer.events, older.bytes + newer.bytes,
+             older.micros};
     kept.erase(kept.begin() + static_cast<std::ptrdiff_t>(smallest));
   }
-  kept.push_back({entry.next, entry.events, entry.bytes, entry.micros});
+  kept.push_back({entry.next, entry.offsets, entry.events, entry.bytes, entry.micros});
 }
 
 LogLag AppendLedger::lag(const std::map<TopicPartition, Offset>& ends, const std::map<TopicPartition, Offset>& from,
@@ -46,14 +47,15 @@ LogLag AppendLedger::lag(const std::map<TopicPartition, Offset>& ends, const std
     }
     PartitionLag& whole = lag.partitions[at];
     whole.end = end;
-    whole.events = end.value - begin.value;
-    uint64_t known = 0;
+    uint64_t offsets = end.value - begin.value;
+    uint64_t known = 0;  // offsets of them
     if (partition != kept_.end()) {
       for (auto of = partition->second.begin(); of != partition->second.end();) {
         std::deque<Kept>& kept = of->second;
         while (!kept.empty() && kept.front().next <= begin) kept.pop_front();
         for (const Kept& entry : kept) {
-          known += entry.events;
+          known += entry.offsets;
+          whole.events += entry.events;
           whole.bytes += entry.bytes;
           count(lag.clients[of->first], entry.events, entry.bytes, entry.micros);
         }
@@ -63,11 +65,16 @@ LogLag AppendLedger::lag(const std::map<TopicPartition, Offset>& ends, const std
         of = kept.empty() ? partition->second.erase(of) : std::next(of);
       }
     }
-    if (known >= whole.events) continue;
+    if (known >= offsets) {  // the first entry may be read in part
+      if (known > offsets) whole.events = std::max<uint64_t>(1, whole.events * offsets / known);
+      continue;
+    }
+    uint64_t unknown = offsets - known;
+    whole.events += unknown;
     for (const ClientId& client : clients) {
       if (!may_hold(client, at)) continue;
       ClientLag& own = lag.clients[client];
-      own.events += whole.events - known;
+      own.events += unknown;
       own.exact = false;
     }
   }

@@ -1,7 +1,7 @@
 // How much of a log lies behind what was read of it, by partition and by client, from what each append said that it put
 // where: no event is read again for it. Shared by the logs.
 //
-//   ledger.add({acme, {"orders", 3}, Offset(120), 20, 4096, now});      // the append's last event has offset 119
+//   ledger.add({acme, {"orders", 3}, Offset(120), 20, 20, 4096, now});  // the append's last event has offset 119
 //   ledger.lag(ends, {{{"orders", 3}, Offset(100)}}, may_hold)          // acme: 20 events
 //
 // Of each client and partition few entries are kept; neighbours grow together, so that what is partly read counts whole.
@@ -44,6 +44,7 @@ class AppendLedger {
     ClientId client;
     TopicPartition at;
     Offset next;  // behind the append's last event
+    uint64_t offsets = 0;  // that its events have: several may share one, and one may be no event's
     uint64_t events = 0;
     uint64_t bytes = 0;
     int64_t micros = 0;
@@ -60,6 +61,7 @@ class AppendLedger {
  private:
   struct Kept {
     Offset next;
+    uint64_t offsets;
     uint64_t events;
     uint64_t bytes;
     int64_t micros;

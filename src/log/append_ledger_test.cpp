@@ -15,7 +15,7 @@ struct Log {
 
   void append(const ClientId& client, uint64_t events, uint64_t bytes, int64_t micros) {
     end += events;
-    ledger.add({client, here, Offset(end), events, bytes, micros});
+    ledger.add({client, here, Offset(end), events, events, bytes, micros});
   }
   // Both clients' events may be in the partition, nobody else's.
   LogLag lag(uint64_t from) {
@@ -57,6 +57,21 @@ TEST(AppendLedger, EventsOfBeforeAreAnUpperBoundForThoseWhoMayHaveThem) {
   EXPECT_EQ(lag.clients[acme].events, 10U);
   EXPECT_TRUE(lag.clients[acme].exact);
   EXPECT_FALSE(lag.clients.contains(globex));
+}
+
+TEST(AppendLedger, EventsMayShareAnOffsetAndAnOffsetMayBeNoEvents) {
+  Log log;
+  log.end = 7;
+  for (int i = 0; i < 3; ++i) log.ledger.add({acme, here, Offset(++log.end), 1, 500, 4096, 1});  // blocks
+  log.end += 4;
+  log.ledger.add({globex, here, Offset(log.end), 4, 2, 100, 2});  // two deletes, each with its tombstone
+  LogLag lag = log.lag(8);
+  EXPECT_EQ(lag.clients[acme].events, 1000U);
+  EXPECT_TRUE(lag.clients[acme].exact);
+  EXPECT_EQ(lag.clients[globex].events, 2U);
+  EXPECT_TRUE(lag.clients[globex].exact);
+  EXPECT_EQ(lag.partitions[here].events, 1002U);
+  EXPECT_EQ(log.lag(10).partitions[here].events, 2U);
 }
 
 TEST(AppendLedger, KeepsFewEntriesAndLosesNoEvent) {

@@ -3,7 +3,7 @@
 // Shuffle sharding: of a topic's P partitions each client has k, chosen by rendezvous hashing, and the row key picks one
 // of them. So one row's events keep their order, a client's load is spread, and two clients rarely share all partitions.
 //
-//   Partitioning partitioning;                                                   // 16 partitions, 4 a client
+//   Partitioning partitioning;                                                   // 12 partitions, 3 a client
 //   std::vector<PartitionId> mine = client_partitions(partitioning, "acme", "orders");
 //   for (auto& [partition, part] : split_by_partition(std::move(batch), mine)) …
 #pragma once
@@ -18,8 +18,8 @@
 
 namespace tributary {
 
-constexpr uint32_t partitions_default = 16;
-constexpr uint32_t partitions_per_client_default = 4;
+constexpr uint32_t partitions_default = 12;
+constexpr uint32_t partitions_per_client_default = 3;
 constexpr uint32_t partitions_max = 4096;
 
 struct Partitioning {

@@ -21,9 +21,9 @@ std::vector<uint32_t> numbers(const std::vector<PartitionId>& partitions) {
 
 // The worked example of docs/formats/partitioning.md: other programs rely on these numbers.
 TEST(Partitioning, WorkedExample) {
-  std::vector<PartitionId> acme = client_partitions({}, "acme", "orders");
+  std::vector<PartitionId> acme = client_partitions({16, 4}, "acme", "orders");
   EXPECT_EQ(numbers(acme), (std::vector<uint32_t>{2, 4, 8, 11}));
-  EXPECT_EQ(numbers(client_partitions({}, "globex", "orders")), (std::vector<uint32_t>{2, 5, 12, 15}));
+  EXPECT_EQ(numbers(client_partitions({16, 4}, "globex", "orders")), (std::vector<uint32_t>{2, 5, 12, 15}));
   std::string key("\x02\x80\0\0\0\0\0\0\x07", 9);  // the row key of id = 7
   EXPECT_EQ(partition_hash("acme", key), 0xAEDB34BF916AA9CCU);
   EXPECT_EQ(partition_of(acme, "acme", key).value, 2U);
@@ -33,13 +33,13 @@ TEST(Partitioning, SubsetsAreSpreadAndStable) {
   std::map<uint32_t, int> clients_of_partition;
   std::set<std::vector<uint32_t>> subsets;
   for (int i = 0; i < 400; ++i) {
-    std::vector<PartitionId> subset = client_partitions({}, "client" + std::to_string(i), "orders");
-    ASSERT_EQ(subset.size(), partitions_per_client_default);
+    std::vector<PartitionId> subset = client_partitions({16, 4}, "client" + std::to_string(i), "orders");
+    ASSERT_EQ(subset.size(), 4U);
     EXPECT_TRUE(std::is_sorted(subset.begin(), subset.end()));
     for (PartitionId partition : subset) ++clients_of_partition[partition.value];
     subsets.insert(numbers(subset));
   }
-  ASSERT_EQ(clients_of_partition.size(), partitions_default);
+  ASSERT_EQ(clients_of_partition.size(), 16U);
   for (auto [partition, clients] : clients_of_partition) {
     EXPECT_GT(clients, 60) << partition;  // 100 expected
     EXPECT_LT(clients, 140) << partition;

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from harness import ExitCode, Workload, wait_for
+from harness.shop import SHOP_DOMAINS
 
 PARTITIONS = 4
 PARTITIONS_PER_CLIENT = 2
@@ -45,7 +46,8 @@ def order_per_key_goes_back_only_as_repeats(broker, pipeline):
         seen = collections.defaultdict(dict)  # (partition, key) → position → value
         newest = {}
         for record in broker.records(topic):
-            if record.key is None or headers_of(record)["event"].endswith(".snapshot"):
+            tells = record.value is not None and record.key is not None and headers_of(record)["event"] != "block"
+            if not tells or headers_of(record)["event"].endswith(".snapshot"):
                 continue
             where = (record.partition, record.key)
             position = headers_of(record)["position"]
@@ -92,16 +94,64 @@ def test_a_whole_pipeline_through_a_broker(kafka, shops, pipelines):
     assert not pipeline.status()["problems"]
 
 
-def test_one_topic_a_domain(kafka, shops, pipelines):
+@pytest.mark.parametrize("settings", [{}, {"cleanup": "compact", "compression": "zstd"}, {"format": "block"}],
+                         ids=["plain", "compacted", "blocks"])
+def test_one_topic_a_domain(settings, kafka, shops, pipelines):
     (acme,) = shops("acme")
+    for domain in SHOP_DOMAINS.values():
+        acme.execute(f"ALTER TABLE {domain['table']} REPLICA IDENTITY FULL")
     writer = Workload(acme, seed=62).seed_rows().start(rate=100)
-    pipeline = pipelines({"acme": acme}, settings=on_kafka(kafka, topics="{pipeline}.{domain}")).start_and_wait()
+    pipeline = pipelines({"acme": acme}, settings=on_kafka(kafka, topics="{pipeline}.{domain}", **settings)).start_and_wait()
     pipeline.wait_status(lambda status: status["clients"][0]["captured_events"] > 300, 60, "events")
     writer.close()
+    acme.execute("DELETE FROM orders WHERE id = (SELECT min(id) FROM orders)")
+    acme.execute("TRUNCATE visits")
+    pipeline.wait_queryable()
     pipeline.terminate()
     clean_at_last(kafka, pipeline)
-    operations = {json.loads(record.value)["op"] for record in kafka.records(f"{pipeline.name}.orders")}
-    assert {"r", "c", "u"} <= operations
+    topic = f"{pipeline.name}.orders"
+    records = kafka.records(topic)
+    if "format" in settings:
+        assert {headers_of(record)["event"] for record in records} == {"block"}
+        assert {record.key for record in records} == {b"acme"}
+        return
+    events = [record for record in records if record.value is not None]
+    assert {"r", "c", "u", "d"} <= {json.loads(record.value)["op"] for record in events}
+    if not settings:
+        assert len(events) == len(records)
+        return
+    settings_of_topic = kafka.topic_settings(topic)
+    assert settings_of_topic["cleanup.policy"] == "compact"
+    assert settings_of_topic["min.compaction.lag.ms"] == settings_of_topic["delete.retention.ms"] == str(7 * 24 * 3600 * 1000)
+    assert kafka.topic_settings(f"{topic}.absent")["cleanup.policy"] == "delete"
+    newest = {}  # by key: of the event with the greatest position
+    for record in events:
+        assert "__debezium_unavailable_value" not in str(json.loads(record.value)["after"])
+        newest[record.key] = max(newest.get(record.key, ("", None)), (headers_of(record)["position"], record.value))
+    rows = [json.loads(value) for _, value in newest.values()]
+    kept = {row["after"]["id"]: row["after"]["total_cents"] for row in rows if row["op"] != "d"}
+    assert kept == dict(acme.rows("SELECT id, total_cents FROM orders"))
+    deleted = {record.key for record in events if json.loads(record.value)["op"] == "d"}
+    assert deleted == {record.key for record in records if record.value is None}
+
+
+def test_a_compacted_topic_takes_no_row_with_a_value_left_out(kafka, shops, pipelines):
+    acme, globex = shops("acme", "globex")
+    pipeline = pipelines({"acme": acme, "globex": globex},
+                         settings=on_kafka(kafka, topics="{pipeline}.{domain}", cleanup="compact")).start_and_wait()
+    acme.execute("ALTER TABLE orders ALTER COLUMN note SET STORAGE EXTERNAL")
+    acme.execute("INSERT INTO orders (id, user_id, status, total_cents, note) VALUES (1, 1, 'toast', 1, repeat('x', 5000))")
+    pipeline.wait_queryable()
+    acme.execute("UPDATE orders SET status = 'note is left out' WHERE id = 1")
+    pipeline.wait_status(lambda status: "REPLICA IDENTITY FULL" in status["clients"][0]["reason"], 60, "acme's reason")
+    globex.execute("INSERT INTO orders (id, user_id, status, total_cents) VALUES (1, 1, 'flows', 1)")
+    wait_for(lambda: pipeline.count("globex", "orders") == 1, 30, "globex's row")
+    pipeline.terminate()
+    acme.execute("ALTER TABLE orders REPLICA IDENTITY FULL")
+    pipeline.command("client", "reset", "acme").expect(ExitCode.OK)
+    pipeline.start_and_wait()
+    pipeline.wait_queryable()
+    pipeline.verify_clean()
 
 
 def test_topics_of_another_shape_are_refused_by_name(kafka, shops, pipelines):
@@ -185,7 +235,7 @@ def test_a_broker_that_is_away_holds_the_source_up(own_kafka, shops, pipelines):
 
 def test_too_large_a_record_holds_up_its_client_alone_until_the_topic_takes_it(kafka, shops, pipelines):
     acme, globex = shops("acme", "globex")
-    pipeline = pipelines({"acme": acme, "globex": globex}, settings=on_kafka(kafka)).start_and_wait()
+    pipeline = pipelines({"acme": acme, "globex": globex}, settings=on_kafka(kafka, compression="none")).start_and_wait()
     acme.execute("INSERT INTO orders (id, user_id, status, total_cents, note) VALUES (1, 1, 'large', 1, repeat('x', 3000000))")
     large = acme.value("SELECT pg_current_wal_lsn()")
     acme.execute("INSERT INTO orders (id, user_id, status, total_cents) VALUES (2, 1, 'behind it', 1)")

@@ -14,7 +14,7 @@ from harness.processes import exists, kill_hard
 from harness.shop import own
 
 KILLS = 3
-PARTITIONS_PER_CLIENT = 4  # the default of `log:`
+PARTITIONS_PER_CLIENT = 3  # the default of `log:`
 RECOVERY_LIMIT = 240
 
 

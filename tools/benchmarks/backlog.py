@@ -51,7 +51,7 @@ SAVED_SLOT = "bench_saved"
 class Backlog:
     """One server with one client `bench`, whose log holds `inserts` rows and `updates` one-row transactions."""
 
-    def __init__(self, folder, inserts, updates):
+    def __init__(self, folder, inserts, updates, name="bench", settings=None):
         self.inserts = inserts
         self.updates = updates
         self.server = Postgres(SERVER_SETTINGS).start()
@@ -60,7 +60,8 @@ class Backlog:
         self.database.execute(GENERATE)
         self.database.execute("INSERT INTO accounts SELECT g, g % 10, 0, '' FROM generate_series(1, %s) g".replace(
             "% 10", "%% 10"), (ACCOUNTS,))
-        self.pipeline = Pipeline(folder / "pipeline", "bench", {"bench": self.database}, domains=DOMAINS)
+        self.pipeline = Pipeline(folder / "pipeline", name, {"bench": self.database}, domains=DOMAINS,
+                                 settings=settings)
         self._saved = folder / "saved"
 
     @property

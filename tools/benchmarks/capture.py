@@ -2,13 +2,15 @@
 
 from harness.pipeline import program
 
-from . import measuring
+from . import capture_kafka, measuring
 from .backlog import Backlog
 
 STAGES = {"capture": ["--stages", "capture"], "pipeline": []}
 
 
 def run(name, options, folder):
+    if name == "capture" and options.log == "kafka":
+        return capture_kafka.run(options, folder)
     backlog = Backlog(folder, options.rows, options.updates)
     try:
         say = options.say

@@ -174,7 +174,8 @@ Status EmbeddedLog::State::commit(const std::vector<Pending*>& group) {
       batch.put(Family::kLog, key, block.bytes);
       batch.put(Family::kLogIndex, key, LogIndexEntry{block.events, block.bytes.size(), now}.encode());
       at->second.end += block.events;
-      noted.push_back({block.client, block.at, Offset(at->second.end), block.events, block.bytes.size(), now});
+      noted.push_back(
+          {block.client, block.at, Offset(at->second.end), block.events, block.events, block.bytes.size(), now});
       bytes += block.bytes.size();
     }
     for (const LogAppend& append : pending->appends) {

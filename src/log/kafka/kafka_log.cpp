@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <random>
 
-#include "codec/event_record.h"
 #include "log/kafka/kafka_reader.h"
 
 namespace tributary {
@@ -11,6 +10,7 @@ namespace {
 
 constexpr std::chrono::seconds read_back_limit{8};
 constexpr std::chrono::seconds schema_limit{5};  // a schema is written before its first event: it is on its way
+constexpr std::chrono::seconds check_limit{10};
 constexpr int request_milliseconds = 10'000;
 constexpr int tries_max = 100;  // of claims that others were faster with
 
@@ -19,26 +19,26 @@ std::string random_name() {
   return fmt::format("{:08x}{:08x}", random(), random());
 }
 
-Error taken_over(const ClientId& client) {
-  return {ErrorCode::kAlreadyExists, fmt::format("kafka: another node has taken client {} over", client)};
+KafkaTopicShape shape_of(const KafkaLogOptions& options) {
+  KafkaTopicShape shape = options.shape;
+  shape.partitions = options.partitioning.partitions;
+  shape.nodes = options.board;
+  return shape;
 }
 
 }  // namespace
 
 KafkaLog::KafkaLog(KafkaLogOptions options)
     : options_(std::move(options)),
-      topics_(options_.pipeline, options_.topics, options_.domains),
+      topics_(options_.pipeline, options_.topics, options_.domains, options_.shape.compact),
       writer_(random_name()),
-      producer_(options_.brokers) {}
+      producer_(options_.brokers, options_.blocks ? "none" : options_.compression) {}  // blocks are compressed
 KafkaLog::~KafkaLog() = default;
 
 Result<std::unique_ptr<KafkaLog>> KafkaLog::open(KafkaLogOptions options) {
   std::unique_ptr<KafkaLog> log(new KafkaLog(std::move(options)));
   ASSIGN_OR_RETURN(log->admin_, KafkaClient::make(RD_KAFKA_CONSUMER, log->options_.brokers, {}));
-  KafkaTopicShape shape = log->options_.shape;
-  shape.partitions = log->options_.partitioning.partitions;
-  shape.nodes = log->options_.board;
-  RETURN_IF_ERROR(ensure_topics(*log->admin_, log->topics_, shape));
+  RETURN_IF_ERROR(ensure_topics(*log->admin_, log->topics_, shape_of(log->options_)));
   AppendLedger* ledger = log->options_.lag ? &log->ledger_ : nullptr;
   ASSIGN_OR_RETURN(log->state_, StateFollower::open(log->options_.brokers, log->topics_.state(), ledger));
   RETURN_IF_ERROR(log->find_ends());
@@ -46,6 +46,17 @@ Result<std::unique_ptr<KafkaLog>> KafkaLog::open(KafkaLogOptions options) {
     ASSIGN_OR_RETURN(log->board_, NodeBoard::open(log->options_.brokers, log->topics_.nodes()));
   }
   return log;
+}
+
+std::vector<std::string> KafkaLog::troubles(const KafkaLogOptions& options) {
+  auto ask = [&]() -> Result<std::vector<std::string>> {
+    ASSIGN_OR_RETURN(auto client, KafkaClient::make(RD_KAFKA_CONSUMER, options.brokers, {}));
+    RETURN_IF_ERROR(client->reach(check_limit));
+    KafkaTopics topics(options.pipeline, options.topics, options.domains, options.shape.compact);
+    return topic_differences(*client, topics, shape_of(options));
+  };
+  Result<std::vector<std::string>> found = ask();
+  return found.ok() ? std::move(*found) : std::vector<std::string>{found.error().message};
 }
 
 rd_kafka_resp_err_t KafkaLog::query_ends(std::map<TopicPartition, Offset>& ends) const {
@@ -78,140 +89,6 @@ Status KafkaLog::find_ends() {
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_error(code, "asking where the topics end");
   state_->set_ends(ends);
   return {};
-}
-
-// ---- appending ----
-
-Status KafkaLog::append(std::span<const LogAppend> appends) {
-  std::lock_guard lock(write_mutex_);
-  for (const LogAppend& append : appends) {
-    // What was read under a lease that is lost is not written under a new one: its memory is the older one's.
-    if (lost_.contains(append.client)) return taken_over(append.client);
-    if (!leases_.contains(append.client)) RETURN_IF_ERROR(take_lease(append.client));
-  }
-  Parts parts;
-  RETURN_IF_ERROR(producer_.begin());
-  bool any_events = false;
-  for (const LogAppend& append : appends) {
-    for (const EventBatch& batch : append.batches) {
-      CHECK(batch.client == append.client, "events of {} in an append of {}", batch.client, append.client);
-      RETURN_IF_ERROR(send_events(batch, parts));
-      any_events = any_events || !batch.empty();
-    }
-  }
-  if (any_events) {
-    RETURN_IF_ERROR(producer_.finish());
-    for (auto& [client, of_client] : parts) {
-      for (auto& [at, part] : of_client) part.next = producer_.ends().at(at);
-    }
-    RETURN_IF_ERROR(producer_.begin());
-  }
-  RETURN_IF_ERROR(send_states(appends, parts));
-  RETURN_IF_ERROR(finish_state());
-  for (const LogAppend& append : appends) {
-    StateFold::Client now = state_->client(append.client);
-    if (now.lease == leases_[append.client] && now.owner == writer_) continue;
-    leases_.erase(append.client);
-    lost_.insert(append.client);
-    return taken_over(append.client);
-  }
-  return {};
-}
-
-Status KafkaLog::send_events(const EventBatch& batch, Parts& parts) {
-  if (batch.empty()) return {};
-  DebeziumSource source{.name = options_.pipeline + "." + batch.client.value, .database = {}};
-  if (auto database = options_.databases.find(batch.client); database != options_.databases.end()) {
-    source.database = database->second;
-  }
-  EventRecordWriter writer(batch, topics_.event_of(batch.domain), source, options_.schemas);
-  EventRecord record;
-  std::vector<PartitionId> subset = client_partitions(options_.partitioning, batch.client.value, batch.domain);
-  for (const PartitionRows& part : rows_by_partition(batch, subset)) {
-    for (size_t range = 0; range < batch.ranges.size(); ++range) {
-      writer.write_range(record, range);
-      RETURN_IF_ERROR(send_event(record, writer, batch, part.partition, parts));
-    }
-    for (uint32_t row : part.rows) {
-      writer.write_row(record, row);
-      RETURN_IF_ERROR(send_event(record, writer, batch, part.partition, parts));
-    }
-  }
-  return {};
-}
-
-Status KafkaLog::send_event(const EventRecord& record, const EventRecordWriter& writer, const EventBatch& batch,
-                            PartitionId partition, Parts& parts) {
-  const std::string& topic = topics_.topic_of(batch.domain, record.event);
-  rd_kafka_headers_t* headers = rd_kafka_headers_new(6);
-  auto add = [&](std::string_view name, std::string_view value) {
-    rd_kafka_header_add(headers, name.data(), static_cast<ssize_t>(name.size()), value.data(),
-                        static_cast<ssize_t>(value.size()));
-  };
-  add(header_client, batch.client.value);
-  add(header_event, record.event);
-  add(header_position, record.position);
-  add(header_schema_version, writer.schema_version());
-  add(header_table, writer.table());
-  if (!record.exact.empty()) add(header_exact, record.exact);
-  AppendedPart& part = parts[batch.client][{topic, partition}];
-  part.at = {topic, partition};
-  ++part.events;
-  part.bytes += record.key.size() + record.value.size();
-  std::string_view key = record.key.empty() ? std::string_view() : std::string_view(record.key);
-  Status sent = producer_.send({topic, partition, key, record.value, headers});
-  if (!sent.ok())
-    return with_context(sent.error(),
-                        fmt::format("client {}, event {} at {}", batch.client, record.event, record.position));
-  return {};
-}
-
-// One record a client where one entry changed, so that it replaces its older ones; else all entries, so that the
-// change is atomic.
-Status KafkaLog::send_states(std::span<const LogAppend> appends, Parts& parts) {
-  auto parts_of = [&](const ClientId& client) {
-    std::vector<AppendedPart> list;
-    for (auto& [at, part] : parts[client]) list.push_back(part);
-    parts[client].clear();
-    return list;
-  };
-  for (const LogAppend& append : appends) {
-    SourceRecordValue value{parts_of(append.client), {}};
-    StateRecordKey key{.kind = StateRecordKind::kEnds, .client = append.client.value, .writer = {}, .name = {}};
-    if (!append.state_changes.empty()) {
-      key.kind = StateRecordKind::kSource;
-      key.number = leases_.at(append.client);
-    }
-    if (append.state_changes.size() == 1) {
-      key.name = append.state_changes.begin()->first;
-      value.bytes = append.state_changes.begin()->second;
-    } else if (!append.state_changes.empty()) {
-      SourceState entries = state_->client(append.client).entries;
-      for (const LogAppend& earlier : appends) {  // of the same client, in this very call
-        if (earlier.client != append.client) continue;
-        for (const auto& [name, bytes] : earlier.state_changes) entries[name] = bytes;
-        if (&earlier == &append) break;
-      }
-      std::erase_if(entries, [](const auto& entry) { return entry.second.empty(); });
-      value.bytes = encode_entries(entries);
-    } else if (value.parts.empty()) {
-      continue;
-    }
-    RETURN_IF_ERROR(send_state(key, value.encode()));
-  }
-  return {};
-}
-
-Status KafkaLog::send_state(const StateRecordKey& key, const std::string& value) {
-  std::string bytes = key.encode();
-  return producer_.send({topics_.state(), PartitionId{0}, bytes, value});
-}
-
-Status KafkaLog::finish_state() {
-  RETURN_IF_ERROR(producer_.finish());
-  auto end = producer_.ends().find({topics_.state(), PartitionId{0}});
-  if (end == producer_.ends().end()) return {};
-  return state_->wait_applied(static_cast<int64_t>(end->second.value) - 1, read_back_limit);
 }
 
 // ---- leases and schemas ----

@@ -29,12 +29,15 @@ namespace tributary {
 
 struct KafkaLogOptions {
   KafkaProperties brokers;
+  std::string compression = "lz4";  // of what is written: none, gzip, snappy, lz4, zstd
   std::string pipeline;
   std::string topics = "{pipeline}.{event}";  // template of names
   std::vector<KafkaDomain> domains;
   Partitioning partitioning;
   KafkaTopicShape shape;  // its partitions are partitioning's
   bool schemas = false;  // Connect's, beside each record's key and value
+  // A record is a block of events (codec/block.h), not one event as JSON; with topics by domain alone.
+  bool blocks = false;
   std::map<ClientId, std::string> databases;  // what envelopes call `source.db`
   bool lag = true;  // lag() will be asked
   bool board = false;  // this node is one of several, which talk with each other (node_board.h)
@@ -44,6 +47,8 @@ class KafkaLog final : public EventLog {
  public:
   // Makes the topics that are not there, and reads the state topic. kUnavailable: no broker answers.
   static Result<std::unique_ptr<KafkaLog>> open(KafkaLogOptions options);
+  // What `open` would find fault with, without making anything: brokers that do not answer, topics in another shape.
+  static std::vector<std::string> troubles(const KafkaLogOptions& options);
   ~KafkaLog() override;
 
   // Not atomic: see above. kUnavailable and kTimeout: try again. kInvalidInput: a record is larger than brokers take.
@@ -83,8 +88,11 @@ class KafkaLog final : public EventLog {
   rd_kafka_resp_err_t query_ends(std::map<TopicPartition, Offset>& ends) const;
   Status take_lease(const ClientId& client);
   Status send_events(const EventBatch& batch, Parts& parts);
+  Status send_rows(const EventBatch& batch, Parts& parts);
+  Status send_blocks(const EventBatch& batch, Parts& parts);
   Status send_event(const struct EventRecord& record, const class EventRecordWriter& writer, const EventBatch& batch,
                     PartitionId partition, Parts& parts);
+  Status send_tombstone(const struct EventRecord& record, const EventBatch& batch, PartitionId partition, Parts& parts);
   Status send_states(std::span<const LogAppend> appends, Parts& parts);
   Status send_state(const StateRecordKey& key, const std::string& value);
   Status finish_state();

@@ -12,19 +12,22 @@ constexpr std::chrono::seconds stall_limit{8};  // below capture's limit for sto
 Status KafkaProducer::open() {
   if (client_ != nullptr) return {};
   auto delivered = [this](const rd_kafka_message_t& message) { take(message); };
-  ASSIGN_OR_RETURN(client_, KafkaClient::make(RD_KAFKA_PRODUCER, brokers_,
-                                              {{"enable.idempotence", "true"},
-                                               {"acks", "all"},
-                                               {"message.timeout.ms", "0"},  // our own limit decides
-                                               {"linger.ms", "1"},
-                                               {"batch.size", "524288"},
-                                               {"message.max.bytes", "1000000000"},  // the topic's own limit decides
-                                               {"queue.buffering.max.kbytes", "65536"},
-                                               {"queue.buffering.max.messages", "200000"},
-                                               {"retry.backoff.ms", "50"},
-                                               // A topic that is not there is said so soon: others share our thread, and it is tried again.
-                                               {"topic.metadata.propagation.max.ms", "200"}},
-                                              delivered));
+  ASSIGN_OR_RETURN(
+      client_,
+      KafkaClient::make(RD_KAFKA_PRODUCER, brokers_,
+                        {{"enable.idempotence", "true"},
+                         {"acks", "all"},
+                         {"message.timeout.ms", "0"},  // our own limit decides
+                         {"linger.ms", "1"},
+                         {"compression.type", compression_},
+                         {"batch.size", "524288"},
+                         {"message.max.bytes", "1000000000"},  // the topic's own limit decides
+                         {"queue.buffering.max.kbytes", "65536"},
+                         {"queue.buffering.max.messages", "200000"},
+                         {"retry.backoff.ms", "50"},
+                         // A topic that is not there is said so soon: others share our thread, and it is tried again.
+                         {"topic.metadata.propagation.max.ms", "200"}},
+                        delivered));
   suspicious_ = true;
   return {};
 }

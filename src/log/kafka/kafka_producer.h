@@ -28,7 +28,8 @@ struct KafkaRecord {
 
 class KafkaProducer {
  public:
-  explicit KafkaProducer(KafkaProperties brokers) : brokers_(std::move(brokers)) {}
+  KafkaProducer(KafkaProperties brokers, std::string compression)
+      : brokers_(std::move(brokers)), compression_(std::move(compression)) {}
 
   // kUnavailable: no broker answers; cheap to ask again.
   Status begin();
@@ -46,6 +47,7 @@ class KafkaProducer {
   Status fail(Error error);
 
   KafkaProperties brokers_;
+  std::string compression_;
   std::unique_ptr<KafkaClient> client_;
   std::map<std::string, KafkaTopicHandle> topics_;
   bool suspicious_ = true;  // nothing was acknowledged by this instance yet

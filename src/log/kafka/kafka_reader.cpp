@@ -125,6 +125,7 @@ Status KafkaReader::failure(const TopicPartition& at, const Partition& partition
 
 Status KafkaReader::add(const rd_kafka_message_t& message, const TopicPartition& at, std::vector<EventBatch>& batches,
                         std::vector<LogBlock>& blocks) {
+  if (message.payload == nullptr) return {};  // a tombstone: the delete stands before it
   EventRecordHeaders headers = headers_of(message);
   Offset offset{static_cast<uint64_t>(message.offset)};
   Result<EventRecordTable> table = EventRecordReader::table_of(headers);
@@ -132,9 +133,11 @@ Status KafkaReader::add(const rd_kafka_message_t& message, const TopicPartition&
     ports_.skipped(at, offset, table.error().message);
     return {};
   }
+  if (headers.event == block_event) return add_block(message, at, *table, batches, blocks);
   size_t index = 0;
   for (; index < batches.size(); ++index) {
     const EventBatch& batch = batches[index];
+    if (!blocks[index].bytes.empty()) continue;  // a record of its own
     if (batch.client.value == table->client && batch.schema->table == table->table &&
         batch.schema->version == table->schema_version) {
       break;
@@ -161,6 +164,29 @@ Status KafkaReader::add(const rd_kafka_message_t& message, const TopicPartition&
   return {};
 }
 
+// A record that is a block as a whole; its bytes are the block's, so nothing is encoded again.
+Status KafkaReader::add_block(const rd_kafka_message_t& message, const TopicPartition& at,
+                              const EventRecordTable& table, std::vector<EventBatch>& batches,
+                              std::vector<LogBlock>& blocks) {
+  Offset offset{static_cast<uint64_t>(message.offset)};
+  ClientId client{std::string(table.client)};
+  Result<SchemaPtr> schema = ports_.schema(client, std::string(table.table), table.schema_version);
+  if (!schema.ok() && schema.error().code != ErrorCode::kNotFound) return schema.error();
+  Result<EventBatch> batch = schema.ok() ? decode_block(value_of(message), *schema) : schema.error();
+  bool ours = batch.ok() && batch->client == client && batch->domain == *ports_.topics.domain_of(at.topic);
+  if (!ours) {
+    ports_.skipped(at, offset, batch.ok() ? "it is a block of another client or domain" : batch.error().message);
+    return {};
+  }
+  LogBlock& block = blocks.emplace_back();
+  block.at = at;
+  block.first = offset;
+  block.events = static_cast<uint32_t>(batch->rows() + batch->ranges.size());
+  block.bytes = value_of(message);
+  batches.push_back(*std::move(batch));
+  return {};
+}
+
 Result<std::vector<LogBlock>> KafkaReader::read(const TopicPartition& at, Offset from, size_t bytes_max) {
   std::vector<LogBlock> blocks;
   if (ports_.topics.domain_of(at.topic) == nullptr) return blocks;
@@ -184,7 +210,7 @@ Result<std::vector<LogBlock>> KafkaReader::read(const TopicPartition& at, Offset
   }
   for (size_t i = 0; i < batches.size(); ++i) {
     blocks[i].next = from;
-    blocks[i].bytes = encode_block(batches[i], BlockCompression::kLz4);
+    if (blocks[i].bytes.empty()) blocks[i].bytes = encode_block(batches[i], BlockCompression::kLz4);
     blocks[i].decoded = std::make_shared<const EventBatch>(std::move(batches[i]));
   }
   partition.passed_from = blocks.empty() ? wanted : -1;

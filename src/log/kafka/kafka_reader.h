@@ -52,6 +52,9 @@ class KafkaReader final : public LogReader {
   Status add(const rd_kafka_message_t& message, const TopicPartition& at, std::vector<EventBatch>& batches,
              std::vector<LogBlock>& blocks);
 
+  Status add_block(const rd_kafka_message_t& message, const TopicPartition& at, const EventRecordTable& table,
+                   std::vector<EventBatch>& batches, std::vector<LogBlock>& blocks);
+
   Ports ports_;
   std::unique_ptr<KafkaClient> client_;
   KafkaQueueHandle queue_;

@@ -41,12 +41,7 @@ using Event = std::unique_ptr<rd_kafka_event_t, KafkaDelete<rd_kafka_event_destr
 Result<Found> find_topics(KafkaClient& client) {
   const rd_kafka_metadata_t* metadata = nullptr;
   rd_kafka_resp_err_t code = rd_kafka_metadata(client.handle(), 1, nullptr, &metadata, request_milliseconds);
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    rd_kafka_poll(client.handle(), 0);
-    return Error{ErrorCode::kUnavailable,
-                 fmt::format("kafka: no broker answers: {}",
-                             client.trouble().empty() ? rd_kafka_err2str(code) : client.trouble())};
-  }
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return client.unreachable(code);
   Found found;
   for (int i = 0; i < metadata->topic_cnt; ++i) {
     const rd_kafka_metadata_topic_t& topic = metadata->topics[i];
@@ -126,25 +121,58 @@ Result<std::map<std::string, std::map<std::string, std::string>>> settings_of(Ka
   return found;
 }
 
-Status check_shape(const WantedTopic& wanted, const FoundTopic& found, int replication,
-                   const std::map<std::string, std::string>& settings) {
-  auto refuse = [&](std::string_view what, const std::string& has, const std::string& wants) {
-    return Error{ErrorCode::kAlreadyExists,
-                 fmt::format("kafka: topic {} exists with {} {}, and the pipeline file wants {}; change the one or the "
-                             "other, or name the topics otherwise by log: topics",
-                             wanted.name, what, has, wants)};
+// What of a topic is not as it is wanted: "topic shop.orders exists with partitions 3, and the pipeline file wants 12".
+void compare(const WantedTopic& wanted, const FoundTopic& found, int replication,
+             const std::map<std::string, std::string>& settings, std::vector<std::string>& differences) {
+  auto differs = [&](std::string_view what, const std::string& has, const std::string& wants) {
+    differences.push_back(
+        fmt::format("topic {} exists with {} {}, and the pipeline file wants {}", wanted.name, what, has, wants));
   };
   if (found.partitions != wanted.partitions) {
-    return refuse("partitions", std::to_string(found.partitions), std::to_string(wanted.partitions));
+    differs("partitions", std::to_string(found.partitions), std::to_string(wanted.partitions));
   }
   if (replication > 0 && found.replication != static_cast<size_t>(replication)) {
-    return refuse("replication", std::to_string(found.replication), std::to_string(replication));
+    differs("replication", std::to_string(found.replication), std::to_string(replication));
   }
   for (const auto& [name, value] : wanted.settings) {
     auto has = settings.find(name);
-    if (has != settings.end() && has->second != value) return refuse(name, has->second, value);
+    if (has != settings.end() && has->second != value) differs(name, has->second, value);
   }
-  return {};
+}
+
+std::vector<WantedTopic> wanted_topics(const KafkaTopics& topics, const KafkaTopicShape& shape) {
+  std::vector<WantedTopic> wanted{
+      {topics.state(), 1, {{"cleanup.policy", "compact"}, {"min.compaction.lag.ms", state_compaction_lag}}}};
+  if (shape.nodes) {
+    wanted.push_back({topics.nodes(), 1, {{"cleanup.policy", "compact"}, {"segment.ms", nodes_segment}}});
+  }
+  // A compacted topic keeps every record, tombstones too, for as long as the others keep theirs: nobody who reads within
+  // that time misses an event.
+  std::string retention = std::to_string(shape.retention.count());
+  for (std::string& name : topics.names()) {
+    std::map<std::string, std::string> settings{{"cleanup.policy", "delete"}, {"retention.ms", retention}};
+    if (shape.compact && topics.keyed(name)) {
+      settings = {
+          {"cleanup.policy", "compact"}, {"min.compaction.lag.ms", retention}, {"delete.retention.ms", retention}};
+    }
+    wanted.push_back({std::move(name), shape.partitions, std::move(settings)});
+  }
+  return wanted;
+}
+
+Result<std::vector<std::string>> differences_of(KafkaClient& client, const std::vector<WantedTopic>& wanted,
+                                                const Found& found, int replication) {
+  std::vector<std::string> there;
+  for (const WantedTopic& topic : wanted) {
+    if (found.contains(topic.name)) there.push_back(topic.name);
+  }
+  ASSIGN_OR_RETURN(auto settings, settings_of(client, there));
+  std::vector<std::string> differences;
+  for (const WantedTopic& topic : wanted) {
+    auto at = found.find(topic.name);
+    if (at != found.end()) compare(topic, at->second, replication, settings[topic.name], differences);
+  }
+  return differences;
 }
 
 Status wait_visible(KafkaClient& client, const std::vector<const WantedTopic*>& wanted) {
@@ -163,7 +191,8 @@ Status wait_visible(KafkaClient& client, const std::vector<const WantedTopic*>& 
 
 }  // namespace
 
-KafkaTopics::KafkaTopics(std::string pipeline, std::string name_template, std::vector<KafkaDomain> domains)
+KafkaTopics::KafkaTopics(std::string pipeline, std::string name_template, std::vector<KafkaDomain> domains,
+                         bool compact)
     : pipeline_(std::move(pipeline)) {
   std::string base = replaced(std::move(name_template), "{pipeline}", pipeline_);
   bool by_event = base.find("{event}") != std::string::npos;
@@ -174,8 +203,10 @@ KafkaTopics::KafkaTopics(std::string pipeline, std::string name_template, std::v
                                   op_event_name(Op::kSnapshot), truncated_event, absent_event}) {
       std::string event = fmt::format("{}.{}", domain.event, kind);
       std::string topic = by_event ? replaced(base, "{event}", event) : whole;
-      if (!by_event && kind == absent_event) topic += fmt::format(".{}", absent_event);
+      bool of_range = kind == absent_event || kind == truncated_event;
+      if (!by_event && (kind == absent_event || (compact && of_range))) topic += fmt::format(".{}", absent_event);
       domains_[topic] = domain.name;
+      if (of_range) unkeyed_.insert(topic);
       topics_[{domain.name, event}] = std::move(topic);
     }
   }
@@ -198,36 +229,33 @@ const std::string& KafkaTopics::event_of(const std::string& domain) const {
   return found->second;
 }
 
+bool KafkaTopics::keyed(const std::string& topic) const { return !unkeyed_.contains(topic); }
+
 std::vector<std::string> KafkaTopics::names() const {
   std::vector<std::string> names;
   for (const auto& [topic, domain] : domains_) names.push_back(topic);
   return names;
 }
 
-Status ensure_topics(KafkaClient& client, const KafkaTopics& topics, const KafkaTopicShape& shape) {
-  std::vector<WantedTopic> wanted{
-      {topics.state(), 1, {{"cleanup.policy", "compact"}, {"min.compaction.lag.ms", state_compaction_lag}}}};
-  if (shape.nodes) {
-    wanted.push_back({topics.nodes(), 1, {{"cleanup.policy", "compact"}, {"segment.ms", nodes_segment}}});
-  }
-  for (std::string& name : topics.names()) {
-    wanted.push_back({std::move(name), shape.partitions, {{"retention.ms", std::to_string(shape.retention.count())}}});
-  }
+Result<std::vector<std::string>> topic_differences(KafkaClient& client, const KafkaTopics& topics,
+                                                   const KafkaTopicShape& shape) {
   ASSIGN_OR_RETURN(Found found, find_topics(client));
-  std::vector<const WantedTopic*> missing;
-  std::vector<std::string> there;
-  for (const WantedTopic& topic : wanted) {
-    if (found.contains(topic.name)) {
-      there.push_back(topic.name);
-    } else {
-      missing.push_back(&topic);
-    }
+  return differences_of(client, wanted_topics(topics, shape), found, shape.replication);
+}
+
+Status ensure_topics(KafkaClient& client, const KafkaTopics& topics, const KafkaTopicShape& shape) {
+  std::vector<WantedTopic> wanted = wanted_topics(topics, shape);
+  ASSIGN_OR_RETURN(Found found, find_topics(client));
+  ASSIGN_OR_RETURN(auto differences, differences_of(client, wanted, found, shape.replication));
+  if (!differences.empty()) {
+    return Error{ErrorCode::kAlreadyExists,
+                 fmt::format("kafka: {}{}; change the one or the other, or name the topics otherwise by log: topics",
+                             differences.front(),
+                             differences.size() == 1 ? "" : fmt::format(" (and {} more)", differences.size() - 1))};
   }
-  ASSIGN_OR_RETURN(auto settings, settings_of(client, there));
+  std::vector<const WantedTopic*> missing;
   for (const WantedTopic& topic : wanted) {
-    auto at = found.find(topic.name);
-    if (at == found.end()) continue;
-    RETURN_IF_ERROR(check_shape(topic, at->second, shape.replication, settings[topic.name]));
+    if (!found.contains(topic.name)) missing.push_back(&topic);
   }
   if (missing.empty()) return {};
   RETURN_IF_ERROR(create(client, missing, shape.replication));

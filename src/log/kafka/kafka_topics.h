@@ -3,10 +3,12 @@
 
 #include <chrono>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "kafka/kafka_client.h"
+#include "model/partitioning.h"
 
 namespace tributary {
 
@@ -19,9 +21,10 @@ struct KafkaDomain {
 //   "{pipeline}.{event}"   shop.order.created, shop.order.updated, …, shop.order.absent
 //   "{pipeline}.{domain}"  shop.orders, and shop.orders.absent
 // "absent" events are no events of Debezium's, so they always have a topic of their own (docs/formats/kafka-record.md).
+// Where topics are compacted, "truncated" is there as well, since a compacted topic takes no record without a key.
 class KafkaTopics {
  public:
-  KafkaTopics(std::string pipeline, std::string name_template, std::vector<KafkaDomain> domains);
+  KafkaTopics(std::string pipeline, std::string name_template, std::vector<KafkaDomain> domains, bool compact);
 
   // Of an event as its header says it: topic_of("orders", "order.created"). The domain is one of those given.
   const std::string& topic_of(const std::string& domain, const std::string& event) const;
@@ -29,6 +32,8 @@ class KafkaTopics {
   const std::string* domain_of(const std::string& topic) const;
   // "order": what the names of a domain's events begin with.
   const std::string& event_of(const std::string& domain) const;
+  // Whether all records of a topic have a key that stands for a row.
+  bool keyed(const std::string& topic) const;
   // All topics with events, in order.
   std::vector<std::string> names() const;
   // What capture remembers, schemas, leases (docs/formats/kafka-state.md).
@@ -41,15 +46,21 @@ class KafkaTopics {
   std::map<std::string, std::string> events_;  // by domain
   std::map<std::pair<std::string, std::string>, std::string> topics_;  // by domain and event
   std::map<std::string, std::string> domains_;  // by topic
+  std::set<std::string> unkeyed_;
 };
 
 struct KafkaTopicShape {
-  uint32_t partitions = 12;
+  uint32_t partitions = partitions_default;
   int replication = -1;  // -1: the broker's default
   std::chrono::milliseconds retention{0};
   bool nodes = false;  // the topic by which nodes talk is wanted, too
+  bool compact = false;  // topics of domains keep each key's newest record for ever, and all others for `retention`
 };
 
+// What of those that are there is in another shape, each by name; nothing is changed. Settings that we may not ask about
+// are left out.
+Result<std::vector<std::string>> topic_differences(KafkaClient& client, const KafkaTopics& topics,
+                                                   const KafkaTopicShape& shape);
 // Makes the topics that are not there, and returns when the brokers know them.
 // kAlreadyExists: one is there in another shape; the message names it. kPermissionDenied: we may not make one.
 Status ensure_topics(KafkaClient& client, const KafkaTopics& topics, const KafkaTopicShape& shape);

@@ -111,7 +111,7 @@ TEST(StateFold, TheFirstWriterOfASchemaVersionIsRight) {
 
 TEST(StateFold, EndsHoldWhoeverWroteThem) {
   StateFold fold;
-  AppendedPart part{{"shop.order.created", PartitionId{3}}, Offset{17}, 2, 300};
+  AppendedPart part{{"shop.order.created", PartitionId{3}}, Offset{17}, 3, 2, 300};
   StateRecordKey stale{.kind = StateRecordKind::kSource, .client = "acme", .number = 9, .writer = {}, .name = "stream"};
   auto parts = fold.apply(stale.encode(), SourceRecordValue{{part}, "5"}.encode());
   ASSERT_TRUE(parts.ok());

@@ -89,7 +89,8 @@ void StateFollower::note(const rd_kafka_message_t& message, const std::vector<Ap
   rd_kafka_timestamp_type_t type;
   int64_t micros = rd_kafka_message_timestamp(&message, &type) * 1000;
   for (const AppendedPart& part : parts) {
-    ledger_->add({ClientId{key->client}, part.at, part.next, part.events, part.bytes, std::max<int64_t>(micros, 0)});
+    ledger_->add({ClientId{key->client}, part.at, part.next, part.records, part.events, part.bytes,
+                  std::max<int64_t>(micros, 0)});
   }
 }
 

@@ -9,7 +9,7 @@
 namespace tributary {
 namespace {
 
-constexpr uint8_t value_version = 1;
+constexpr uint8_t value_version = 2;
 
 // Takes what stands before the next "/" away from `rest`.
 std::optional<std::string_view> take_part(std::string_view& rest) {
@@ -72,6 +72,7 @@ std::string SourceRecordValue::encode() const {
     put_string(out, part.at.topic);
     put_varint(out, part.at.partition.value);
     put_varint(out, part.next.value);
+    put_varint(out, part.records);
     put_varint(out, part.events);
     put_varint(out, part.bytes);
   }
@@ -88,6 +89,7 @@ std::optional<SourceRecordValue> SourceRecordValue::decode(std::string_view byte
     part.at.topic = reader.string();
     part.at.partition = PartitionId{static_cast<uint32_t>(reader.varint())};
     part.next = Offset{reader.varint()};
+    part.records = reader.varint();
     part.events = reader.varint();
     part.bytes = reader.varint();
   }

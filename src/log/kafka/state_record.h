@@ -35,6 +35,7 @@ struct StateRecordKey {
 struct AppendedPart {
   TopicPartition at;
   Offset next;
+  uint64_t records = 0;  // each has an offset: a block of events is one, and so is a tombstone
   uint64_t events = 0;
   uint64_t bytes = 0;
   friend bool operator==(const AppendedPart&, const AppendedPart&) = default;

@@ -282,11 +282,14 @@ class KafkaBroker(JavaServer):
             raise RuntimeError(f"{left} records are not acknowledged, {len(failures)} failed: {failures[:1]}")
 
     def allow(self, operation, kind, name, user="client"):
-        """With authorize: allow("Write", "topic", "shop.orders"). Names that end in * are prefixes."""
+        """With authorize: allow("Write", "topic", "shop.orders"). Names that end in * are prefixes; several operations are
+        separated by commas."""
         prefix = ["--resource-pattern-type", "prefixed"] if name.endswith("*") and name != "*" else []
         resource = ["--cluster"] if kind == "cluster" else [f"--{kind}", name if name == "*" else name.rstrip("*")]
         command = ["org.apache.kafka.tools.AclCommand", "--bootstrap-server", self.address, "--add",
-                   "--allow-principal", f"User:{user}", "--operation", operation, *resource, *prefix]
+                   "--allow-principal", f"User:{user}", *resource, *prefix]
+        for one in operation.split(","):
+            command += ["--operation", one]
         done = subprocess.run(self.java_command(*command), capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"the rule was not made: {done.stdout}{done.stderr}")
