@@ -1,17 +1,9 @@
 #include "log/kafka/node_board.h"
 
-#include <pthread.h>
-
 namespace tributary {
-namespace {
-
-constexpr int poll_milliseconds = 100;
-constexpr std::chrono::seconds open_limit{60};
-
-}  // namespace
 
 Result<std::unique_ptr<NodeBoard>> NodeBoard::open(const KafkaProperties& brokers, const std::string& topic) {
-  std::unique_ptr<NodeBoard> board(new NodeBoard(topic));
+  std::unique_ptr<NodeBoard> board(new NodeBoard);
   // A note that waits for seconds is no news any more.
   ASSIGN_OR_RETURN(board->producer_, KafkaClient::make(RD_KAFKA_PRODUCER, brokers,
                                                        {{"acks", "1"},
@@ -20,68 +12,24 @@ Result<std::unique_ptr<NodeBoard>> NodeBoard::open(const KafkaProperties& broker
                                                         {"queue.buffering.max.kbytes", "8192"},
                                                         {"compression.codec", "lz4"}}));
   board->produced_.reset(rd_kafka_topic_new(board->producer_->handle(), topic.c_str(), nullptr));
-  ASSIGN_OR_RETURN(board->consumer_, KafkaClient::make(RD_KAFKA_CONSUMER, brokers,
-                                                       {{"auto.offset.reset", "earliest"},
-                                                        {"fetch.wait.max.ms", "500"},
-                                                        {"fetch.error.backoff.ms", "50"},
-                                                        {"enable.partition.eof", "true"}}));
-  board->consumed_.reset(rd_kafka_topic_new(board->consumer_->handle(), topic.c_str(), nullptr));
-  if (board->produced_ == nullptr || board->consumed_ == nullptr ||
-      rd_kafka_consume_start(board->consumed_.get(), 0, RD_KAFKA_OFFSET_BEGINNING) != 0) {
-    return kafka_error(rd_kafka_last_error(), "topic " + topic);
-  }
-  board->thread_ = std::thread([self = board.get()] { self->run(); });
-  std::unique_lock lock(board->mutex_);
-  if (board->changed_.wait_for(lock, open_limit, [&] { return board->at_end_; })) return board;
-  lock.unlock();
-  return Error{ErrorCode::kUnavailable,
-               fmt::format("kafka: topic {} cannot be read: {}", topic, board->consumer_->trouble())};
+  if (board->produced_ == nullptr) return kafka_error(rd_kafka_last_error(), "topic " + topic);
+  auto take = [self = board.get()](const TopicRecord& record) {
+    self->take(record);
+    return Status();
+  };
+  ASSIGN_OR_RETURN(board->topic_,
+                   TopicFollower::open(brokers, topic, {.thread = "kafka-nodes", .offset_reset = "earliest"}, take));
+  return board;
 }
 
-NodeBoard::~NodeBoard() {
-  {
-    std::lock_guard lock(mutex_);
-    stopping_ = true;
+void NodeBoard::take(const TopicRecord& record) {
+  std::string key(record.key);
+  if (record.value) {
+    notes_[std::move(key)] = {std::string(*record.value), std::chrono::steady_clock::now()};
+  } else {
+    notes_.erase(key);
   }
-  if (!thread_.joinable()) return;
-  thread_.join();
-  rd_kafka_consume_stop(consumed_.get(), 0);
-}
-
-void NodeBoard::run() {
-  ::pthread_setname_np(::pthread_self(), "kafka-nodes");
-  while (true) {
-    {
-      std::lock_guard lock(mutex_);
-      if (stopping_) return;
-    }
-    rd_kafka_poll(consumer_->handle(), 0);
-    rd_kafka_poll(producer_->handle(), 0);
-    KafkaMessage message(rd_kafka_consume(consumed_.get(), 0, poll_milliseconds));
-    if (message != nullptr) take(*message);
-  }
-}
-
-void NodeBoard::take(const rd_kafka_message_t& message) {
-  {
-    std::lock_guard lock(mutex_);
-    if (message.err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-      at_end_ = true;
-    } else if (message.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      return;  // librdkafka asks again by itself
-    } else {
-      std::string key(static_cast<const char*>(message.key), message.key_len);
-      if (message.payload == nullptr) {
-        notes_.erase(key);
-      } else {
-        NodeNote& note = notes_[std::move(key)];
-        note.value.assign(static_cast<const char*>(message.payload), message.len);
-        note.heard = std::chrono::steady_clock::now();
-      }
-      ++generation_;
-    }
-  }
-  changed_.notify_all();
+  ++generation_;
 }
 
 void NodeBoard::send(const std::string& key, const std::string_view* value) {
@@ -90,6 +38,7 @@ void NodeBoard::send(const std::string& key, const std::string_view* value) {
   (void)rd_kafka_producev(producer_->handle(), RD_KAFKA_V_RKT(produced_.get()), RD_KAFKA_V_PARTITION(0),
                           RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key.data(), key.size()),
                           RD_KAFKA_V_VALUE(bytes, size), RD_KAFKA_V_END);
+  rd_kafka_poll(producer_->handle(), 0);
 }
 
 void NodeBoard::publish(const std::string& key, std::string_view value) { send(key, &value); }
@@ -102,7 +51,7 @@ void NodeBoard::flush(std::chrono::milliseconds limit) {
 
 std::map<std::string, NodeNote> NodeBoard::notes(std::string_view prefix) const {
   std::map<std::string, NodeNote> found;
-  std::lock_guard lock(mutex_);
+  auto lock = topic_->lock();
   for (auto at = notes_.lower_bound(prefix); at != notes_.end() && at->first.starts_with(prefix); ++at) {
     found.emplace(at->first, at->second);
   }
@@ -110,13 +59,12 @@ std::map<std::string, NodeNote> NodeBoard::notes(std::string_view prefix) const 
 }
 
 uint64_t NodeBoard::generation() const {
-  std::lock_guard lock(mutex_);
+  auto lock = topic_->lock();
   return generation_;
 }
 
 void NodeBoard::wait_change(uint64_t known, std::chrono::milliseconds limit) const {
-  std::unique_lock lock(mutex_);
-  changed_.wait_for(lock, limit, [&] { return generation_ != known; });
+  topic_->wait(limit, [&] { return generation_ != known; });
 }
 
 }  // namespace tributary

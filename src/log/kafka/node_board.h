@@ -9,15 +9,12 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
-#include <thread>
 
-#include "kafka/kafka_client.h"
+#include "log/kafka/topic_follower.h"
 
 namespace tributary {
 
@@ -30,7 +27,6 @@ class NodeBoard {
  public:
   // Reads what stands in `topic`. kUnavailable: no broker answers.
   static Result<std::unique_ptr<NodeBoard>> open(const KafkaProperties& brokers, const std::string& topic);
-  ~NodeBoard();
 
   // Puts `value` under `key`, soon; nothing is waited for, and where no broker takes it, it is dropped. Thread-safe.
   void publish(const std::string& key, std::string_view value);
@@ -46,24 +42,16 @@ class NodeBoard {
   void wait_change(uint64_t known, std::chrono::milliseconds limit) const;
 
  private:
-  explicit NodeBoard(std::string topic) : topic_(std::move(topic)) {}
-  void run();
-  void take(const rd_kafka_message_t& message);
+  NodeBoard() = default;
+  void take(const TopicRecord& record);
   void send(const std::string& key, const std::string_view* value);
 
-  std::string topic_;
   std::unique_ptr<KafkaClient> producer_;
   KafkaTopicHandle produced_;
-  std::unique_ptr<KafkaClient> consumer_;
-  KafkaTopicHandle consumed_;
 
-  mutable std::mutex mutex_;
-  mutable std::condition_variable changed_;
   std::map<std::string, NodeNote, std::less<>> notes_;
   uint64_t generation_ = 0;
-  bool at_end_ = false;  // was there once
-  bool stopping_ = false;
-  std::thread thread_;
+  std::unique_ptr<TopicFollower> topic_;  // last: its thread ends before what it fills goes
 };
 
 }  // namespace tributary
