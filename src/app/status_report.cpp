@@ -70,23 +70,28 @@ json snapshots_json(const SourceStatus& source) {
 }
 
 json empty_client(const std::string& id) {
-  return {
-      {"client", id},
-      {"state", "not_running"},
-      {"reason", ""},
-      {"remedy", ""},
-      {"warnings", json::array()},
-      {"lag", {{"events", nullptr}, {"exact", true}, {"log_bytes", nullptr}, {"seconds", nullptr}, {"bytes", nullptr}}},
-      {"captured_events", 0},
-      {"captured_bytes", 0},
-      {"queryable_events", 0},
-      {"retained_wal_bytes", nullptr},
-      {"snapshots", json::array()},
-      {"pace", {{"rows_per_second", nullptr}, {"held", false}}},
-      {"dead_letters", 0},
-      {"node", nullptr},
-      {"last_commit_micros", 0},
-      {"durable_position", Position{}.to_string()}};
+  return {{"client", id},
+          {"state", "not_running"},
+          {"reason", ""},
+          {"remedy", ""},
+          {"warnings", json::array()},
+          {"lag",
+           {{"events", nullptr},
+            {"exact", true},
+            {"log_bytes", nullptr},
+            {"seconds", nullptr},
+            {"bytes", nullptr},
+            {"messages", nullptr}}},
+          {"captured_events", 0},
+          {"captured_bytes", 0},
+          {"queryable_events", 0},
+          {"retained_wal_bytes", nullptr},
+          {"snapshots", json::array()},
+          {"pace", {{"rows_per_second", nullptr}, {"held", false}}},
+          {"dead_letters", 0},
+          {"node", nullptr},
+          {"last_commit_micros", 0},
+          {"durable_position", Position{}.to_string()}};
 }
 
 void add_source(json& client, const SourceStatus& source) {
@@ -95,6 +100,7 @@ void add_source(json& client, const SourceStatus& source) {
   client["remedy"] = source.remedy;
   client["warnings"] = source.warnings;
   if (source.lag_bytes) client["lag"]["bytes"] = *source.lag_bytes;
+  if (source.lag_messages) client["lag"]["messages"] = *source.lag_messages;
   client["captured_events"] = source.events_captured;
   client["captured_bytes"] = source.bytes_captured;
   if (source.retained_wal_bytes) client["retained_wal_bytes"] = *source.retained_wal_bytes;
@@ -118,7 +124,7 @@ void add_captured(json& client, const json& note) {
     if (name != "lag") client[name] = value;
   }
   json lag = note["client"].value("lag", json::object());
-  client["lag"]["bytes"] = lag.value("bytes", json(nullptr));
+  for (const char* what : {"bytes", "messages"}) client["lag"][what] = lag.value(what, json(nullptr));
   client["node"] = note.value("node", "");
 }
 
@@ -317,15 +323,17 @@ std::string status_text(const json& status) {
                     events == 0 ? "" : fmt::format(": {:.0f} %", release["events_fed"].get<double>() / events * 100));
   }
   out += fmt::format("\n{:<20} {:<12} {:>10} {:>10} {:>8} {:>12} {:>10} {:>6}\n", "client", "state", "lag events",
-                     "lag bytes", "lag s", "retained WAL", "captured", "dead");
+                     "lag source", "lag s", "retained WAL", "captured", "dead");
   for (const json& client : status["clients"]) {
     const json& lag = client["lag"];
     std::string events = number_text(lag["events"]);
     if (!lag.value("exact", true)) events = "<= " + events;
+    json messages = lag.value("messages", json(nullptr));
+    std::string source = messages.is_number() ? messages.dump() + " msgs" : bytes_text(lag["bytes"]);
     out += fmt::format("{:<20} {:<12} {:>10} {:>10} {:>8} {:>12} {:>10} {:>6}\n", client["client"].get<std::string>(),
-                       client["state"].get<std::string>(), events, bytes_text(lag["bytes"]),
-                       number_text(lag["seconds"]), bytes_text(client["retained_wal_bytes"]),
-                       number_text(client["captured_events"]), number_text(client["dead_letters"]));
+                       client["state"].get<std::string>(), events, source, number_text(lag["seconds"]),
+                       bytes_text(client["retained_wal_bytes"]), number_text(client["captured_events"]),
+                       number_text(client["dead_letters"]));
     if (!client["reason"].get<std::string>().empty())
       out += fmt::format("    reason: {}\n", client["reason"].get<std::string>());
     if (!client["remedy"].get<std::string>().empty())

@@ -38,12 +38,14 @@ struct SourceStatus {
   uint64_t events_captured = 0;       // since the program started
   uint64_t bytes_captured = 0;
   std::optional<uint64_t> lag_bytes;  // source's head − confirmed, in log bytes
+  // Of a connector's topics: messages behind those that are durable in the log, of other clients too where topics are shared.
+  std::optional<uint64_t> lag_messages;
   std::optional<uint64_t> retained_wal_bytes;
-  int64_t last_commit_micros = 0;     // commit time of the newest durable event
-  Position durable;                   // newest position that is durable in the log
+  int64_t last_commit_micros = 0;  // commit time of the newest durable event
+  Position durable;  // newest position that is durable in the log
   std::vector<SnapshotProgress> snapshots;
-  uint64_t rows_per_second_max = 0;   // what the client is held to; 0: nothing
-  bool held = false;                  // more could be read at the moment, and waits because of that
+  uint64_t rows_per_second_max = 0;  // what the client is held to; 0: nothing
+  bool held = false;  // more could be read at the moment, and waits because of that
 };
 
 }  // namespace tributary

@@ -135,25 +135,52 @@ def test_taking_over_without_a_slot_is_refused_with_what_to_do(kafka, shops, pip
     pipeline.verify_clean()
 
 
+VISITS = {"visits": {**SHOP_DOMAINS["visits"], "columns": {"id": "uuid", "page": "text", "seconds": "real", "visited_on": "date"}}}
+
+
+def visit(prefix, number, lsn):
+    """Key and value of a visit's creation, as a connector without schemas writes them."""
+    source = {"connector": "postgresql", "name": prefix, "ts_ms": 1, "snapshot": "false", "db": "shop",
+              "sequence": f'["100","{lsn}"]', "schema": "public", "table": "visits", "txId": 1, "lsn": lsn}
+    key = {"id": f"00000000-0000-0000-0000-{number:012}"}
+    return key, {"before": None, "after": {**key, "page": "one", "seconds": 1.5, "visited_on": 20000}, "source": source, "op": "c"}
+
+
+def test_status_tells_how_many_messages_wait_in_the_topics(kafka, shops, pipelines, unique_name):
+    (acme,) = shops("acme")
+    prefix = unique_name("hand")
+    topic = f"{prefix}.public.visits"
+    kafka.create_topic(topic, 2)
+    count = 3000
+    kafka.produce(topic, [tuple(json.dumps(part).encode() for part in visit(prefix, number, 200 + number))
+                          for number in range(count)])
+    client = {**client_of(kafka, prefix, acme), "limits": {"rows_per_second": 100}}
+    pipeline = make_pipeline(pipelines, {"acme": client}, acme, domains=VISITS).start()
+    waiting = pipeline.wait_status(lambda status: status["clients"][0]["captured_events"] > 0
+                                   and status["clients"][0]["lag"]["messages"], 60, "messages to wait")
+    assert 0 < waiting < count
+    assert " msgs " in pipeline.command("status").output
+    pipeline.terminate()
+    del pipeline.content["clients"]["acme"]["limits"]
+    pipeline.write()
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    assert pipeline.client_status("acme")["lag"]["messages"] == 0
+    assert pipeline.count("acme", "visits") == count
+
+
 def test_a_message_that_is_none_is_a_dead_letter_and_the_rest_flows(kafka, shops, pipelines, unique_name):
     """Without a connector: records as it would write them, among others."""
     (acme,) = shops("acme")
     prefix = unique_name("hand")
     topic = f"{prefix}.public.visits"
     kafka.create_topic(topic)
-    source = {"connector": "postgresql", "name": prefix, "ts_ms": 1, "snapshot": "false", "db": "shop",
-              "sequence": '["100","200"]', "schema": "public", "table": "visits", "txId": 1, "lsn": 200}
-    key = {"id": "00000000-0000-0000-0000-000000000001"}
-    row = {**key, "page": "one", "seconds": 1.5, "visited_on": 20000}
-    good = {"before": None, "after": row, "source": source, "op": "c"}
-    later = {"before": None, "after": {**row, "page": "two"}, "source": {**source, "lsn": 300, "sequence": '["250","300"]',
-                                                                        "ts_ms": 2}, "op": "u"}
+    key, good = visit(prefix, 1, 200)
+    later = {"before": None, "after": {**good["after"], "page": "two"}, "op": "u",
+             "source": {**good["source"], "lsn": 300, "sequence": '["250","300"]', "ts_ms": 2}}
     kafka.produce(topic, [(json.dumps(key).encode(), json.dumps(good).encode()), (None, b"no JSON"),
                           (json.dumps(key).encode(), json.dumps({**good, "op": "?"}).encode()),
                           (json.dumps(key).encode(), None), (json.dumps(key).encode(), json.dumps(later).encode())])
-    pipeline = make_pipeline(pipelines, {"acme": client_of(kafka, prefix, acme)}, acme,
-                             domains={"visits": {**SHOP_DOMAINS["visits"], "columns": {
-                                 "id": "uuid", "page": "text", "seconds": "real", "visited_on": "date"}}})
+    pipeline = make_pipeline(pipelines, {"acme": client_of(kafka, prefix, acme)}, acme, domains=VISITS)
     pipeline.run_until_caught_up().expect(ExitCode.OK)
     assert [row["page"] for row in pipeline.query("acme", "SELECT page FROM visits")] == ["two"]
     assert "2 messages could not be read" in pipeline.client_status("acme")["warnings"][0]

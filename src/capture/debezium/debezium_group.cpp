@@ -317,7 +317,13 @@ void DebeziumGroup::show(SourceMode mode, const std::string& reason) {
     seen.status.durable = client->durable_position();
     seen.status.last_commit_micros = client->last_commit_micros();
     seen.durable.clear();
-    for (const auto& [key, offsets] : reading_) seen.durable[key] = client->durable_offset(key);
+    uint64_t behind = 0;
+    for (const auto& [key, offsets] : reading_) {
+      int64_t durable = seen.durable[key] = client->durable_offset(key);
+      int64_t end = reader_->known_end(key).value_or(offsets.end);
+      if (end > durable) behind += static_cast<uint64_t>(end - durable);
+    }
+    if (!reading_.empty()) seen.status.lag_messages = behind;
   }
 }
 

@@ -70,6 +70,14 @@ Status TopicReader::read_from(const TopicPartitionKey& key, int64_t offset) {
   return {};
 }
 
+std::optional<int64_t> TopicReader::known_end(const TopicPartitionKey& key) const {
+  int64_t low = 0;
+  int64_t high = 0;
+  auto code = rd_kafka_get_watermark_offsets(client_->handle(), key.topic.c_str(), key.partition, &low, &high);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR || high < 0) return std::nullopt;
+  return high;
+}
+
 size_t TopicReader::poll(std::chrono::milliseconds limit, size_t records_max,
                          const std::function<void(const rd_kafka_message_t&)>& take) {
   rd_kafka_poll(client_->handle(), 0);

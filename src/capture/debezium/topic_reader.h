@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "capture/debezium/debezium_state.h"
@@ -31,6 +32,10 @@ class TopicReader {
   Result<std::map<TopicPartitionKey, TopicOffsets>> partitions(const std::vector<std::string>& topics,
                                                                std::chrono::milliseconds limit);
   Status read_from(const TopicPartitionKey& key, int64_t offset);
+
+  // What the next record of a partition that is read gets, as the newest answer of the brokers had it; nothing before the
+  // first answer. Asks nobody.
+  std::optional<int64_t> known_end(const TopicPartitionKey& key) const;
 
   // Gives up to `records_max` messages, errors of partitions among them (rd_kafka_message_t::err; PARTITION_EOF carries the
   // offset reached), waiting at most `limit` for the first. Returns how many.
