@@ -123,7 +123,7 @@ class Tracer {
     return events;
   }
 
-  // Where in the log they are, as far as it still has them.
+  // Where in the log they are, as far as it still has them. Those of before `partitions` was changed may be in any partition.
   Status add_places(const std::string& domain, const std::string& key, json& events) {
     std::map<std::string, json*> wanted;
     for (json& event : events) wanted[event["position"].get<std::string>()] = &event;
@@ -131,30 +131,41 @@ class Tracer {
     PartitionId partition = partition_of(client_partitions(partitioning, client_.value, domain), client_.value, key);
     std::unique_ptr<LogReader> reader = assembly_.log->open_reader();
     size_t left = log_bytes_read_max;
-    for (const auto& [at, end] : assembly_.log->ends()) {
-      if (at.partition != partition) continue;
-      Offset next{0};
-      while (next < end && left > 0 && wanted_()) {
-        ASSIGN_OR_RETURN(std::vector<LogBlock> blocks, reader->read(at, next, read_bytes));
-        if (blocks.empty()) break;
-        for (const LogBlock& block : blocks) {
-          next = block.next;
-          left -= std::min(left, std::max<size_t>(block.bytes.size(), size_t{block.events} * bytes_of_event));
-          auto header = read_block_header(block.bytes);
-          if (header.ok() && (header->client != client_ || header->domain != domain)) continue;
-          ASSIGN_OR_RETURN(std::shared_ptr<const EventBatch> batch, assembly_.log->events_of(block));
-          if (batch->client != client_ || batch->domain != domain) continue;
-          bool without_gaps = block.first.value + block.events == block.next.value;
-          for (size_t row = 0; row < batch->rows(); ++row) {
-            auto event = wanted.find(batch->positions[row].to_string());
-            if (event == wanted.end() || batch->row_key(row) != key) continue;
-            json place{{"topic", at.topic}, {"partition", at.partition.value}};
-            if (without_gaps) {
-              place["offset"] = block.first.value + row;
-              RETURN_IF_ERROR(add_times(at, Offset{block.first.value + row}, *event->second));
-            }
-            (*event->second)["log"] = std::move(place);
+    std::map<TopicPartition, Offset> ends = assembly_.log->ends();
+    for (bool others : {false, true}) {
+      for (const auto& [at, end] : ends) {
+        if ((at.partition != partition) != others) continue;
+        RETURN_IF_ERROR(add_places_of(*reader, at, end, domain, key, wanted, left));
+        bool all = std::all_of(wanted.begin(), wanted.end(), [](const auto& of) { return of.second->contains("log"); });
+        if (all) return {};
+      }
+    }
+    return {};
+  }
+
+  Status add_places_of(LogReader& reader, const TopicPartition& at, Offset end, const std::string& domain,
+                       const std::string& key, const std::map<std::string, json*>& wanted, size_t& left) {
+    Offset next{0};
+    while (next < end && left > 0 && wanted_()) {
+      ASSIGN_OR_RETURN(std::vector<LogBlock> blocks, reader.read(at, next, read_bytes));
+      if (blocks.empty()) break;
+      for (const LogBlock& block : blocks) {
+        next = block.next;
+        left -= std::min(left, std::max<size_t>(block.bytes.size(), size_t{block.events} * bytes_of_event));
+        auto header = read_block_header(block.bytes);
+        if (header.ok() && (header->client != client_ || header->domain != domain)) continue;
+        ASSIGN_OR_RETURN(std::shared_ptr<const EventBatch> batch, assembly_.log->events_of(block));
+        if (batch->client != client_ || batch->domain != domain) continue;
+        bool without_gaps = block.first.value + block.events == block.next.value;
+        for (size_t row = 0; row < batch->rows(); ++row) {
+          auto event = wanted.find(batch->positions[row].to_string());
+          if (event == wanted.end() || batch->row_key(row) != key) continue;
+          json place{{"topic", at.topic}, {"partition", at.partition.value}};
+          if (without_gaps) {
+            place["offset"] = block.first.value + row;
+            RETURN_IF_ERROR(add_times(at, Offset{block.first.value + row}, *event->second));
           }
+          (*event->second)["log"] = std::move(place);
         }
       }
     }
