@@ -17,7 +17,7 @@ from .yaml_text import yaml_text
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 COMMAND_LIMIT = 120   # seconds, for a command that is expected to end by itself
 STOP_LIMIT = 30       # what the program promises after SIGTERM
-START_LIMIT = 30
+START_LIMIT = 120     # on a loaded machine; on a quiet one a start takes a second
 
 
 class ExitCode(enum.IntEnum):
@@ -129,7 +129,7 @@ class Pipeline:
         return self.command("run", "--until-caught-up", *arguments, limit=limit)
 
     def status(self):
-        return json.loads(self.command("status", "--json", limit=20).expect(ExitCode.OK).output)
+        return json.loads(self.command("status", "--json", limit=60).expect(ExitCode.OK).output)
 
     def client_status(self, client):
         for entry in self.status()["clients"]:
@@ -239,7 +239,7 @@ class Pipeline:
 
         def reached():
             self._alive()
-            done = self.command("status", "--json", limit=20)
+            done = self.command("status", "--json", limit=60)
             if done.exit_code != ExitCode.OK:
                 last["status"] = done.errors
                 return None
@@ -257,7 +257,7 @@ class Pipeline:
 
         return self.wait_status(reached, limit, f"{client or 'every client'} to be {' or '.join(states)}")
 
-    def wait_queryable(self, limit=60):
+    def wait_queryable(self, limit=120):
         """Waits until all that is committed now in the running clients' databases is queryable."""
         self._alive()
         done = self.command("wait", "--seconds", limit, limit=limit + 20)
