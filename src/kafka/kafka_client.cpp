@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <thread>
 
 namespace tributary {
@@ -9,6 +10,8 @@ namespace {
 
 constexpr std::chrono::seconds leader_limit{20};
 constexpr std::chrono::milliseconds leader_poll{20};
+// Until the first look at what librdkafka complains about; each next one is three times as long, since a slow answer counts.
+constexpr std::chrono::milliseconds reach_slice{500};
 constexpr int scram_mended = 0x020601ff;  // librdkafka 2.6.1
 
 ErrorCode code_of(rd_kafka_resp_err_t code) {
@@ -93,18 +96,30 @@ std::string KafkaClient::trouble() const {
 }
 
 Status KafkaClient::reach(std::chrono::milliseconds limit) const {
-  const rd_kafka_metadata_t* metadata = nullptr;
-  rd_kafka_resp_err_t code = rd_kafka_metadata(handle_, 0, nullptr, &metadata, static_cast<int>(limit.count()));
-  if (metadata != nullptr) rd_kafka_metadata_destroy(metadata);
-  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return {};
-  return unreachable(code);
+  auto deadline = std::chrono::steady_clock::now() + limit;
+  for (auto slice = reach_slice;; slice *= 3) {
+    auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    const rd_kafka_metadata_t* metadata = nullptr;
+    auto code = rd_kafka_metadata(handle_, 0, nullptr, &metadata, static_cast<int>(std::min(left, slice).count()));
+    if (metadata != nullptr) rd_kafka_metadata_destroy(metadata);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return {};
+    rd_kafka_poll(handle_, 0);
+    bool passes = code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__TIMED_OUT;
+    if (!passes || turned_away() || left <= slice) return unreachable(code);
+  }
+}
+
+bool KafkaClient::turned_away() const {
+  std::lock_guard lock(mutex_);
+  return newest_ == RD_KAFKA_RESP_ERR__AUTHENTICATION || newest_ == RD_KAFKA_RESP_ERR__SSL;
 }
 
 Error KafkaClient::unreachable(rd_kafka_resp_err_t code) const {
   rd_kafka_poll(handle_, 0);
   std::lock_guard lock(mutex_);
   std::string why = trouble_.empty() ? rd_kafka_err2str(code) : trouble_;
-  if (refused_) return {ErrorCode::kPermissionDenied, fmt::format("kafka: the brokers do not let us in: {}", why)};
+  if (newest_ == RD_KAFKA_RESP_ERR__AUTHENTICATION)
+    return {ErrorCode::kPermissionDenied, fmt::format("kafka: the brokers do not let us in: {}", why)};
   return {ErrorCode::kUnavailable, fmt::format("kafka: no broker answers: {}", why)};
 }
 
@@ -113,10 +128,10 @@ void KafkaClient::on_error(rd_kafka_t* /*handle*/, int code, const char* reason,
   std::lock_guard lock(client->mutex_);
   if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && !client->trouble_.empty()) return;  // says less
   client->trouble_ = reason;
-  client->refused_ = code == RD_KAFKA_RESP_ERR__AUTHENTICATION;
+  client->newest_ = code;
   // It sends another nonce than the one that it was told, and brokers from 4.0 on notice.
   bool scram = client->trouble_.find("SCRAM") != std::string::npos;
-  if (client->refused_ && scram && rd_kafka_version() < scram_mended) {
+  if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION && scram && rd_kafka_version() < scram_mended) {
     client->trouble_ += fmt::format(" (librdkafka {} cannot do SCRAM with brokers from 4.0 on: use PLAIN over TLS)",
                                     rd_kafka_version_str());
   }

@@ -55,13 +55,15 @@ class KafkaClient {
   rd_kafka_t* handle() const { return handle_; }
   // The newest thing that librdkafka complained about ("127.0.0.1:9092: Connection refused"), or empty. Told on poll.
   std::string trouble() const;
-  // kUnavailable with that, where no broker answers within `limit`; kPermissionDenied: they do not let our user in.
+  // kUnavailable with that, where no broker answers within `limit`, or one shows a certificate that is not to be trusted;
+  // kPermissionDenied: they do not let our user in.
   Status reach(std::chrono::milliseconds limit) const;
   // The same error, where `code` is what a request for metadata gave.
   Error unreachable(rd_kafka_resp_err_t code) const;
 
  private:
   KafkaClient() = default;
+  bool turned_away() const;
   static void on_error(rd_kafka_t* handle, int code, const char* reason, void* self);
   static void on_delivery(rd_kafka_t* handle, const rd_kafka_message_t* message, void* self);
 
@@ -69,7 +71,7 @@ class KafkaClient {
   Delivered delivered_;
   mutable std::mutex mutex_;
   std::string trouble_;
-  bool refused_ = false;  // the trouble is that we may not log in
+  int newest_ = 0;  // its code
 };
 
 }  // namespace tributary

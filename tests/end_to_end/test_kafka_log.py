@@ -5,12 +5,28 @@ import json
 
 import pytest
 
-from harness import ExitCode, Workload, wait_for
+from harness import ExitCode, KafkaBroker, Workload, wait_for
 from harness.shop import SHOP_DOMAINS
 
 PARTITIONS = 4
 PARTITIONS_PER_CLIENT = 2
 LIMIT = 120  # seconds, on a loaded machine; on a quiet one nothing here waits for more than some
+
+
+@pytest.fixture(scope="module")
+def broker_to_hit():
+    broker = KafkaBroker(proxied=True).start()
+    yield broker
+    broker.remove()
+
+
+@pytest.fixture
+def hit_kafka(broker_to_hit):
+    """A broker that tests may kill, behind a proxy that they may cut; it runs again at the beginning of each."""
+    if broker_to_hit.process is None:
+        broker_to_hit.start()
+    yield broker_to_hit
+    broker_to_hit.proxy.delay = 0
 
 
 def on_kafka(broker, **more):
@@ -216,17 +232,17 @@ def hit_under_load(broker, shops, pipelines, hits):
 
 
 @pytest.mark.parametrize("what", ["the pipeline", "the broker", "the connections"])
-def test_kills_and_cuts_lose_nothing(what, own_kafka, shops, pipelines):
-    hit_under_load(own_kafka(proxied=True), shops, pipelines, [what])
+def test_kills_and_cuts_lose_nothing(what, hit_kafka, shops, pipelines):
+    hit_under_load(hit_kafka, shops, pipelines, [what])
 
 
 @pytest.mark.long
-def test_kills_and_cuts_in_turn_lose_nothing(own_kafka, shops, pipelines):
-    hit_under_load(own_kafka(proxied=True), shops, pipelines, 3 * ["the pipeline", "the broker", "the connections"])
+def test_kills_and_cuts_in_turn_lose_nothing(hit_kafka, shops, pipelines):
+    hit_under_load(hit_kafka, shops, pipelines, 3 * ["the pipeline", "the broker", "the connections"])
 
 
-def test_a_broker_that_is_away_holds_the_source_up(own_kafka, shops, pipelines):
-    broker = own_kafka()
+def test_a_broker_that_is_away_holds_the_source_up(hit_kafka, shops, pipelines):
+    broker = hit_kafka
     (acme,) = shops("acme")
     pipeline = pipelines({"acme": acme}, settings=on_kafka(broker)).start_and_wait()
     acme.execute("INSERT INTO orders (id, user_id, status, total_cents) VALUES (1, 1, 'before', 1)")
