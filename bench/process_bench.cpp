@@ -86,6 +86,7 @@ class DiscardingStore final : public AnalyticsStore {
   }
   Status insert(const std::string&, std::span<const std::string_view>) override { return {}; }
   Status withdraw(const Withdrawal&) override { return {}; }
+  Result<std::map<std::string, TableMark>> marks() override { return std::map<std::string, TableMark>{}; }
   Status drop(const std::string&) override { return {}; }
   uint64_t rows() const { return rows_; }
 

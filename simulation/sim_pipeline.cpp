@@ -33,7 +33,12 @@ std::filesystem::path folder_in_memory() {
 class PipelineRunner {
  public:
   PipelineRunner(const SimCase& sim, Engines engines)
-      : sim_(sim), engines_(engines), world_(sim), judge_(sim, world_, engines.batch), random_(sim.seed ^ 0x91BE) {
+      : sim_(sim),
+        engines_(engines),
+        world_(sim),
+        judge_(sim, world_, engines.batch),
+        random_(sim.seed ^ 0x91BE),
+        losses_(sim.seed ^ 0x105E) {
     texts_ = sim.attributes;
     file_ = live_ = std::string(sim.views.size(), '0');
     dead_letters_max_ = random_.one_in(4) ? 2 : 1000;
@@ -134,7 +139,18 @@ class PipelineRunner {
         *storage_, store_, SenderLimits{.batch_bytes_max = 1 + random_.below(400), .inserts_at_once = 1});
     prepared_generation_ = 0;
     if (Status opened = sender_->open(); !opened.ok()) return "ItStarts " + opened.error().to_string();
+    lose_a_table();
+    for (const std::string& table : sender_->lost_tables()) runner_->build_again(table);
     return "";
+  }
+
+  // Now and then the store comes back without one of its tables.
+  void lose_a_table() {
+    std::vector<TableDefinition> tables = runner_->tables().definitions;
+    if (tables.empty() || !losses_.one_in(12)) return;
+    const std::string& table = tables[losses_.below(tables.size())].name;
+    (void)store_.drop(table);
+    sender_->note_lost_rows(table);
   }
 
   std::vector<RoundRunner::Table> client_tables() const {
@@ -354,7 +370,9 @@ class PipelineRunner {
       outside_.away = false;
       busy_ = busy_ || following_->waiting_events() > 0;
     }
-    if (!sender_->set_aside().empty()) return "NoTableIsSetAside " + sender_->set_aside().begin()->second;
+    std::map<std::string, std::string> aside = sender_->set_aside();
+    for (const std::string& lost : sender_->lost_tables()) aside.erase(lost);
+    if (!aside.empty()) return "NoTableIsSetAside " + aside.begin()->second;
     return "";
   }
 
@@ -403,6 +421,7 @@ class PipelineRunner {
   }
 
   std::string compare() {
+    if (!sender_->lost_tables().empty()) return "WhatIsLostIsBuiltAgain " + sender_->lost_tables()[0];
     if (!runner_->rebuilds().empty()) return "EveryBuildIsShown " + runner_->rebuilds()[0].view;
     if (store_.conflicts() > 0) return "OneRowAVersion rows of one key and version differ";
     for (const RoundRunner::ReleaseStatus& release : runner_->releases()) {
@@ -467,6 +486,7 @@ class PipelineRunner {
   World world_;
   Judge judge_;
   Random random_;
+  Random losses_;  // of tables
   TemporaryDirectory directory_{folder_in_memory()};
   std::vector<Attributes> texts_;
   struct Known {

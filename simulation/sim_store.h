@@ -61,6 +61,8 @@ class StoreInMemory final : public AnalyticsStore {
     return perhaps([&] { tables_.withdraw(withdrawal); });
   }
 
+  Result<std::map<std::string, TableMark>> marks() override { return std::map<std::string, TableMark>{}; }
+
   Status drop(const std::string& table) override {
     tables_.drop(table);
     return {};

@@ -16,6 +16,7 @@ namespace {
 
 constexpr size_t parked_at_once = 1000;
 constexpr std::chrono::seconds lease_silence_max{10};  // of a node that captures; then another takes its clients over
+constexpr std::chrono::seconds engine_awaited{10};  // when `run` starts
 constexpr std::chrono::seconds answers_awaited{10};  // of the analytics server, when told to stop
 
 // A slot keeps its server's log for ever, so somebody has to be told; that a client is gone from the file is no reason to
@@ -80,7 +81,7 @@ Result<std::unique_ptr<Assembly>> Assembly::open(const Pipeline& pipeline, LockF
   RETURN_IF_ERROR(all->open_log(parts.stages));
   EventLog* log = all->log.get();
   if (stores) RETURN_IF_ERROR(all->open_raw());
-  if (parts.engine) RETURN_IF_ERROR(all->open_analytics(log_line));
+  if (parts.engine) RETURN_IF_ERROR(all->open_analytics(parts.run, log_line));
   if (parts.process) RETURN_IF_ERROR(all->open_process(std::move(lock), parts.run));
   if (parts.capture) {
     ASSIGN_OR_RETURN(all->left_behind, clients_left_behind(pipeline, *log));
@@ -120,7 +121,7 @@ Status Assembly::open_raw() {
   return following_raw->open();
 }
 
-Status Assembly::open_analytics(const LogLine& log_line) {
+Status Assembly::open_analytics(bool is_run, const LogLine& log_line) {
   RETURN_IF_ERROR(keep_analytics(*storage, pipeline));
   ClickHouseTarget target;
   if (auto server = analytics_server(pipeline, directory->identity().identity)) {
@@ -131,6 +132,7 @@ Status Assembly::open_analytics(const LogLine& log_line) {
     options.memory_bytes_max = pipeline.analytics.memory_bytes_max;
     options.threads = pipeline.analytics.threads;
     options.log = log_line;
+    if (is_run) options.start_wait = engine_awaited;  // sources are read meanwhile
     ASSIGN_OR_RETURN(engine, EngineProcess::start(std::move(options)));
     target.endpoint.socket = engine->socket_path();
   }
@@ -192,7 +194,8 @@ Status Assembly::open_process(LockFile lock, bool is_run) {
     for (const ParkedRow& row : rows) keys[{row.client, row.table}].push_back(row.key);
     for (auto& [of, row_keys] : keys) source->read_again(of.first, of.second, std::move(row_keys));
   };
-  runtime = std::make_unique<Runtime>(std::move(runner), std::move(sender), *log, *store, std::move(options));
+  runtime = std::make_unique<Runtime>(std::move(runner), std::move(sender), StoreMarks(*storage, *store), *log, *store,
+                                      std::move(options));
   return {};
 }
 
@@ -255,6 +258,7 @@ Status Assembly::start() {
 
 void Assembly::stop() {
   auto give_up_at = std::chrono::steady_clock::now() + answers_awaited;
+  if (storage != nullptr) storage->give_up_at(give_up_at);
   if (store != nullptr) store->give_up_at(give_up_at);
   if (queries != nullptr) queries->give_up_at(give_up_at);
   if (validator_queries != nullptr) validator_queries->give_up_at(give_up_at);

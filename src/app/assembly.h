@@ -78,7 +78,7 @@ struct Assembly {
  private:
   Status open_log(Stages stages);
   Status open_raw();
-  Status open_analytics(const LogLine& log_line);
+  Status open_analytics(bool is_run, const LogLine& log_line);
   Status open_process(LockFile lock, bool is_run);
   void open_capture(AssemblyParts parts);
   Result<std::vector<EventBatch>> facts_of_key(const ClientId& client, const std::string& table,

@@ -15,7 +15,7 @@ int client_reset_command(const std::string& file, const std::string& client) {
     std::fprintf(stderr, "tributary: %s has no client %s\n", file.c_str(), client.c_str());
     return exit_usage;
   }
-  LogAppend mark{ClientId{client}, {}, {{"reset", "1"}}};
+  LogAppend mark = reset_mark(ClientId{client});
   if (is_kafka(pipeline.log)) {
     // Whoever captures the client learns of it from the log.
     auto log = open_kafka_log(pipeline, Stages::kAll);
@@ -31,8 +31,11 @@ int client_reset_command(const std::string& file, const std::string& client) {
   auto reached = reach_pipeline(pipeline, {});
   if (!reached.ok()) return print_error(reached.error());
   if (reached->running()) {
-    std::fprintf(stderr, "tributary: the pipeline runs; stop it first\n");
-    return exit_try_again;
+    auto at_once = control_reset(pipeline, ClientId{client});
+    if (!at_once.ok()) return print_error(at_once.error());
+    std::printf("client %s: its slot is made again and all of its tables are read again, %s\n", client.c_str(),
+                *at_once ? "at once" : "at the next start of the pipeline");
+    return exit_ok;
   }
   if (Status marked = reached->opened->log->append(std::array{mark}); !marked.ok()) return print_error(marked.error());
   std::printf("client %s: at the next start its slot is made again and all of its tables are read again\n",

@@ -175,11 +175,17 @@ int drive(Assembly& assembly, StopSignals& signals, const RunOptions& options) {
   auto next_status = std::chrono::steady_clock::now();
   auto next_retention = next_status;
   auto next_engine = next_status;
+  auto give_up_at = options.seconds > 0
+                        ? next_status + std::chrono::milliseconds(static_cast<int64_t>(options.seconds * 1000))
+                        : std::chrono::steady_clock::time_point::max();
+  bool too_long = false;
   bool done = false;
   while (!done) {
     bool told_to_stop = signals.wait(options.until_caught_up ? tick_until_caught_up : tick);
     done = told_to_stop || (options.until_caught_up && caught_up.reached());
     auto now = std::chrono::steady_clock::now();
+    too_long = !done && now >= give_up_at;
+    done = done || too_long;
     if (!done && now < next_status) continue;
     next_status = now + status_interval;
     json status = running_status(assembly, now_micros());
@@ -207,9 +213,16 @@ int drive(Assembly& assembly, StopSignals& signals, const RunOptions& options) {
   json last = running_status(assembly, now_micros());
   for (json& client : last["clients"]) client["state"] = client["state"] == "stopped" ? "stopped" : "not_running";
   if (Status written = write_status(assembly.pipeline.data, last); !written.ok()) say(written.error().message);
-  if (stopped.empty()) return exit_ok;
-  std::fprintf(stderr, "tributary: %s\n", stopped_message(options.file, stopped).c_str());
-  return exit_unavailable;
+  if (!stopped.empty()) {
+    std::fprintf(stderr, "tributary: %s\n", stopped_message(options.file, stopped).c_str());
+    return exit_unavailable;
+  }
+  if (!too_long) return exit_ok;
+  std::fprintf(stderr,
+               "tributary: not caught up within %g s; `tributary status %s` says how far each client is; run it again "
+               "to go on\n",
+               options.seconds, options.file.c_str());
+  return exit_try_again;
 }
 
 std::optional<DataHolder> runs_elsewhere(const Pipeline& pipeline) {

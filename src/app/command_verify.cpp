@@ -109,6 +109,8 @@ VerifyRequest request_of(const Pipeline& pipeline, const CompiledPipeline& compi
   request.source_rows_per_second = options.rate;
   request.state_file = options.resume;
   if (options.memory > 0) request.memory_bytes_max = options.memory;
+  if (options.wait_seconds > 0)
+    request.mark_limit = std::chrono::milliseconds(static_cast<int64_t>(options.wait_seconds * 1000));
   request.clients = clients_to_verify(pipeline, compiled, options.client);
   for (const auto& [name, domain] : compiled.domains) {
     request.domains.push_back({name, domain.relation.columns, domain.relation.key});

@@ -17,6 +17,7 @@ namespace tributary {
 struct RunOptions {
   std::string file;
   bool until_caught_up = false;
+  double seconds = 0;  // until_caught_up: how long at most; 0: as long as it takes
   std::string stages;  // app/stages.h
   std::string read = "auto";  // or "streaming"
 };
@@ -60,6 +61,7 @@ struct VerifyOptions {
   bool against_raw = false;
   uint64_t rate = 0;  // rows of a source a second; 0: as fast as it gives them
   uint64_t memory = 0;  // bytes for a client's comparison; 0: the default
+  double wait_seconds = 0;  // for what a source has to be queryable; 0: the default
   std::string resume;  // a file that notes what compared clean, so that the same command goes on there
   bool json = false;
 };

@@ -1,6 +1,7 @@
 #include "app/control.h"
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -114,6 +115,15 @@ Status handle(const Assembly& assembly, std::string_view request, ControlStream&
   if (command == "wait") {
     return wait_queryable(assembly, parsed.value("client", ""),
                           std::chrono::milliseconds(parsed.value("milliseconds", 0)), out);
+  }
+  if (command == "reset") {
+    ClientId client{parsed.value("client", "")};
+    if (!assembly.pipeline.clients.contains(client.value) || assembly.source == nullptr) {
+      return Error{ErrorCode::kNotFound, fmt::format("the running pipeline does not capture client {}", client)};
+    }
+    RETURN_IF_ERROR(assembly.log->append(std::array{reset_mark(client)}));
+    out.send(json_line(json{{"at_once", assembly.source->begin_session_again(client)}}));
+    return {};
   }
   if (command == "dead_letters") {
     if (assembly.runtime == nullptr) return {};
@@ -244,6 +254,21 @@ Result<Waited> control_wait(const Pipeline& pipeline, const ClientId& client, st
   json parsed = json::parse(answer, nullptr, false);
   if (!parsed.is_object()) return Error{ErrorCode::kUnavailable, "the running pipeline was stopped while it waited"};
   return Waited{parsed.value("queryable", false), parsed.value("stopped", std::vector<std::string>())};
+}
+
+LogAppend reset_mark(const ClientId& client) { return {client, {}, {{"reset", "1"}}}; }
+
+Result<bool> control_reset(const Pipeline& pipeline, const ClientId& client) {
+  std::string answer;
+  json request{{"command", "reset"}, {"client", client.value}};
+  RETURN_IF_ERROR(control_call(control_socket_path(pipeline.data), json_line(request), [&](std::string_view part) {
+    answer.append(part);
+    return true;
+  }));
+  json parsed = json::parse(answer, nullptr, false);
+  if (!parsed.is_object())
+    return Error{ErrorCode::kUnavailable, "the running pipeline was stopped while it answered; say it again"};
+  return parsed.value("at_once", false);
 }
 
 Result<std::vector<std::string>> control_dead_letters(const Pipeline& pipeline, const ClientId& client,

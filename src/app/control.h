@@ -41,6 +41,10 @@ struct Waited {
   std::vector<std::string> stopped;  // clients that wait for a person: of them nothing new is queryable
 };
 Result<Waited> control_wait(const Pipeline& pipeline, const ClientId& client, std::chrono::milliseconds limit);
+// What is appended to the log to have a client's tables read again, in a new epoch.
+LogAppend reset_mark(const ClientId& client);
+// Has a running pipeline append it. True: it takes effect at once, else at the next start.
+Result<bool> control_reset(const Pipeline& pipeline, const ClientId& client);
 Result<std::vector<std::string>> control_dead_letters(const Pipeline& pipeline, const ClientId& client,
                                                       const std::string& view);
 

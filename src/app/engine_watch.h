@@ -1,6 +1,6 @@
 // Looks after the tables of the embedded engine: a part without bytes (engine/empty_parts.h) is noticed before what went
-// into it is removed, and the engine is started again, which takes that back. Where nothing of it is left, the table is
-// called incomplete until it is built again.
+// into it is removed, and the engine is started again, which takes that back. Where nothing of it is left, its view
+// is computed again from raw.
 #pragma once
 
 #include <chrono>

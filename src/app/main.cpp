@@ -83,11 +83,22 @@ int parse_and_run(int argc, char** argv) {
   check->footer(examples("  tributary check shop.yaml\n  tributary check shop.yaml --connect"));
   check->callback([&] { code = check_command(check_options); });
 
+  CLI::Validator positive(
+      [](std::string& text) {
+        char* end = nullptr;
+        double value = std::strtod(text.c_str(), &end);
+        return value > 0 && value <= 1e9 && *end == '\0' ? "" : text + " is no number of seconds above 0";
+      },
+      "");
   RunOptions run_options;
   auto* run = app.add_subcommand("run", "run the pipeline in the foreground, until SIGTERM or Ctrl-C");
   run->add_option("FILE", run_options.file, "the pipeline file")->required();
   run->add_flag("--until-caught-up", run_options.until_caught_up,
                 "end when all that the sources had committed at the start is queryable");
+  run->add_option("--seconds", run_options.seconds,
+                  "with --until-caught-up: how long at most; the exit code is 75 where that was not enough")
+      ->needs("--until-caught-up")
+      ->check(positive);
   run->add_option("--stages", run_options.stages,
                   "all (default); with log: kafka://, capture on any number of nodes and process on one");
   run->add_option("--read", run_options.read,
@@ -95,7 +106,7 @@ int parse_and_run(int argc, char** argv) {
                   "that the source needs no room for temporary files")
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "streaming"}));
-  run->footer(examples("  tributary run shop.yaml\n  tributary run shop.yaml --until-caught-up"));
+  run->footer(examples("  tributary run shop.yaml\n  tributary run shop.yaml --until-caught-up --seconds 600"));
   run->callback([&] { code = run_command(run_options); });
 
   std::string status_file;
@@ -106,13 +117,6 @@ int parse_and_run(int argc, char** argv) {
   status->footer(examples("  tributary status shop.yaml\n  watch tributary status shop.yaml"));
   status->callback([&] { code = status_command(status_file, status_json); });
 
-  CLI::Validator positive(
-      [](std::string& text) {
-        char* end = nullptr;
-        double value = std::strtod(text.c_str(), &end);
-        return value > 0 && *end == '\0' ? "" : text + " is no number above 0";
-      },
-      "");
   std::string wait_file;
   double wait_seconds = 60;
   auto* wait = app.add_subcommand("wait", "wait until all that is committed now is queryable");
@@ -183,6 +187,11 @@ int parse_and_run(int argc, char** argv) {
                    "for a client's comparison; what is more goes to a temporary folder")
       ->transform(size)
       ->default_str("512MiB");
+  verify
+      ->add_option("--wait", verify_options.wait_seconds,
+                   "how long what a source has may take to be queryable, while the pipeline runs")
+      ->default_str("60")
+      ->check(positive);
   verify->add_option(
       "--resume", verify_options.resume,
       "note in this file which views compared clean; named again, they are left out, until all are clean");

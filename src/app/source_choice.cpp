@@ -41,6 +41,10 @@ class SourceSet final : public ChangeSource {
   void read_again(const ClientId& client, const std::string& table, std::vector<std::string> row_keys) override {
     for (auto& source : sources_) source->read_again(client, table, row_keys);
   }
+  bool begin_session_again(const ClientId& client) override {
+    return std::any_of(sources_.begin(), sources_.end(),
+                       [&](auto& source) { return source->begin_session_again(client); });
+  }
 
  private:
   std::vector<std::unique_ptr<ChangeSource>> sources_;

@@ -69,6 +69,16 @@ json snapshots_json(const SourceStatus& source) {
   return snapshots;
 }
 
+// Every key that a status ever has (docs/formats/status.md).
+json empty_status(const std::string& pipeline) {
+  return {{"pipeline", pipeline},      {"running", false},          {"pid", nullptr},
+          {"stages", "all"},           {"checkpoint", 0},           {"processed_events", 0},
+          {"outbox_bytes", 0},         {"raw_waiting_events", 0},   {"engine_pid", 0},
+          {"written_micros", 0},       {"problems", json::array()}, {"notes", json::array()},
+          {"releases", json::array()}, {"rebuilds", json::array()}, {"partitions", json::array()},
+          {"clients", json::array()}};
+}
+
 json empty_client(const std::string& id) {
   return {{"client", id},
           {"state", "not_running"},
@@ -189,7 +199,9 @@ std::string number_text(const json& value) {
 }  // namespace
 
 json running_status(const Assembly& assembly, int64_t now_micros) {
-  json status{{"pipeline", assembly.pipeline.name}, {"running", true}, {"pid", ::getpid()}};
+  json status = empty_status(assembly.pipeline.name);
+  status["running"] = true;
+  status["pid"] = ::getpid();
   status["stages"] = assembly.runtime == nullptr ? "capture" : assembly.source == nullptr ? "process" : "all";
   RuntimeStatus runtime;
   if (assembly.runtime != nullptr) runtime = assembly.runtime->status();
@@ -277,17 +289,18 @@ Status write_status(const std::string& data_directory, const json& status) {
 }
 
 json stopped_status(const Pipeline& pipeline) {
-  json status{{"pipeline", pipeline.name}, {"checkpoint", 0}, {"problems", json::array()}};
+  json status = empty_status(pipeline.name);
   std::ifstream file(status_path(pipeline.data));
   json last = json::parse(file, nullptr, false);
-  if (last.is_object() && last.value("pipeline", "") == pipeline.name) status = last;
+  if (last.is_object() && last.value("pipeline", "") == pipeline.name) status.update(last);
   std::map<std::string, json> known;
   if (status.contains("clients")) {
     for (json& client : status["clients"]) known[client.value("client", "")] = client;
   }
   status["clients"] = json::array();
   for (const auto& [id, config] : pipeline.clients) {
-    json client = known.contains(id) ? known[id] : empty_client(id);
+    json client = empty_client(id);
+    if (known.contains(id)) client.update(known[id]);
     // What stopped a client before is still worth telling.
     if (client.value("state", "") != "stopped") client["reason"] = client["remedy"] = "";
     client["state"] = "not_running";

@@ -77,6 +77,14 @@ struct Withdrawal {
   std::string high;
 };
 
+// How far a table has come, as the store itself sees it. Two of them tell whether it still has what it had.
+struct TableMark {
+  std::string identity;  // another one once the table was made anew
+  uint64_t written = 0;  // rises with what is written, and falls only where that is lost
+
+  friend bool operator==(const TableMark&, const TableMark&) = default;
+};
+
 class AnalyticsStore {
  public:
   virtual ~AnalyticsStore() = default;
@@ -95,6 +103,9 @@ class AnalyticsStore {
 
   // Takes effect on all rows inserted before it. Retrying is harmless.
   virtual Status withdraw(const Withdrawal& withdrawal) = 0;
+
+  // Of the tables it has, as far as it can tell.
+  virtual Result<std::map<std::string, TableMark>> marks() = 0;
 
   // Removes a table that no client reads any more. One that is not there is removed.
   virtual Status drop(const std::string& table) = 0;

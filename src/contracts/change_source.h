@@ -61,6 +61,10 @@ class ChangeSource {
 
   // Rows to read again from the source by key, since a value is missing (parked rows). Best effort: asked again later.
   virtual void read_again(const ClientId& client, const std::string& table, std::vector<std::string> row_keys) = 0;
+
+  // Ends the client's session, so that the next one begins at once with what the log says of it then. False: this source
+  // does that at its start only.
+  virtual bool begin_session_again(const ClientId& client) = 0;
 };
 
 }  // namespace tributary

@@ -108,7 +108,16 @@ class EngineProcess::Supervisor {
   Status start() {
     thread_ = std::thread([this] { supervise(); });
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return ready_ || failed_; });
+    auto decided = [&] { return ready_ || failed_; };
+    if (options_.start_wait == milliseconds::max()) {
+      changed_.wait(lock, decided);
+    } else if (!changed_.wait_for(lock, options_.start_wait, decided)) {
+      awaited_ = false;
+      lock.unlock();
+      say(fmt::format("the ClickHouse engine has not answered within {} s; it goes on starting, see {}",
+                      std::chrono::duration_cast<std::chrono::seconds>(options_.start_wait).count(), log_path()));
+      return {};
+    }
     if (failed_) return Error{ErrorCode::kUnavailable, failure_};
     return {};
   }
@@ -155,7 +164,7 @@ class EngineProcess::Supervisor {
       pid_ = 0;
       if (stopping_) return;
       // A first start that fails by itself is not tried again: the caller hears of it.
-      if (!ready_ && !(killed && starts_ < first_starts_max)) {
+      if (!ready_ && awaited_ && !(killed && starts_ < first_starts_max)) {
         failed_ = true;
         failure_ = fmt::format("the ClickHouse engine did not start: {}; see {}", ended, log_path());
         changed_.notify_all();
@@ -221,9 +230,14 @@ class EngineProcess::Supervisor {
     auto term_sent = steady_clock::time_point::max();
     bool killed = false;
     bool answered = false;
+    bool too_slow = false;
     while (true) {
       int status = 0;
       if (waitpid(child, &status, WNOHANG) == child) {
+        if (too_slow) {
+          auto limit = std::chrono::duration_cast<std::chrono::seconds>(options_.start_limit);
+          return fmt::format("did not answer within {} s and was killed", limit.count());
+        }
         killed_by_others = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !killed;
         return WIFSIGNALED(status) ? fmt::format("was ended by signal {}", WTERMSIG(status))
                                    : fmt::format("exited with {}", WEXITSTATUS(status));
@@ -237,7 +251,7 @@ class EngineProcess::Supervisor {
       }
       if (!answered && !killed && now - begun > options_.start_limit) {
         kill(child, SIGKILL);
-        killed = true;
+        killed = too_slow = true;
       }
       std::unique_lock lock(mutex_);
       if (std::exchange(again_, false) && !killed) {
@@ -266,6 +280,7 @@ class EngineProcess::Supervisor {
   pid_t pid_ = 0;
   uint64_t starts_ = 0;
   bool ready_ = false;
+  bool awaited_ = true;  // start() has not returned
   bool failed_ = false;
   bool stopping_ = false;
   bool again_ = false;  // the child is to be killed

@@ -34,14 +34,15 @@ struct EngineProcessOptions {
   std::string program;  // empty: this one, by /proc/self/exe
   uint64_t memory_bytes_max = 0;  // 0: half of the machine's, at most 4 GiB
   unsigned threads = 0;  // 0: as many as processors, at most 16
-  std::chrono::milliseconds start_limit{60'000};  // until it answers for the first time
+  std::chrono::milliseconds start_limit{600'000};  // a child that does not answer for so long is killed
+  std::chrono::milliseconds start_wait = std::chrono::milliseconds::max();  // how long start() waits for an answer
   std::chrono::milliseconds stop_limit{10'000};  // between SIGTERM and SIGKILL
   std::function<void(const std::string&)> log;  // one line each time it starts or dies; called from its own thread
 };
 
 class EngineProcess {
  public:
-  // Returns when the child answers. kAlreadyExists: another process has the directory; the message names its id.
+  // Returns when the child answers, or after `start_wait`: then it goes on starting, like one that died. kAlreadyExists: another process has the directory; the message names its id.
   static Result<std::unique_ptr<EngineProcess>> start(EngineProcessOptions options);
   ~EngineProcess();  // stop()
   EngineProcess(const EngineProcess&) = delete;

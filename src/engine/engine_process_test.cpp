@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "engine/empty_parts.h"
+#include "engine/engine_socket.h"
 #include "engine/temporary_engine.h"
 
 namespace tributary {
@@ -262,6 +263,33 @@ TEST(EngineProcess, IsStartedAgainWhenItIsKilledWhileItStarts) {
   auto never = EngineProcess::start({.data_directory = directory + "/data", .program = program});
   ASSERT_FALSE(never.ok());
   EXPECT_THAT(never.error().message, HasSubstr("was ended by signal 9"));
+  fs::remove_all(directory);
+}
+
+TEST(EngineProcess, OneThatIsSlowToAnswerGoesOnStartingOrIsKilledByName) {
+  std::string directory = testing::TempDir() + "slow_engine";
+  fs::create_directories(directory);
+  std::string program = directory + "/program";
+  std::string go = directory + "/go";
+  std::ofstream(program) << "#!/bin/sh\nwhile [ ! -e " << go << " ]; do sleep 0.02; done\nexec "
+                         << fs::read_symlink("/proc/self/exe").string() << " \"$@\"\n";
+  fs::permissions(program, fs::perms::owner_all);
+  auto never = EngineProcess::start(
+      {.data_directory = directory + "/data", .program = program, .start_limit = std::chrono::milliseconds(1000)});
+  ASSERT_FALSE(never.ok());
+  EXPECT_THAT(never.error().message, HasSubstr("did not answer within 1 s and was killed"));
+  std::vector<std::string> said;
+  auto engine = EngineProcess::start({.data_directory = directory + "/data",
+                                      .program = program,
+                                      .start_wait = std::chrono::milliseconds(1),
+                                      .log = [&](const std::string& line) { said.push_back(line); }});
+  ASSERT_TRUE(engine.ok()) << engine.error().to_string();
+  EXPECT_THAT(said, testing::ElementsAre(HasSubstr("goes on starting")));
+  EXPECT_FALSE(engine_socket_answers((*engine)->socket_path()));
+  std::ofstream(go).close();
+  while (!engine_socket_answers((*engine)->socket_path())) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_EQ((*engine)->starts(), 1U);
+  (*engine).reset();
   fs::remove_all(directory);
 }
 

@@ -153,6 +153,12 @@ void Builds::interrupt_others(const std::vector<std::string>& used_tables) {
   }
 }
 
+void Builds::interrupt(const std::string& table) {
+  for (Build& build : builds_) {
+    if (build.table() == table) build.interrupted = true;
+  }
+}
+
 Build* Builds::find(const std::string& view, uint32_t generation) {
   for (Build& build : builds_) {
     if (build.view == view && build.generation == generation) return &build;

@@ -60,6 +60,8 @@ class Builds {
   uint32_t fresh_generation() const { return newest_generation_ + 1; }
   // Views that are not computed now have missed something from now on.
   void interrupt_others(const std::vector<std::string>& used_tables);
+  // A table that lost rows.
+  void interrupt(const std::string& table);
 
   const std::vector<Build>& all() const { return builds_; }
   Build* find(const std::string& view, uint32_t generation);

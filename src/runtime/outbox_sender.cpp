@@ -9,8 +9,6 @@
 namespace tributary {
 namespace {
 
-constexpr std::string_view incomplete_prefix = "runtime/incomplete/";  // then the table's name; no value
-
 const std::string* table_of(const OutboxEntry& entry) {
   if (const auto* rows = std::get_if<OutboxRows>(&entry)) return &rows->table;
   if (const auto* withdrawal = std::get_if<OutboxWithdrawal>(&entry)) return &withdrawal->withdrawal.view;
@@ -21,9 +19,7 @@ const std::string* table_of(const OutboxEntry& entry) {
 
 Status OutboxSender::open() {
   ASSIGN_OR_RETURN(acknowledged_, stored_offsets(storage_, queryable_offsets));
-  StorageIterator incomplete = storage_.iterate(Family::kMeta, incomplete_prefix);
-  for (; incomplete.valid(); incomplete.next()) incomplete_.emplace(incomplete.key().substr(incomplete_prefix.size()));
-  RETURN_IF_ERROR(incomplete.status());
+  ASSIGN_OR_RETURN(incomplete_, stored_incomplete(storage_));
   StorageIterator waiting = storage_.iterate(Family::kOutbox, {});
   for (; waiting.valid(); waiting.next()) waiting_bytes_ += waiting.value().size();
   return waiting.status();
@@ -102,9 +98,8 @@ bool OutboxSender::keep_aside(const Loaded& loaded, uint64_t& kept, StorageBatch
     return true;
   }
   const std::string& table = *table_of(loaded.entry);
-  write.put(Family::kMeta, std::string(incomplete_prefix) + table, "");
   std::lock_guard lock(mutex_);
-  incomplete_.insert(table);
+  if (incomplete_.try_emplace(table, Incomplete::kDropped).second) put_incomplete(write, table, Incomplete::kDropped);
   return false;
 }
 
@@ -151,7 +146,7 @@ Status OutboxSender::forget_table(const std::string& table) {
   }
   StorageBatch write;
   remove_unused(write, table);
-  write.remove(Family::kMeta, std::string(incomplete_prefix) + table);
+  remove_incomplete(write, table);
   return storage_.write(write);
 }
 
@@ -179,23 +174,32 @@ std::map<TopicPartition, Offset> OutboxSender::acknowledged() const {
 std::map<std::string, std::string> OutboxSender::set_aside() const {
   std::lock_guard lock(mutex_);
   std::map<std::string, std::string> all = set_aside_;
-  for (const std::string& table : incomplete_) {
+  for (const auto& [table, why] : incomplete_) {
     std::string& reason = all[table];
-    reason += fmt::format(
-        "{}rows of it were dropped while the store refused them, or lost by the store: it is incomplete until "
-        "`tributary "
-        "replay` has built it again",
-        reason.empty() ? "" : "; ");
+    reason += reason.empty() ? "" : "; ";
+    reason += why == Incomplete::kLost
+                  ? "the store has lost rows of it: its view is computed again from raw"
+                  : "rows of it were dropped while the store refused them: it is incomplete until `tributary replay` "
+                    "has built it again";
   }
   return all;
 }
 
 void OutboxSender::note_lost_rows(const std::string& table) {
   StorageBatch write;
-  write.put(Family::kMeta, std::string(incomplete_prefix) + table, "");
+  put_incomplete(write, table, Incomplete::kLost);
   (void)storage_.write(write);  // else it is noted at the next start
   std::lock_guard lock(mutex_);
-  incomplete_.insert(table);
+  incomplete_.insert_or_assign(table, Incomplete::kLost);
+}
+
+std::vector<std::string> OutboxSender::lost_tables() const {
+  std::lock_guard lock(mutex_);
+  std::vector<std::string> lost;
+  for (const auto& [table, why] : incomplete_) {
+    if (why == Incomplete::kLost) lost.push_back(table);
+  }
+  return lost;
 }
 
 void OutboxSender::offer_again() {

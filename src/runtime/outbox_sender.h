@@ -22,6 +22,7 @@
 #include "contracts/analytics.h"
 #include "contracts/event_log.h"
 #include "runtime/outbox.h"
+#include "runtime/stored_facts.h"
 #include "storage/storage.h"
 
 namespace tributary {
@@ -63,8 +64,9 @@ class OutboxSender {
   bool took_switches() { return std::exchange(switched_, false); }
   // The table is dropped, since readers have another build: what still waits for it goes, and that it was incomplete.
   Status forget_table(const std::string& table);
-  // The store has lost rows of a table. Thread-safe.
+  // The store has lost rows of a table; also after a restart, until forget_table(). Thread-safe.
   void note_lost_rows(const std::string& table);
+  std::vector<std::string> lost_tables() const;
   // Offers the tables set aside again, after they may have been mended.
   void offer_again();
 
@@ -96,7 +98,7 @@ class OutboxSender {
   std::map<ClientId, ClientProgress> progress_;
   std::map<TopicPartition, Offset> acknowledged_;
   std::map<std::string, std::string> set_aside_;
-  std::set<std::string> incomplete_;  // rows of theirs were dropped or lost
+  std::map<std::string, Incomplete> incomplete_;  // tables
 };
 
 }  // namespace tributary

@@ -21,6 +21,7 @@ class PickyStore : public AnalyticsStore {
     inserted[table] += encoded.size();
     return {};
   }
+  Result<std::map<std::string, TableMark>> marks() override { return std::map<std::string, TableMark>{}; }
   Status drop(const std::string&) override { return {}; }
   Status withdraw(const Withdrawal&) override { return {}; }
 

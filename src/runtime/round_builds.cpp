@@ -35,6 +35,12 @@ Status RoundRunner::replan() {
   for (const auto& [of, schema] : newest_) known.push_back({of.first, of.second, schema});
   Builds builds_before = builds_;
   Releases releases_before = releases_;
+  std::set<std::string> lost;
+  {
+    std::lock_guard lock(mutex_);
+    lost = lost_tables_;
+  }
+  for (const std::string& table : lost) builds_.interrupt(table);
   std::map<uint32_t, PlannedPipeline> plans;
   Status done = choose_builds(known, plans);
   if (done.ok()) done = make_graphs(plans);
@@ -48,11 +54,23 @@ Status RoundRunner::replan() {
     plan_ = std::move(plans.at(releases_.live().number));
     done = finish_replan();
   }
-  if (done.ok()) return {};
+  if (done.ok()) {
+    std::lock_guard lock(mutex_);
+    for (const std::string& table : lost) lost_tables_.erase(table);
+    return {};
+  }
   builds_ = std::move(builds_before);
   releases_ = std::move(releases_before);
   builds_changed_ = true;  // the next round tries again
   return done;
+}
+
+void RoundRunner::build_again(const std::string& table) {
+  {
+    std::lock_guard lock(mutex_);
+    lost_tables_.insert(table);
+  }
+  builds_changed_ = true;
 }
 
 // A build for each view of each release. What is new is fed from raw.

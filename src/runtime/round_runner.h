@@ -179,6 +179,8 @@ class RoundRunner {
   std::string order_problem() const;
   // The sender has brought readers over to new builds, or dropped tables: look.
   void look_at_builds() { builds_changed_ = true; }
+  // The store has lost rows of a table: its view is computed again, as one whose plan changed. One that no build has is no matter.
+  void build_again(const std::string& table);
 
  private:
   struct Generation {
@@ -298,6 +300,7 @@ class RoundRunner {
   std::vector<ReleaseStatus> release_status_;
   std::map<uint32_t, Checkpoint> whole_at_;  // by release
   std::map<std::string, std::string> counted_tables_;  // by view: whose dead letters are told
+  std::set<std::string> lost_tables_;  // of which the builds are to be given up
   std::deque<DeadLetterOrder> orders_;
   struct PendingRelease {
     ReleaseOrder order;

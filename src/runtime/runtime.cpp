@@ -28,9 +28,14 @@ class BackOff {
 
 }  // namespace
 
-Runtime::Runtime(std::unique_ptr<RoundRunner> runner, std::unique_ptr<OutboxSender> sender, EventLog& log,
-                 AnalyticsStore& store, RuntimeOptions options)
-    : runner_(std::move(runner)), sender_(std::move(sender)), log_(log), store_(store), options_(std::move(options)) {}
+Runtime::Runtime(std::unique_ptr<RoundRunner> runner, std::unique_ptr<OutboxSender> sender, StoreMarks marks,
+                 EventLog& log, AnalyticsStore& store, RuntimeOptions options)
+    : runner_(std::move(runner)),
+      sender_(std::move(sender)),
+      marks_(marks),
+      log_(log),
+      store_(store),
+      options_(std::move(options)) {}
 
 Runtime::~Runtime() { stop(); }
 
@@ -106,9 +111,42 @@ void Runtime::ask_for_parked(const std::vector<ParkedRow>& newly) {
   if (parked.ok() && !parked->empty()) options_.read_again(*parked);
 }
 
+void Runtime::note_lost_rows(const std::string& table) {
+  sender_->note_lost_rows(table);
+  runner_->build_again(table);
+}
+
+Status Runtime::look_for_losses() {
+  if (!compared_) {
+    Result<std::vector<std::string>> lost = marks_.lost();
+    if (!lost.ok()) return std::move(lost).error();
+    std::vector<TableDefinition> known = runner_->tables().definitions;
+    for (const TableDefinition& table : known) {
+      if (std::find(lost->begin(), lost->end(), table.name) != lost->end()) sender_->note_lost_rows(table.name);
+    }
+    for (const std::string& table : sender_->lost_tables()) runner_->build_again(table);
+    compared_ = true;
+  }
+  return {};
+}
+
+Status Runtime::note_marks(bool sent) {
+  marks_due_ = marks_due_ || sent;
+  auto now = std::chrono::steady_clock::now();
+  if (!marks_due_ || now < next_marks_) return {};
+  next_marks_ = now + options_.marks_interval;
+  marks_due_ = false;
+  return marks_.note();
+}
+
 Status Runtime::prepare_tables() {
+  RETURN_IF_ERROR(look_for_losses());
   RoundRunner::Tables tables = runner_->tables();
-  if (tables.generation == prepared_generation_) return {};
+  if (tables.generation == prepared_generation_) return drop_unused();
+  // What is lost is not made anew: it would look whole to readers.
+  for (const std::string& lost : sender_->lost_tables())
+    std::erase_if(tables.definitions, [&](const TableDefinition& table) { return table.name == lost; });
+  RETURN_IF_ERROR(marks_.forget());
   Status prepared = store_.prepare(tables.definitions, options_.clients);
   if (!prepared.ok() && retryable(prepared.error().code)) return prepared;
   // A table that does not fit is set aside when its rows are refused; the others go on.
@@ -119,16 +157,20 @@ Status Runtime::prepare_tables() {
   }
   wake_.notify_all();
   sender_->offer_again();
-  return drop_unused(tables.unused);
+  marks_due_ = true;
+  next_marks_ = {};  // at once
+  to_drop_ = std::move(tables.unused);
+  return drop_unused();
 }
 
 // Tables of builds that readers were brought over from.
-Status Runtime::drop_unused(const std::vector<std::string>& tables) {
-  for (const std::string& table : tables) {
-    RETURN_IF_ERROR(store_.drop(table));
-    RETURN_IF_ERROR(sender_->forget_table(table));
+Status Runtime::drop_unused() {
+  if (to_drop_.empty()) return {};
+  for (; !to_drop_.empty(); to_drop_.pop_back()) {
+    RETURN_IF_ERROR(store_.drop(to_drop_.back()));
+    RETURN_IF_ERROR(sender_->forget_table(to_drop_.back()));
   }
-  if (!tables.empty()) runner_->look_at_builds();
+  runner_->look_at_builds();
   return {};
 }
 
@@ -140,7 +182,7 @@ void Runtime::run_sender() {
     uint64_t rounds_now = 0;
     {
       std::lock_guard lock(mutex_);
-      if (stopping_) return;
+      if (stopping_) break;
       rounds_now = rounds_;
     }
     Checkpoint checkpoint = runner_->checkpoint();
@@ -149,6 +191,7 @@ void Runtime::run_sender() {
     auto still_prepared = [this] { return runner_->tables_generation() == prepared_generation_; };
     Result<bool> sent = prepared.ok() ? sender_->send(still_prepared) : Result<bool>(prepared.error());
     if (sender_->took_switches()) runner_->look_at_builds();
+    if (sent.ok()) (void)note_marks(*sent);  // else the next time
     {
       std::lock_guard lock(mutex_);
       store_problem_ = sent.ok() ? prepare_problem_ : sent.error().to_string();
@@ -167,6 +210,8 @@ void Runtime::run_sender() {
     std::unique_lock lock(mutex_);
     wake_.wait_for(lock, idle_wait, [&] { return stopping_ || rounds_ != rounds_seen; });
   }
+  // What came since the last note.
+  if (marks_due_) (void)marks_.note();
 }
 
 void Runtime::run_raw() {
@@ -250,7 +295,7 @@ bool Runtime::shows_live() const {
 }
 
 bool Runtime::queryable(const std::map<TopicPartition, Offset>& ends) const {
-  if (!shows_live()) return false;
+  if (!shows_live() || !sender_->lost_tables().empty()) return false;
   auto acknowledged = sender_->acknowledged();
   return std::all_of(ends.begin(), ends.end(), [&](const auto& end) {
     auto at = acknowledged.find(end.first);

@@ -18,6 +18,7 @@
 #include "runtime/following_raw.h"
 #include "runtime/outbox_sender.h"
 #include "runtime/round_runner.h"
+#include "runtime/store_marks.h"
 
 namespace tributary {
 
@@ -27,6 +28,7 @@ struct RuntimeOptions {
   uint64_t round_events_large = 10'000;  // a round of so many is followed at once
   std::chrono::milliseconds send_interval{40};  // rows of one table are gathered for so long
   std::chrono::milliseconds back_off_max{5000};
+  std::chrono::milliseconds marks_interval{1000};  // between two questions how far the store's tables are
   std::chrono::milliseconds parked_interval{5000};  // rows still waiting for a value are asked for again
   size_t parked_at_once = 1000;
   std::vector<ClientId> clients;
@@ -52,7 +54,7 @@ struct RuntimeStatus {
 
 class Runtime {
  public:
-  Runtime(std::unique_ptr<RoundRunner> runner, std::unique_ptr<OutboxSender> sender, EventLog& log,
+  Runtime(std::unique_ptr<RoundRunner> runner, std::unique_ptr<OutboxSender> sender, StoreMarks marks, EventLog& log,
           AnalyticsStore& store, RuntimeOptions options);
   ~Runtime();
 
@@ -73,8 +75,8 @@ class Runtime {
   Result<std::vector<std::string>> dead_letter_keys(const ClientId& client, const std::string& view) const {
     return runner_->dead_letter_keys(client, view);
   }
-  // Of a table of the store; it is called incomplete until it is built again.
-  void note_lost_rows(const std::string& table) { sender_->note_lost_rows(table); }
+  // Of a table of the store: its view is computed again from raw.
+  void note_lost_rows(const std::string& table);
   void order(RoundRunner::DeadLetterOrder order) { runner_->order(std::move(order)); }
   // Carried out between two rounds: the release's number, or why not. kTimeout: not within `limit`; it may be later.
   Result<uint32_t> order(RoundRunner::ReleaseOrder order, std::chrono::milliseconds limit);
@@ -84,8 +86,11 @@ class Runtime {
   void run_rounds();
   void run_sender();
   void run_raw();
+  // What the store lost is built again. Nothing is sent or altered before that is known.
+  Status look_for_losses();
+  Status note_marks(bool sent);
   Status prepare_tables();
-  Status drop_unused(const std::vector<std::string>& tables);
+  Status drop_unused();
   void ask_for_parked(const std::vector<ParkedRow>& newly);
   // Sleeps, or returns early when told to stop.
   void pause(std::chrono::milliseconds time);
@@ -93,6 +98,7 @@ class Runtime {
 
   std::unique_ptr<RoundRunner> runner_;
   std::unique_ptr<OutboxSender> sender_;
+  StoreMarks marks_;  // the sending thread's
   EventLog& log_;
   AnalyticsStore& store_;
   RuntimeOptions options_;
@@ -107,6 +113,10 @@ class Runtime {
   std::string raw_problem_;
   std::string prepare_problem_;
   uint64_t prepared_generation_ = 0;
+  bool compared_ = false;  // the store with its marks
+  bool marks_due_ = false;  // something was acknowledged since they were noted
+  std::chrono::steady_clock::time_point next_marks_;
+  std::vector<std::string> to_drop_;  // tables
   Checkpoint stored_;  // what it and those before it gave is in the store
   std::chrono::steady_clock::time_point next_parked_;
 

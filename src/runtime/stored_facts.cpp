@@ -11,6 +11,8 @@ constexpr std::string_view switched_prefix = "runtime/switched/";
 constexpr std::string_view unused_prefix = "runtime/unused/";
 constexpr std::string_view raw_gap_prefix = "runtime/raw_gap/";
 constexpr std::string_view unchecked_prefix = "runtime/unchecked/";
+constexpr std::string_view mark_prefix = "runtime/mark/";
+constexpr std::string_view incomplete_prefix = "runtime/incomplete/";
 
 std::string unchecked_key(const UncheckedLetters& of, const std::string& letter) {
   std::string key(unchecked_prefix);
@@ -133,6 +135,47 @@ Result<std::vector<std::string>> stored_raw_gaps(const Storage& storage) {
 
 void put_raw_gap(StorageBatch& write, const std::string& gap) {
   write.put(Family::kMeta, std::string(raw_gap_prefix) + gap, "");
+}
+
+void put_mark(StorageBatch& write, const std::string& table, const TableMark& mark) {
+  std::string value;
+  put_u64(value, mark.written);
+  write.put(Family::kMeta, std::string(mark_prefix) + table, value + mark.identity);
+}
+Result<std::map<std::string, TableMark>> stored_marks(const Storage& storage) {
+  std::map<std::string, TableMark> marks;
+  StorageIterator it = storage.iterate(Family::kMeta, mark_prefix);
+  for (; it.valid(); it.next()) {
+    std::string table(it.key().substr(mark_prefix.size()));
+    ByteReader value(it.value());
+    TableMark& mark = marks[table];
+    mark.written = value.u64();
+    mark.identity = value.rest();
+    if (!value.ok())
+      return Error{ErrorCode::kCorrupt, fmt::format("the stored mark of table {} does not decode", table)};
+  }
+  RETURN_IF_ERROR(it.status());
+  return marks;
+}
+void remove_mark(StorageBatch& write, const std::string& table) {
+  write.remove(Family::kMeta, std::string(mark_prefix) + table);
+}
+
+void put_incomplete(StorageBatch& write, const std::string& table, Incomplete why) {
+  write.put(Family::kMeta, std::string(incomplete_prefix) + table, why == Incomplete::kLost ? "lost" : "");
+}
+Result<std::map<std::string, Incomplete>> stored_incomplete(const Storage& storage) {
+  std::map<std::string, Incomplete> tables;
+  StorageIterator it = storage.iterate(Family::kMeta, incomplete_prefix);
+  for (; it.valid(); it.next()) {
+    tables[std::string(it.key().substr(incomplete_prefix.size()))] =
+        it.value() == "lost" ? Incomplete::kLost : Incomplete::kDropped;
+  }
+  RETURN_IF_ERROR(it.status());
+  return tables;
+}
+void remove_incomplete(StorageBatch& write, const std::string& table) {
+  write.remove(Family::kMeta, std::string(incomplete_prefix) + table);
 }
 
 Result<std::map<TopicPartition, Offset>> stored_offsets(const Storage& storage, std::string_view of) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/strong.h"
+#include "contracts/analytics.h"
 #include "contracts/event_log.h"
 #include "process/attributes.h"
 #include "storage/storage.h"
@@ -63,5 +64,19 @@ void remove_unused(StorageBatch& write, const std::string& table);
 // Facts by key, of one owner: what is not as it was before.
 void put_changed_facts(StorageBatch& write, const std::map<std::string, std::string>& before,
                        const std::map<std::string, std::string>& now);
+
+// What the store said of a table once everything sent to it was acknowledged (store_marks.h).
+void put_mark(StorageBatch& write, const std::string& table, const TableMark& mark);
+Result<std::map<std::string, TableMark>> stored_marks(const Storage& storage);
+void remove_mark(StorageBatch& write, const std::string& table);
+
+// Tables that lack rows, until another build of their view is there.
+enum class Incomplete : uint8_t {
+  kDropped,  // by us, since the store refused them for too long
+  kLost,  // by the store
+};
+void put_incomplete(StorageBatch& write, const std::string& table, Incomplete why);
+Result<std::map<std::string, Incomplete>> stored_incomplete(const Storage& storage);
+void remove_incomplete(StorageBatch& write, const std::string& table);
 
 }  // namespace tributary

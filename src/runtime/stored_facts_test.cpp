@@ -3,6 +3,7 @@
 
 #include "runtime/builds.h"
 #include "runtime/dead_letters.h"
+#include "runtime/stored_facts.h"
 #include "storage/temporary_directory.h"
 
 namespace tributary {
@@ -33,6 +34,21 @@ class StoredFacts : public testing::Test {
   TemporaryDirectory directory;
   std::unique_ptr<Storage> storage;
 };
+
+TEST_F(StoredFacts, AMarkAndAnIncompleteTableAreRead) {
+  put(Family::kMeta, "runtime/mark/sales", from_hex("0700000000000000") + "an identity");
+  put(Family::kMeta, "runtime/incomplete/lost one", "lost");
+  put(Family::kMeta, "runtime/incomplete/refused", "");
+  EXPECT_EQ(stored_marks(*storage).value(), (std::map<std::string, TableMark>{{"sales", {"an identity", 7}}}));
+  EXPECT_EQ(stored_incomplete(*storage).value(),
+            (std::map<std::string, Incomplete>{{"lost one", Incomplete::kLost}, {"refused", Incomplete::kDropped}}));
+  StorageBatch again;
+  put_mark(again, "again", {"an identity", 7});
+  put_incomplete(again, "again", Incomplete::kLost);
+  ASSERT_TRUE(storage->write(again).ok());
+  EXPECT_EQ(get(Family::kMeta, "runtime/mark/again"), get(Family::kMeta, "runtime/mark/sales"));
+  EXPECT_EQ(get(Family::kMeta, "runtime/incomplete/again"), "lost");
+}
 
 TEST_F(StoredFacts, ADeadLetterIsRead) {
   // Operator 4 · client acme · table sales · key "k". Position 1:0/10:0/20:3 · dropped · "no".

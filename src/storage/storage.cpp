@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/key_order.h"
+#include "storage/room_guard.h"
 #include "storage/storage_options.h"
 
 namespace tributary {
@@ -39,6 +40,13 @@ Error read_error(const rocksdb::Status& status, Family family, std::string_view 
   std::string hex;
   for (unsigned char byte : key.substr(0, key_bytes_shown)) hex += fmt::format("{:02x}", byte);
   return storage_error(status, fmt::format("read of {} at key {}", family_name(family), hex));
+}
+
+// Nullopt: it cannot be told, and the write itself will say what is wrong.
+std::optional<uint64_t> free_bytes_of(const std::filesystem::path& path) {
+  struct statvfs disk{};
+  if (::statvfs(path.c_str(), &disk) != 0) return std::nullopt;
+  return uint64_t{disk.f_bavail} * disk.f_frsize;
 }
 
 // The first key behind all keys with `prefix`; empty: there is none.
@@ -105,6 +113,8 @@ Status StorageIterator::status() const {
 
 struct Storage::State {
   std::filesystem::path path;
+  std::shared_ptr<RoomGuard> room_guard;
+  std::unique_ptr<rocksdb::Env> env;
   uint64_t disk_reserve_bytes = 0;
   std::unique_ptr<rocksdb::DB> db;
   std::vector<rocksdb::ColumnFamilyHandle*> families;  // one a Family, in its order
@@ -120,15 +130,13 @@ struct Storage::State {
 };
 
 Status Storage::State::check_room(size_t batch_bytes) const {
-  struct statvfs disk{};
-  if (::statvfs(path.c_str(), &disk) != 0) return {};  // then the write itself will say what is wrong
-  uint64_t free_bytes = uint64_t{disk.f_bavail} * disk.f_frsize;
-  if (free_bytes >= disk_reserve_bytes + batch_bytes) return {};
+  std::optional<uint64_t> free_bytes = free_bytes_of(path);
+  if (!free_bytes || *free_bytes >= disk_reserve_bytes + batch_bytes) return {};
   return Error{
       ErrorCode::kResourceExhausted,
       fmt::format("storage: the disk of {} has {} MiB free, and {} MiB are held in reserve to write out what is in "
                   "memory; make room, it goes on then",
-                  path.string(), free_bytes >> 20, disk_reserve_bytes >> 20)};
+                  path.string(), *free_bytes >> 20, disk_reserve_bytes >> 20)};
 }
 
 Result<rocksdb::WriteBatch> Storage::State::transcribe(std::string_view changes) const {
@@ -171,15 +179,13 @@ Status Storage::State::check_room_to_open(const std::filesystem::path& path, uin
     if (!error) log_bytes += bytes;
   }
   uint64_t needed = small_files_bytes + std::min(log_bytes, reserve_bytes);
-  struct statvfs disk{};
-  if (::statvfs(path.c_str(), &disk) != 0) return {};  // there is nothing yet, or opening says what is wrong
-  uint64_t free_bytes = uint64_t{disk.f_bavail} * disk.f_frsize;
-  if (free_bytes >= needed) return {};
+  std::optional<uint64_t> free_bytes = free_bytes_of(path);
+  if (!free_bytes || *free_bytes >= needed) return {};
   return Error{
       ErrorCode::kResourceExhausted,
       fmt::format("storage: {} was not opened: its disk has {} MiB free, and up to {} MiB are needed to write out "
                   "what its log holds; nothing is lost, make room and start again",
-                  path.string(), free_bytes >> 20, needed >> 20)};
+                  path.string(), *free_bytes >> 20, needed >> 20)};
 }
 
 Result<std::unique_ptr<Storage>> Storage::open(const std::filesystem::path& path, const StorageOptions& options) {
@@ -204,6 +210,10 @@ Result<std::unique_ptr<Storage>> Storage::open(const std::filesystem::path& path
   auto state = std::make_unique<State>();
   state->path = path;
   state->disk_reserve_bytes = options.disk_reserve_bytes;
+  rocksdb::Env* base = database.env == nullptr ? rocksdb::Env::Default() : database.env;
+  state->room_guard = std::make_shared<RoomGuard>(base->GetFileSystem(), [path] { return free_bytes_of(path); });
+  state->env = rocksdb::NewCompositeEnv(state->room_guard);
+  database.env = state->env.get();
   rocksdb::DB* db = nullptr;
   rocksdb::Status status = rocksdb::DB::Open(database, path.string(), descriptors, &state->families, &db);
   state->db.reset(db);
@@ -229,6 +239,8 @@ Status Storage::write(const StorageBatch& batch, WriteMode mode) {
   end_process_if_write_is_unsure(status, "write", false);
   return storage_error(status, "write");
 }
+
+void Storage::give_up_at(std::chrono::steady_clock::time_point when) { state_->room_guard->give_up_at(when); }
 
 Result<std::optional<std::string>> Storage::get(Family family, std::string_view key) const {
   std::string value;

@@ -16,6 +16,7 @@
 // after a failed fsync nobody knows what is on disk until it is read again. Started again, it continues from what is durable.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -121,6 +122,10 @@ class Storage {
   // At the first key with `prefix`, not before `from`; an empty prefix is the whole family. Where much was removed at the
   // front, `from` spares reading what is not there.
   StorageIterator iterate(Family family, std::string_view prefix, std::string_view from = {}) const;
+
+  // A write that has begun waits where somebody else has filled the disk to the last byte, and so do those behind it: not
+  // longer than this. Then the process ends as above.
+  void give_up_at(std::chrono::steady_clock::time_point when);
 
   // Writes memory to table files: for tests, and before a copy of the directory.
   Status flush();

@@ -7,9 +7,11 @@ import re
 import signal
 import subprocess
 import threading
+from pathlib import Path
 
 from harness import ExitCode, Workload, create_shop, wait_for
 from harness.pipeline import program
+from harness.postgres import free_port
 from harness.processes import exists
 
 
@@ -130,6 +132,38 @@ def test_status_answers_before_the_first_run(shops, pipelines):
     status = pipeline.status()
     assert not status["running"] and status["clients"][0]["state"] == "not_running"
     assert not pipeline.data.exists(), "status changed something"
+
+
+def test_a_status_has_the_same_keys_always_and_they_are_documented(shops, pipelines):
+    (acme,) = shops("acme")
+    pipeline = pipelines({"acme": acme})
+
+    def keys():
+        status = pipeline.status()
+        return set(status), set(status["clients"][0]), set(status["clients"][0]["lag"])
+
+    before = keys()
+    pipeline.start_and_wait("streaming")
+    assert keys() == before
+    assert pipeline.terminate()[0] == ExitCode.OK
+    assert keys() == before
+    page = (Path(__file__).parents[2] / "docs/formats/status.md").read_text()
+    documented = [set(re.findall(r"`(\w+)`", cell)) for cell in re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", page, re.M)]
+    assert set().union(*documented) == before[0] | before[1]
+    assert all(f"`{key}`" in page for key in before[2])
+
+
+def test_until_caught_up_gives_up_when_told_so(shops, pipelines):
+    (acme,) = shops("acme")
+    pipeline = pipelines({"acme": acme})
+    pipeline.run_until_caught_up("--seconds", "600").expect(ExitCode.OK)
+    pipeline.content["clients"]["acme"]["source"] = f"postgresql://nobody@127.0.0.1:{free_port()}/away"
+    pipeline.write()
+    done = pipeline.run_until_caught_up("--seconds", "0.5")
+    assert done.exit_code == ExitCode.TEMPORARY
+    assert "not caught up within 0.5 s" in done.errors
+    done = pipeline.command("run", "--seconds", "5")
+    assert done.exit_code == ExitCode.USAGE
 
 
 def test_a_query_that_is_wrong_or_names_no_client_is_refused(shops, pipelines):

@@ -75,7 +75,7 @@ def test_wrong_wal_level(beside, own_server):
     replica.close()
 
 
-def test_wrong_wal_level_is_repaired_without_a_restart_of_ours(beside, own_server):
+def test_a_wrong_wal_level_is_told_and_a_new_start_goes_on(beside, own_server):
     server = own_server(wal_level="replica")
     replica = create_shop(server, "shop")
     pipeline = beside(replica).start()
@@ -224,6 +224,30 @@ def test_a_reset_reads_everything_again_and_removes_what_vanished(beside, shops,
     pipeline.start_and_wait().wait_queryable()
     assert pipeline.count("bad", "users") == 60
     pipeline.verify_clean()
+
+
+def test_a_reset_takes_effect_while_the_pipeline_runs_and_holds_up_nobody(beside, shops, server):
+    (bad,) = shops("bad")
+    pipeline = beside(bad).start_and_wait()
+    bad.execute("INSERT INTO users (id, email) SELECT g, 'x' FROM generate_series(1, 100) g")
+    pipeline.wait_queryable()
+    others = [entry["client"] for entry in pipeline.status()["clients"] if entry["client"] != "bad"]
+    drop_slot(server, bad)
+    bad.execute("DELETE FROM users WHERE id <= 40")
+    stops(pipeline, "slot", remedy=["client FILE reset bad"])
+    done = pipeline.command("client", "reset", "bad").expect(ExitCode.OK)
+    assert "at once" in done.output
+    pipeline.wait_state("streaming", client="bad")
+    pipeline.wait_queryable()
+    assert pipeline.count("bad", "users") == 60
+    # Nor does it need a client that is in trouble.
+    bad.execute("DELETE FROM users WHERE id <= 50")
+    pipeline.command("client", "reset", "bad").expect(ExitCode.OK)
+    wait_for(lambda: pipeline.count("bad", "users") == 50 and pipeline.client_status("bad")["state"] == "streaming", 60,
+             "the client to stream again")
+    pipeline.verify_clean()
+    log = pipeline.log_text()
+    assert others and not any(f"{other}: connecting" in log.split("bad: stopped")[1] for other in others)
 
 
 def test_a_restored_database_is_not_resumed_and_reset_makes_it_exact(own_server, pipelines):

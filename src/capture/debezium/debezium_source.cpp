@@ -53,6 +53,8 @@ class DebeziumSource final : public ChangeSource {
     return std::all_of(groups_.begin(), groups_.end(), [&](auto& group) { return group->caught_up(&client); });
   }
 
+  bool begin_session_again(const ClientId&) override { return false; }
+
   void read_again(const ClientId& client, const std::string& table, std::vector<std::string> row_keys) override {
     for (auto& group : groups_) group->read_again(client, table, row_keys);
   }

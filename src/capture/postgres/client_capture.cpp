@@ -38,6 +38,17 @@ void ClientCapture::stop() {
   cancel_.emit(asio::cancellation_type::terminal);
 }
 
+void ClientCapture::begin_session_again() {
+  context_->begin_again = true;
+  context_->asked_again.notify();
+}
+
+asio::awaitable<Trouble> ClientCapture::asked_to_begin_again() {
+  ClientContext& context = *context_;
+  while (!context.begin_again) co_await context.asked_again.wait(std::chrono::hours(1));
+  co_return Trouble{Kind::kRetry, "it begins again, as it was told to", ""};
+}
+
 asio::awaitable<Trouble> ClientCapture::follow() {
   ClientContext& context = *context_;
   // Whether there is a backlog is only known once the server was asked: peek_changes() does, and hands over at once.
@@ -77,6 +88,7 @@ asio::awaitable<Trouble> ClientCapture::read_source() {
 }
 
 asio::awaitable<void> ClientCapture::run() {
+  using asio::experimental::awaitable_operators::operator||;
   ClientContext& context = *context_;
   std::minstd_rand random(std::random_device{}());
   auto delay = context.options.retry_first;
@@ -90,7 +102,8 @@ asio::awaitable<void> ClientCapture::run() {
   bool stopped = false;
   while (true) {  // the reason of the last session's end is shown until the next one goes
     auto began = PgConnection::Clock::now();
-    Trouble trouble = co_await session();
+    auto ended = co_await (session() || asked_to_begin_again());
+    Trouble trouble = std::visit([](auto& reason) { return reason; }, ended);
     context.control.reset();
     context.assembler.reset();
     context.spill.reset();
@@ -103,8 +116,8 @@ asio::awaitable<void> ClientCapture::run() {
     auto longest = stopped ? context.options.stopped_retry : delay;
     // Jitter, so that clients of one server do not come back all at once.
     std::uniform_int_distribution<int64_t> jitter(longest.count() / 2, longest.count());
-    asio::steady_timer timer(context.executor, std::chrono::milliseconds(jitter(random)));
-    co_await timer.async_wait(asio::use_awaitable);
+    if (!context.begin_again) co_await context.asked_again.wait(std::chrono::milliseconds(jitter(random)));
+    context.begin_again = false;
     if (!stopped) delay = std::min(delay * 2, context.options.retry_longest);
     if (stopped && context.options.password_now) {
       std::string password = context.options.password_now(context.config.client);

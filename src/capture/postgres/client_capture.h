@@ -15,6 +15,8 @@ class ClientCapture {
   // On the event loop.
   void start(std::function<void()> ended);
   void stop();
+  // Ends the session, or the wait for the next one.
+  void begin_session_again();
 
   // Thread-safe.
   SourceStatus status();
@@ -27,6 +29,7 @@ class ClientCapture {
   asio::awaitable<void> run();
   asio::awaitable<Trouble> session();
   asio::awaitable<Trouble> read_source();
+  asio::awaitable<Trouble> asked_to_begin_again();
   asio::awaitable<Trouble> follow();
 
   std::shared_ptr<ClientContext> context_;

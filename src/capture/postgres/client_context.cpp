@@ -29,8 +29,8 @@ asio::awaitable<AsyncLock::Held> AsyncLock::hold() {
 
 std::string reset_remedy(const std::string& client_name) {
   return fmt::format(
-      "Start the client afresh (its tables are read again): end the pipeline, tributary client FILE reset {}, run it "
-      "again",
+      "Start the client afresh, which reads its tables again and holds up no other client: tributary client FILE reset "
+      "{}",
       client_name);
 }
 
@@ -89,6 +89,7 @@ ClientContext::ClientContext(asio::any_io_executor loop, CaptureClient client, P
       control_lock(loop),
       pace(config.rows_per_second),
       snapshot_pace(config.snapshot_rows_per_second),
+      asked_again(loop),
       changed(loop),
       delivered(loop),
       work(loop) {

@@ -145,6 +145,8 @@ struct ClientContext : std::enable_shared_from_this<ClientContext> {
   std::shared_ptr<bool> appends_broken;  // of the session (AppendQueue::Job)
   Pace pace;  // of all rows
   Pace snapshot_pace;  // of those that snapshots read
+  bool begin_again = false;  // asked for, and not done yet
+  Signal asked_again;
   Signal changed;  // something became durable
   Signal delivered;  // delivered_lsn rose
   Signal work;  // tables_to_read changed

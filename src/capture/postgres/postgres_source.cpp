@@ -91,6 +91,15 @@ class PostgresSource : public ChangeSource {
     }
   }
 
+  bool begin_session_again(const ClientId& client) override {
+    for (auto& capture : captures_) {
+      if (capture->client() != client) continue;
+      asio::post(*loop_, [&capture] { capture->begin_session_again(); });
+      return true;
+    }
+    return false;
+  }
+
  private:
   // On the loop.
   void capture_ended() {

@@ -31,6 +31,24 @@ Error for_client(Error error, const ClientId& client) {
   }
 }
 
+// Makes the number behind `words` smaller by `less`.
+void count_back(std::string& message, std::string_view words, size_t less) {
+  size_t at = message.find(words);
+  if (at == std::string::npos) return;
+  size_t begin = at + words.size();
+  size_t end = begin;
+  while (end < message.size() && message[end] >= '0' && message[end] <= '9') ++end;
+  size_t number = std::strtoull(message.c_str() + begin, nullptr, 10);
+  if (number > less) message.replace(begin, end - begin, std::to_string(number - less));
+}
+
+// A position is told in the query as the client wrote it.
+Error without_prefix(Error error, size_t prefix) {
+  count_back(error.message, "failed at position ", prefix);
+  count_back(error.message, "(line 1, col ", prefix);
+  return error;
+}
+
 }  // namespace
 
 std::vector<std::pair<std::string, std::string>> ClickHouseQueries::parameters(const ClientQuery& query) const {
@@ -44,6 +62,7 @@ std::vector<std::pair<std::string, std::string>> ClickHouseQueries::parameters(c
           {"result_overflow_mode", "throw"},
           {"max_threads", std::to_string(limits_.threads)},
           {"allow_introspection_functions", "0"},
+          {"output_format_json_quote_denormals", "1"},  // infinity and NaN, which would be null
           {"use_query_cache", "0"},
           {"readonly", "1"}};
 }
@@ -52,12 +71,13 @@ Status ClickHouseQueries::query(const ClientQuery& query, const std::function<vo
   RETURN_IF_ERROR(check_client_name(query.client));
   ASSIGN_OR_RETURN(GateStatement statement, read_statement(query.sql));
   if (statement.needs_tree) {
-    ClientQuery explain{query.client, "EXPLAIN AST " + statement.text, "TabSeparatedRaw"};
+    constexpr std::string_view explain_words = "EXPLAIN AST ";
+    ClientQuery explain{query.client, std::string(explain_words) + statement.text, "TabSeparatedRaw"};
     auto tree = http_.read({.sql = explain.sql, .parameters = parameters(explain)}, tree_bytes_max);
     // What does not parse is told so, whatever it begins with.
     bool parses = tree.ok() || tree.error().message.find("(SYNTAX_ERROR)") == std::string::npos;
     if (statement.refused && parses) return refusal();
-    if (!tree.ok()) return for_client(std::move(tree).error(), query.client);
+    if (!tree.ok()) return for_client(without_prefix(std::move(tree).error(), explain_words.size()), query.client);
     RETURN_IF_ERROR(check_tree(*tree, layout_.client_database(query.client)));
   }
   ClientQuery run = query;

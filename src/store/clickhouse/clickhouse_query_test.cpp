@@ -1,6 +1,7 @@
 // A client's queries against the real engine: its own current rows, and nothing of any other client by any way.
 #include "store/clickhouse/clickhouse_query.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -65,6 +66,7 @@ TEST_F(ClickHouseQueriesTest, AClientSeesItsRows) {
          "1\n");
   expect("SELECT 1 + 1", "2\n");
   expect("SELECT id FROM orders FORMAT JSONEachRow", "{\"id\":1}\n");
+  expect("SELECT nan AS n, -inf AS i FORMAT JSONEachRow", "{\"n\":\"nan\",\"i\":\"-inf\"}\n");
   expect("SELECT id FROM orders FORMAT CSVWithNames", "\"id\"\n1\n");
   expect("SELECT sum(number) FROM numbers(4)", "6\n");
   expect("SHOW TABLES", "orders\n");
@@ -178,6 +180,13 @@ TEST_F(ClickHouseQueriesTest, AttacksAreRefusedAlike) {
     EXPECT_TRUE(unreadable || got.error().to_string() == refusal().to_string()) << sql << ": " << got.error().message;
   }
   EXPECT_NE(access("/tmp/canary7351", F_OK), 0);
+}
+
+TEST_F(ClickHouseQueriesTest, ASyntaxErrorIsAtItsPlaceInTheQueryAsItWasWritten) {
+  auto place = [&](const char* sql) { return ask(sql).error().message; };
+  EXPECT_THAT(place("SELECT"), testing::HasSubstr("failed at position 7 (end of query)"));
+  EXPECT_THAT(place("SELECT 1 FRM orders WHERE"), testing::HasSubstr("failed at position 14 (orders)"));
+  EXPECT_THAT(place("SELECT 1\nFROM 1 1"), testing::HasSubstr("(line 2, col "));
 }
 
 // Errors must not name what is not the client's: ClickHouse guesses at similar names of all databases.

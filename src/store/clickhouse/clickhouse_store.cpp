@@ -397,6 +397,48 @@ Status ClickHouseStore::withdraw_from(const Withdrawal& withdrawal, const Existi
   return with_context(std::move(status).error(), "view " + withdrawal.view);
 }
 
+// Until they are loaded, the server does not list a table's parts.
+Status ClickHouseStore::load_tables() {
+  if (loaded_) return {};
+  ASSIGN_OR_RETURN(std::string names,
+                   ask(fmt::format("SELECT name FROM system.tables WHERE database = {} FORMAT RowBinary",
+                                   quote_text(layout_.tables))));
+  ByteReader reader(names);
+  while (reader.ok() && !reader.at_end()) {
+    std::string table = qualified_name(layout_.tables, std::string(reader.string()));
+    Result<std::string> touched = ask(fmt::format("SELECT 1 FROM {} LIMIT 0", table));
+    if (!touched.ok() && touched.error().code != ErrorCode::kNotFound) return std::move(touched).error();
+  }
+  loaded_ = true;
+  return {};
+}
+
+Result<std::map<std::string, TableMark>> ClickHouseStore::marks() {
+  Status loaded = load_tables();
+  // Without the database, its tables are gone, too.
+  if (!loaded.ok() && loaded.error().code == ErrorCode::kNotFound) return std::map<std::string, TableMark>{};
+  if (!loaded.ok()) return std::move(loaded).error();
+  ASSIGN_OR_RETURN(
+      std::string answer,
+      ask(fmt::format(
+          "SELECT t.name, toString(t.uuid), if(t.engine_full LIKE '% TTL %', 0, p.blocks) "
+          "FROM system.tables AS t LEFT JOIN (SELECT table, sum(newest) AS blocks FROM "
+          "(SELECT table, max(max_block_number) + 1 AS newest FROM system.parts "
+          "WHERE database = {0} AND active GROUP BY table, partition_id) GROUP BY table) AS p ON p.table = t.name "
+          "WHERE t.database = {0} AND t.engine LIKE '%MergeTree' AND t.engine NOT LIKE 'Replicated%' "
+          "AND t.engine NOT LIKE 'Shared%' FORMAT RowBinary",
+          quote_text(layout_.tables))));
+  std::map<std::string, TableMark> marks;
+  ByteReader reader(answer);
+  while (reader.ok() && !reader.at_end()) {
+    TableMark& mark = marks[std::string(reader.string())];
+    mark.identity = reader.string();
+    mark.written = reader.u64();
+  }
+  if (!reader.ok()) return Error{ErrorCode::kInternal, "ClickHouse describes its tables in no known way"};
+  return marks;
+}
+
 Status ClickHouseStore::drop(const std::string& table) {
   RETURN_IF_ERROR(change(drop_table_sql(layout_, history_name(table))));
   return change(drop_table_sql(layout_, table));

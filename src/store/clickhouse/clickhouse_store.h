@@ -17,6 +17,7 @@
 // that it sees).
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -55,6 +56,9 @@ class ClickHouseStore : public AnalyticsStore {
   // Rows below `below` get a tombstone of the version just before it: a row of exactly `below` survives whenever it
   // comes, and whatever is written again below it is hidden once more.
   Status withdraw(const Withdrawal& withdrawal) override;
+  // By a table's UUID and the numbers of its newest blocks. Nothing of replicated tables, whose replicas may be behind; of
+  // tables with a TTL only whether they are there.
+  Result<std::map<std::string, TableMark>> marks() override;
   Status drop(const std::string& table) override;
 
   // As the owner, who sees all clients' rows, in the database of the views' tables: for the validator, differences, status and
@@ -76,6 +80,7 @@ class ClickHouseStore : public AnalyticsStore {
   Result<ExistingTable> apply(const std::string& name, ExistingTable existing, const TableChange& change);
   Status prepare_client(const ClientId& client, std::span<const Prepared> tables);
   Result<ExistingTable> read_table(const std::string& name);
+  Status load_tables();
   Status prepare_databases();
   Status check_version();
   Status claim_database();
@@ -96,6 +101,7 @@ class ClickHouseStore : public AnalyticsStore {
   ClickHouseHttp http_;
   DatabaseLayout layout_;
   using Group = std::vector<uint64_t>;  // hashes of the batches of one INSERT
+  std::atomic<bool> loaded_ = false;  // a server that has just started loads its tables when they are asked for
   std::mutex mutex_;
   std::set<std::string> with_history_;  // tables
   std::map<std::string, std::set<std::string>> columns_;  // by table, as it was prepared

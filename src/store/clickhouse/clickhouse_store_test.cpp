@@ -100,6 +100,25 @@ TEST_F(ClickHouseStoreTest, NewestVersionWinsWhateverTheOrder) {
   EXPECT_EQ(shown(), "1\tnewest\n");
 }
 
+TEST_F(ClickHouseStoreTest, ATablesMarkRisesWithWhatIsWrittenAndFallsOnlyWhereThatIsLost) {
+  auto mark = [&] { return store_.marks().value().at(name_); };
+  prepare();
+  TableMark empty = mark();
+  put({{.id = 1, .note = "a"}});
+  put({{.id = 2, .note = "b"}});
+  TableMark two = mark();
+  EXPECT_EQ(two.identity, empty.identity);
+  EXPECT_GT(two.written, empty.written);
+  ask(fmt::format("OPTIMIZE TABLE _tributary.{} FINAL", name_));
+  EXPECT_EQ(mark(), two);
+  put({{.id = 1, .note = "c", .version = 9}});
+  EXPECT_GT(mark().written, two.written);
+  ASSERT_TRUE(store_.drop(name_).ok());
+  EXPECT_FALSE(store_.marks().value().contains(name_));
+  prepare();
+  EXPECT_NE(mark().identity, two.identity);
+}
+
 // A retry is known by its token: it makes no rows that a merge would have to take out again.
 TEST_F(ClickHouseStoreTest, TheSameBatchTwiceIsStoredOnceOnAServer) {
   ClickHouseStore server({.socket = TemporaryEngine::shared().socket()}, {.deduplication_window = 100});
