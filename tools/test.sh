@@ -64,7 +64,8 @@ if [ "$preset" = release ]; then
 fi
 if [ ${#folders[@]} -gt 0 ]; then
   pytest_arguments=(-c "$ROOT/tests/pytest.ini" -m "$marks" --junitxml "$RESULTS/pytest.xml")
-  [ -z "$filter" ] || pytest_arguments+=(-k "$filter")
+  # Tests mostly wait: two at a time, each worker with servers of its own (tests/end_to_end/conftest.py).
+  if [ -z "$filter" ]; then pytest_arguments+=(-n 2 --dist loadgroup); else pytest_arguments+=(-k "$filter"); fi
   pytest_status=0
   (cd "$ROOT" && TRIBUTARY=$ROOT/build/tributary PYTHONDONTWRITEBYTECODE=1 \
     /usr/bin/python3 -m pytest "${pytest_arguments[@]}" "${folders[@]}") || pytest_status=$?

@@ -119,3 +119,10 @@ def pipelines(built_program, own_server, shops, tmp_path):  # pylint: disable=un
     yield make
     for pipeline in made:
         pipeline.close()
+
+
+def pytest_collection_modifyitems(items):
+    """Workers have servers of their own; the broker, which is heavy, is one for the whole run, in one worker."""
+    for item in items:
+        if {"kafka", "own_kafka"} & set(item.fixturenames):
+            item.add_marker(pytest.mark.xdist_group("kafka"))

@@ -1,10 +1,11 @@
 """The analytics are lost, or put back from an older copy, under state that is newer: their views are computed again from raw."""
 
+import os
 import shutil
 
 import pytest
 
-from harness import ExitCode
+from harness import ExitCode, wait_for
 
 VIEWS = {
     "sales": {"sql": "SELECT * FROM orders"},
@@ -53,4 +54,39 @@ def test_a_server_that_lost_tables_is_filled_again_from_raw(pipelines, shop, cli
     assert caught_up(pipeline) == before
     clickhouse.query(f"DROP DATABASE {database}")
     assert caught_up(pipeline) == before
+    pipeline.verify_clean()
+
+
+def merged_part(pipeline):
+    """A part that a merge made, with all of its files; None: there is none yet."""
+    parts = [part for part in (pipeline.data / "analytics/data/store").glob("*/*/all_*")
+             if int(part.name.split("_")[3]) > 0 and part.name.split("_")[1] != part.name.split("_")[2]]
+    return max(parts, key=lambda part: int(part.name.split("_")[2]), default=None)
+
+
+def empty(part):
+    for file in part.iterdir():
+        os.truncate(file, 0)
+
+
+@pytest.mark.parametrize("left", ["what it was made of", "nothing"])
+def test_a_part_that_a_full_disk_left_empty_is_made_good_while_the_pipeline_runs(pipelines, shop, left):
+    pipeline = pipelines({"acme": shop}, views=VIEWS).start_and_wait()
+    orders = 0
+    while not (part := merged_part(pipeline)):
+        place_orders(shop, orders + 1, 5)
+        orders += 5
+        pipeline.wait_queryable()
+    if left == "nothing":
+        first, last = map(int, part.name.split("_")[1:3])
+        for other in part.parent.glob("all_*"):
+            begin, end = map(int, other.name.split("_")[1:3])
+            if first <= begin and end <= last:
+                empty(other)
+    empty(part)
+    wait_for(lambda: "parts without bytes" in pipeline.log_text(), 60, "the part to be noticed")
+    wait_for(lambda: pipeline.verify().exit_code == ExitCode.OK, 120, "the views to be right again")
+    assert not pipeline.status()["problems"]
+    place_orders(shop, orders + 1, 5)
+    pipeline.wait_queryable()
     pipeline.verify_clean()

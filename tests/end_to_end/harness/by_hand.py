@@ -1,6 +1,7 @@
 """The analytics changed by hand, behind the pipeline's back: over the engine's own socket, as nobody else may."""
 
 import http.client
+import os
 import socket
 
 
@@ -11,12 +12,16 @@ class _UnixConnection(http.client.HTTPConnection):
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.connect(self.path)
+        folder = os.open(self.path.parent, os.O_PATH | os.O_DIRECTORY)  # a socket's path is at most 107 bytes
+        try:
+            self.sock.connect(f"/proc/self/fd/{folder}/{self.path.name}")
+        finally:
+            os.close(folder)
 
 
 def run_by_hand(pipeline, sql):
     """Runs one statement in the engine of a running pipeline, in the database of all clients' tables."""
-    connection = _UnixConnection(str(pipeline.data / "analytics" / "run" / "engine.sock"))
+    connection = _UnixConnection(pipeline.data / "analytics" / "run" / "engine.sock")
     try:
         connection.request("POST", "/?database=_tributary", body=sql.encode())
         answer = connection.getresponse()
