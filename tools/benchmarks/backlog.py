@@ -48,12 +48,19 @@ DOMAINS = {"rows": {"table": "public.bench_rows", "event": "row"}, "accounts": {
 SAVED_SLOT = "bench_saved"
 
 
+def ours(name):
+    """Of a slot or a publication: not a peer's."""
+    return name.startswith("tributary_")
+
+
 class Backlog:
     """One server with one client `bench`, whose log holds `inserts` rows and `updates` one-row transactions."""
 
-    def __init__(self, folder, inserts, updates, name="bench", settings=None):
+    def __init__(self, folder, inserts, updates, name="bench", settings=None, prime=((),)):
+        """`prime`: arguments of each run that makes what the pipeline remembers before the backlog."""
         self.inserts = inserts
         self.updates = updates
+        self.prime = prime
         self.server = Postgres(SERVER_SETTINGS).start()
         self.database = self.server.create_database("bench")
         own(self.database, SCHEMA)
@@ -70,9 +77,10 @@ class Backlog:
 
     def make(self):
         """Primes the pipeline, keeps that state, then writes the backlog."""
-        self.pipeline.run_until_caught_up(limit=600).expect(ExitCode.OK)
-        (self.slot,) = self.database.slots()
-        (self.publication,) = [name for (name,) in self.database.rows("SELECT pubname FROM pg_publication")]
+        for arguments in self.prime:
+            self.pipeline.run_until_caught_up(*arguments, limit=600).expect(ExitCode.OK)
+        (self.slot,) = filter(ours, self.database.slots())
+        (self.publication,) = [name for (name,) in self.database.rows("SELECT pubname FROM pg_publication") if ours(name)]
         self.database.execute("SELECT pg_copy_logical_replication_slot(%s, %s)", (self.slot, SAVED_SLOT))
         shutil.copytree(self.pipeline.data, self._saved, symlinks=True)
         self.database.execute("SET synchronous_commit = off")
