@@ -5,6 +5,7 @@
 #include <map>
 
 #include "verify/view_sql.h"
+#include "verify/wide_sum.h"
 
 namespace tributary {
 namespace {
@@ -145,13 +146,16 @@ Status Rewriter::rewrite_sum(const Json& select, Json& node, bool average) {
   if (types.size() != 1) return {};  // the SQL itself will say what is wrong with it
   std::string type = types[0][1].value_or("");
   bool floating = type == "DOUBLE" || type == "FLOAT";
-  if (!floating && !average) return {};
+  std::string wide = wide_sum_suffix(type);
+  if (!floating && !average && wide.empty()) return {};
   bool exact = type.starts_with("DECIMAL") || type.ends_with("INT") || type == "INTEGER";
   if (!floating && !exact) return {};
   const char* distinct = node.value("distinct", false) ? "DISTINCT " : "";
   std::string filter = node["filter"].is_null() ? "" : " FILTER (WHERE __f)";
   std::string count = fmt::format("count({}__x){}", distinct, filter);
-  std::string sum = fmt::format("{}({}__x){}", floating ? "exact_sum" : "sum", distinct, filter);
+  std::string function = floating ? "exact_sum" : "sum";
+  if (!wide.empty()) function = (average ? "wide_text_" : "wide_sum_") + wide;
+  std::string sum = fmt::format("{}({}__x){}", function, distinct, filter);
   std::string sql = sum;
   if (average)
     sql = floating ? sum + " / " + count : fmt::format("exact_quotient(CAST({} AS VARCHAR), {})", sum, count);

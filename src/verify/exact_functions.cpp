@@ -11,46 +11,11 @@
 #include <string>
 #include <string_view>
 
-// The part of DuckDB's C interface for functions of one's own that only the validator uses (see sql/duckdb_api.h).
-extern "C" {
-using duckdb_scalar_function = struct tributary_duckdb_scalar_function*;
-using duckdb_aggregate_function = struct tributary_duckdb_aggregate_function*;
-using duckdb_aggregate_state = struct tributary_duckdb_aggregate_state*;
-
-duckdb_scalar_function duckdb_create_scalar_function();
-void duckdb_destroy_scalar_function(duckdb_scalar_function* function);
-void duckdb_scalar_function_set_name(duckdb_scalar_function function, const char* name);
-void duckdb_scalar_function_add_parameter(duckdb_scalar_function function, duckdb_logical_type type);
-void duckdb_scalar_function_set_return_type(duckdb_scalar_function function, duckdb_logical_type type);
-void duckdb_scalar_function_set_function(duckdb_scalar_function function,
-                                         void (*call)(duckdb_function_info, duckdb_data_chunk, duckdb_vector));
-duckdb_state duckdb_register_scalar_function(duckdb_connection connection, duckdb_scalar_function function);
-
-duckdb_aggregate_function duckdb_create_aggregate_function();
-void duckdb_destroy_aggregate_function(duckdb_aggregate_function* function);
-void duckdb_aggregate_function_set_name(duckdb_aggregate_function function, const char* name);
-void duckdb_aggregate_function_add_parameter(duckdb_aggregate_function function, duckdb_logical_type type);
-void duckdb_aggregate_function_set_return_type(duckdb_aggregate_function function, duckdb_logical_type type);
-void duckdb_aggregate_function_set_functions(
-    duckdb_aggregate_function function, idx_t (*state_size)(duckdb_function_info),
-    void (*init)(duckdb_function_info, duckdb_aggregate_state),
-    void (*update)(duckdb_function_info, duckdb_data_chunk, duckdb_aggregate_state*),
-    void (*combine)(duckdb_function_info, duckdb_aggregate_state*, duckdb_aggregate_state*, idx_t),
-    void (*finalize)(duckdb_function_info, duckdb_aggregate_state*, duckdb_vector, idx_t, idx_t));
-duckdb_state duckdb_register_aggregate_function(duckdb_connection connection, duckdb_aggregate_function function);
-}
+#include "verify/duckdb_functions_api.h"
+#include "verify/wide_sum.h"
 
 namespace tributary {
 namespace {
-
-bool is_valid(const uint64_t* validity, idx_t row) {
-  return validity == nullptr || (validity[row / 64] >> (row % 64) & 1) != 0;
-}
-
-void set_null(duckdb_vector vector, idx_t row) {
-  duckdb_vector_ensure_validity_writable(vector);
-  duckdb_validity_set_row_invalid(duckdb_vector_get_validity(vector), row);
-}
 
 // A sum in two's complement, in units of 2^-1074, the least double. The greatest double has 2,098 bits in it; the rest is
 // for the number of terms. DuckDB moves states as bytes: no pointers in it.
@@ -268,7 +233,7 @@ Status add_exact_functions(duckdb_connection connection) {
 
   for (duckdb_logical_type* type : {&number, &text, &integer}) duckdb_destroy_logical_type(type);
   if (!added) return Error{ErrorCode::kInternal, "DuckDB does not take the validator's functions"};
-  return {};
+  return add_wide_sums(connection);
 }
 
 }  // namespace tributary

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "verify/scratch_database.h"
+#include "verify/wide_sum.h"
 
 namespace tributary {
 namespace {
@@ -62,6 +63,37 @@ TEST_F(ExactFunctions, AQuotientIsRoundedOnce) {
   EXPECT_EQ(value("SELECT sum(q) FROM (SELECT exact_quotient(CAST(sum(x) AS VARCHAR), count(x)) AS q "
                   "FROM (VALUES (1.10, 1), (1.13, 1), (NULL, 2)) AS t(x, g) GROUP BY g)"),
             "1.115");
+}
+
+TEST_F(ExactFunctions, ASumBeyond128BitsFailsNothing) {
+  std::string nines(38, '9');
+  // Three numbers of 38 digits: beyond 128 bits on the way only, or in the end.
+  EXPECT_EQ(
+      value("SELECT wide_sum_0(x) FROM (VALUES (" + nines + "), (" + nines + "), (-" + nines + "), (NULL)) AS t(x)"),
+      nines);
+  EXPECT_EQ(value("SELECT wide_sum_integer(CAST(" + nines + " AS HUGEINT)) FROM range(3)"),
+            "170141183460469231731687303715884105727");
+  EXPECT_EQ(value("SELECT length(CAST(wide_sum_2(CAST('-9999999999999999999999999999999999.99' AS DECIMAL(38,2)))"
+                  " AS VARCHAR)) FROM range(10000)"),
+            "41");  // 39 digits, point and sign
+  EXPECT_EQ(
+      value("SELECT wide_text_2(CAST('-9999999999999999999999999999999999.99' AS DECIMAL(38,2))) FROM range(1000000)"),
+      "-9999999999999999999999999999999999990000.00");
+  EXPECT_EQ(value("SELECT wide_text_3(x) FROM (VALUES (CAST(0.001 AS DECIMAL(38,3))), (-0.003)) AS t(x)"), "-0.002");
+  EXPECT_EQ(value("SELECT wide_text_0(x) || wide_sum_0(x) FROM (VALUES (CAST(NULL AS DECIMAL(38,0)))) AS t(x)"),
+            "NULL");
+  EXPECT_EQ(value("SELECT wide_text_integer(x) FROM (VALUES (CAST(0 AS HUGEINT))) AS t(x)"), "0");
+  EXPECT_EQ(
+      value("SELECT count(*) FROM (SELECT i % 5000 AS g, wide_sum_2(CAST(i AS DECIMAL(38,2))) FILTER (WHERE i % 2 = 0)"
+            " AS s, sum(i) FILTER (WHERE i % 2 = 0) AS n FROM range(200000) AS t(i) GROUP BY g) WHERE s IS DISTINCT "
+            "FROM n"),
+      "0");
+}
+
+TEST_F(ExactFunctions, SumsThatCannotFailAreDuckDbsOwn) {
+  EXPECT_EQ(wide_sum_suffix("DECIMAL(38,2)"), "2");
+  EXPECT_EQ(wide_sum_suffix("HUGEINT"), "integer");
+  for (const char* type : {"DECIMAL(18,2)", "BIGINT", "DOUBLE", "VARCHAR"}) EXPECT_EQ(wide_sum_suffix(type), "");
 }
 
 }  // namespace

@@ -49,7 +49,9 @@ class Evaluator {
 
  private:
   Status set_aside(const BatchRelation& relation, const std::vector<VerifyDeadLetter>& dead_letters);
+  Result<bool> load_dead_keys(const std::string& relation, const std::vector<VerifyDeadLetter>& dead_letters);
   Status put_back_what_computes();
+  Status except_own(const std::vector<VerifyDeadLetter>& dead_letters);
   Status answer();
   Status compute();
   Status compute_once(const std::string& table);
@@ -101,23 +103,39 @@ Status Evaluator::show_all() {
   return {};
 }
 
-// dead.NAME (row): rows of the relation that are dead letters.
-Status Evaluator::set_aside(const BatchRelation& relation, const std::vector<VerifyDeadLetter>& dead_letters) {
-  RETURN_IF_ERROR(database_.run("CREATE SCHEMA IF NOT EXISTS dead"));
-  RETURN_IF_ERROR(database_.run("CREATE OR REPLACE TABLE " + dead_table(relation) + " (row BIGINT)"));
-  has_dead_[&relation] = false;
-  if (relation.key_texts.empty()) return {};
+// main.__dead (key): those of the relation. False: there are none.
+Result<bool> Evaluator::load_dead_keys(const std::string& relation, const std::vector<VerifyDeadLetter>& dead_letters) {
   RETURN_IF_ERROR(database_.run("CREATE OR REPLACE TABLE main.__dead (key VARCHAR)"));
   TextLoader loader(database_, "__dead", 1);
   bool any = false;
   for (const VerifyDeadLetter& letter : dead_letters) {
-    if (lower_case(letter.relation) != lower_case(relation.name)) continue;
+    if (lower_case(letter.relation) != lower_case(relation)) continue;
     std::string text = key_json_of(letter.key);
     std::optional<std::string_view> cell = text;
     RETURN_IF_ERROR(loader.add({&cell, 1}));
     any = true;
   }
   RETURN_IF_ERROR(loader.flush());
+  return any;
+}
+
+// A group over values that their types cannot hold may come out the same whatever stands for them: the least of one value, or
+// what another column has beside it. Where the pipeline has set the group aside, it is not in the view.
+Status Evaluator::except_own(const std::vector<VerifyDeadLetter>& dead_letters) {
+  if (stand_ins_.empty()) return {};
+  ASSIGN_OR_RETURN(bool any, load_dead_keys(own_.name, dead_letters));
+  if (!any) return {};
+  return database_.run(fmt::format("UPDATE {} SET {} = true WHERE {} IN (SELECT key FROM main.__dead)", own_.table,
+                                   depends_column, key_json(own_)));
+}
+
+// dead.NAME (row): rows of the relation that are dead letters.
+Status Evaluator::set_aside(const BatchRelation& relation, const std::vector<VerifyDeadLetter>& dead_letters) {
+  RETURN_IF_ERROR(database_.run("CREATE SCHEMA IF NOT EXISTS dead"));
+  RETURN_IF_ERROR(database_.run("CREATE OR REPLACE TABLE " + dead_table(relation) + " (row BIGINT)"));
+  has_dead_[&relation] = false;
+  if (relation.key_texts.empty()) return {};
+  ASSIGN_OR_RETURN(bool any, load_dead_keys(relation.name, dead_letters));
   if (!any) return {};
   has_dead_[&relation] = true;
   return database_.run(fmt::format("INSERT INTO {} SELECT {} FROM {} WHERE {} IN (SELECT key FROM main.__dead)",
@@ -330,7 +348,8 @@ Status Evaluator::run(const std::vector<VerifyDeadLetter>& dead_letters) {
   RETURN_IF_ERROR(put_back_what_computes());
   probes_ = 0;
   probing_until_ = std::chrono::steady_clock::now() + probing_max;
-  return answer();
+  RETURN_IF_ERROR(answer());
+  return except_own(dead_letters);
 }
 
 }  // namespace
