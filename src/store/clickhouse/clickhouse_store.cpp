@@ -439,7 +439,26 @@ Result<std::map<std::string, TableMark>> ClickHouseStore::marks() {
   return marks;
 }
 
+// Views of a name that the pipeline file has no more: others read a new build's table by now.
+Status ClickHouseStore::drop_readers(const std::string& table) {
+  ASSIGN_OR_RETURN(std::string found,
+                   ask(fmt::format("SELECT database, name, comment FROM system.tables WHERE engine = 'View' AND "
+                                   "position(replaceAll(as_select, '`', ''), {}) > 0 FORMAT RowBinary",
+                                   quote_text(fmt::format("FROM {}.{} FINAL", layout_.tables, table)))));
+  ByteReader reader(found);
+  while (reader.ok() && !reader.at_end()) {
+    std::string database(reader.string());
+    std::string name(reader.string());
+    if (!is_read_view(layout_, reader.string())) continue;
+    RETURN_IF_ERROR(
+        change(fmt::format("DROP VIEW IF EXISTS {}{} SYNC", qualified_name(database, name), on_cluster(layout_))));
+  }
+  return {};
+}
+
 Status ClickHouseStore::drop(const std::string& table) {
+  RETURN_IF_ERROR(drop_readers(history_name(table)));
+  RETURN_IF_ERROR(drop_readers(table));
   RETURN_IF_ERROR(change(drop_table_sql(layout_, history_name(table))));
   return change(drop_table_sql(layout_, table));
 }

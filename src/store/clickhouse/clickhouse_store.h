@@ -79,6 +79,7 @@ class ClickHouseStore : public AnalyticsStore {
   Result<Prepared> prepare_table(const TableDefinition& table);
   Result<ExistingTable> apply(const std::string& name, ExistingTable existing, const TableChange& change);
   Status prepare_client(const ClientId& client, std::span<const Prepared> tables);
+  Status drop_readers(const std::string& table);
   Result<ExistingTable> read_table(const std::string& name);
   Status load_tables();
   Status prepare_databases();

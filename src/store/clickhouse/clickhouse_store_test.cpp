@@ -237,6 +237,16 @@ TEST_F(ClickHouseStoreTest, ClientsSeeTheirOwnRowsOnly) {
       "['id','note','_unrepresentable']\n");
 }
 
+TEST_F(ClickHouseStoreTest, ATableTakesTheViewsWithItThatReadIt) {
+  prepare();
+  auto views = [&] { return ask(fmt::format("SELECT count() FROM system.tables WHERE name = '{}'", name_)); };
+  EXPECT_EQ(views(), "3\n");  // the table, and one view a client
+  ASSERT_TRUE(store_.drop(name_ + "@2").ok());
+  EXPECT_EQ(views(), "3\n");
+  ASSERT_TRUE(store_.drop(name_).ok());
+  EXPECT_EQ(views(), "0\n");
+}
+
 TEST_F(ClickHouseStoreTest, WithdrawTakesWhatIsOlderAndNothingElse) {
   prepare();
   put({{.id = 1, .note = "below", .version = 9},
