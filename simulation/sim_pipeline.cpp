@@ -127,6 +127,7 @@ class PipelineRunner {
     }
     RoundLimits limits{.bytes_max = 300 + random_.below(3000),
                        .partition_bytes_max = 200 + random_.below(1000),
+                       .events_max = 1 + random_.below(60),
                        .refeed_bytes_max = 100 + random_.below(1500),
                        .workers = workers_,
                        .dead_letters_max = dead_letters_max_,

@@ -156,24 +156,24 @@ class Round {
     size_t left = options_.sweep_rows_max;
     while (left > 0 && !client.sweeps.empty()) {
       Sweep& sweep = client.sweeps.list.front();
-      std::vector<std::string> keys;
-      RETURN_IF_ERROR(state_.scan(prefix, prefix + sweep.cursor, [&](std::string_view key, std::string_view) {
+      std::vector<std::pair<std::string, std::string>> rows;  // keys, and what is stored
+      RETURN_IF_ERROR(state_.scan(prefix, prefix + sweep.cursor, [&](std::string_view key, std::string_view stored) {
         std::string_view row_key = key.substr(prefix.size());
         if (!sweep.high.empty() && row_key >= sweep.high) return false;
-        keys.emplace_back(row_key);
-        return keys.size() < left;
+        rows.emplace_back(row_key, stored);
+        return rows.size() < left;
       }));
-      for (const std::string& key : keys) {
-        Touched touched = touch(id, key);
+      for (auto& [key, stored] : rows) {
+        Touched touched = touch(id, key, &stored);
         RETURN_IF_ERROR(touched.error_or_ok());
         touched.entry->again = touched.entry->again || sweep.attributes;
       }
-      bool done = keys.size() < left;
-      left -= keys.size();
+      bool done = rows.size() < left;
+      left -= rows.size();
       if (done) {
         client.sweeps.list.erase(client.sweeps.list.begin());
       } else {
-        sweep.cursor = keys.back() + '\0';
+        sweep.cursor = rows.back().first + '\0';
       }
     }
     return {};
@@ -228,16 +228,21 @@ class Round {
     Status error_or_ok() const { return failed ? Status(error) : Status(); }
   };
 
-  // The entry of a key that no fact of the round needs to be about.
-  Touched touch(const ClientId& client, const std::string& key) {
+  // The entry of a key that no fact of the round needs to be about. `known`: what is stored of it, where that was read.
+  Touched touch(const ClientId& client, const std::string& key, std::string* known = nullptr) {
     std::string id = operator_key(StateOperator::kMergedRow, client, domain_, key);
     auto at = index_.find(id);
     if (at != index_.end()) return {{}, false, &entries_[at->second]};
-    std::vector<std::string> one{std::move(id)};
-    auto values = state_.get(one);
-    if (!values.ok()) return {values.error(), true};
-    Status loaded = load(clients_.find(client)->first, other_ids_.emplace_back(std::move(one[0])), key.size(),
-                         std::move((*values)[0]));
+    std::optional<std::string> stored;
+    if (known != nullptr) {
+      stored = std::move(*known);
+    } else {
+      auto values = state_.get({&id, 1});
+      if (!values.ok()) return {values.error(), true};
+      stored = std::move((*values)[0]);
+    }
+    Status loaded =
+        load(clients_.find(client)->first, other_ids_.emplace_back(std::move(id)), key.size(), std::move(stored));
     if (!loaded.ok()) return {loaded.error(), true};
     index_.emplace(entries_.back().id, static_cast<uint32_t>(entries_.size() - 1));
     return {{}, false, &entries_.back()};
@@ -396,9 +401,9 @@ class Round {
   std::deque<Entry> entries_;
   Arena arena_;
   std::pmr::unordered_map<std::string_view, uint32_t> index_{&arena_};  // by id
-  std::vector<std::string> ids_;       // of facts' keys
+  std::vector<std::string> ids_;  // of facts' keys
   std::deque<std::string> other_ids_;  // of keys that are touched alone
-  std::vector<StoredCell> cells_;      // of one row, while it is read
+  std::vector<StoredCell> cells_;  // of one row, while it is read
 };
 
 }  // namespace

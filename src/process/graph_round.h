@@ -24,8 +24,10 @@ struct GraphNode {
   std::unique_ptr<Operator> op = {};
   AggregateOperator* seeds = nullptr;  // `op`, where every client has a row from the start
   bool seeded = false;
-  bool may_be_pending = true;  // `op` may have work to resume
+  std::optional<std::set<ClientId>> pending = {};  // for whom `op` may have work to resume; nullopt: not known
   std::unique_ptr<StateName> client_row = {};  // gives the client's attributes as a row
+
+  bool may_be_pending() const { return !pending || !pending->empty(); }
 };
 
 struct GraphView {

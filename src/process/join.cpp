@@ -399,7 +399,7 @@ Result<OperatorOutput> JoinOperator::run(KeyedState& state, std::span<const Rows
     RETURN_IF_ERROR(group.known.pending() ? run_beside_pass(state, group, out.rows)
                                           : run_at_once(state, group, out.rows));
     RETURN_IF_ERROR(store_key(state, group));
-    out.pending = out.pending || group.known.pending();
+    if (group.known.pending()) out.pending.insert(group.client);
   }
   consolidate(out.rows);
   return out;
@@ -415,10 +415,15 @@ Result<OperatorOutput> JoinOperator::resume(KeyedState& state, std::span<const P
     group.key = key.key;
   }
   RETURN_IF_ERROR(load(state, groups));
+  // First each key its share, so that none waits behind another one; then who wants the rest.
+  for (size_t keys_left = groups.size(); Group & group : groups) {
+    size_t left = rows_max - std::min(out.rows.rows(), rows_max);
+    RETURN_IF_ERROR(advance(state, group, out.rows.rows() + left / keys_left--, out.rows));
+  }
   for (Group& group : groups) {
     if (out.rows.rows() < rows_max) RETURN_IF_ERROR(advance(state, group, rows_max, out.rows));
     RETURN_IF_ERROR(store_key(state, group));
-    out.pending = out.pending || group.known.pending();
+    if (group.known.pending()) out.pending.insert(group.client);
   }
   consolidate(out.rows);
   return out;

@@ -128,5 +128,25 @@ TEST_F(JoinTest, ChangesWaitBehindOneThatPasses) {
   EXPECT_TRUE(state.entries().empty()) << "nothing is left of a join without rows";
 }
 
+// One call goes on with every key that has something under way, however much the first one has.
+TEST_F(JoinTest, NoKeyWaitsBehindAnotherOne) {
+  join(JoinKind::kInner, true, {.fan_out_rows_max = 1, .pass_changes_max = 1});
+  std::vector<std::string> many;
+  for (int i = 0; i < 40; ++i) many.push_back("+ acme " + std::to_string(100 + i) + " " + std::to_string(i) + " 7");
+  change(many, {});
+  change({"+ globex a 1 7", "+ globex b 2 7"}, {});
+  change({}, {"+ acme u 7 de", "+ globex u 7 fr"});
+  std::vector<Operator::PendingKey> keys;
+  for (const char* client : {"acme", "globex"}) {
+    auto of_client = op->pending_keys(state, ClientId{client}, 10);
+    ASSERT_TRUE(of_client.ok());
+    keys.insert(keys.end(), of_client->begin(), of_client->end());
+  }
+  auto done = op->resume(state, keys, 20);
+  ASSERT_TRUE(done.ok());
+  EXPECT_NE(shown(done->rows).find("+ globex 1 7 7 fr"), std::string::npos) << shown(done->rows);
+  EXPECT_EQ(done->pending, std::set<ClientId>{ClientId{"acme"}});
+}
+
 }  // namespace
 }  // namespace tributary

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -35,7 +36,7 @@ struct OperatorOutput {
   Rows rows;  // consolidated
   std::vector<FailedRow> failed;
   std::vector<SettledRow> settled;  // beside those that are in `rows`
-  bool pending = false;  // work is left for resume(), recorded in the state
+  std::set<ClientId> pending;  // for whom work is left for resume(), recorded in the state
 };
 
 // Where an operator's entries are: kind · client · length of `name` · `name` · rest (docs/formats/state.md).

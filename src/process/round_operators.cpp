@@ -9,12 +9,13 @@ constexpr size_t pending_keys_at_once = 64;
 
 Result<std::vector<std::vector<Operator::PendingKey>>> Round::pending_of(GraphNode& node) {
   std::vector<std::vector<Operator::PendingKey>> keys(states_.size());
-  if (!node.may_be_pending) return keys;
-  node.may_be_pending = false;
+  if (!node.may_be_pending()) return keys;
+  std::optional<std::set<ClientId>> known = std::exchange(node.pending, std::set<ClientId>());
   for (const auto& [client, attributes] : *input_.attributes) {
+    if (known && !known->contains(client)) continue;
     ASSIGN_OR_RETURN(auto of_client, node.op->pending_keys(*states_[0], client, pending_keys_at_once));
     for (auto& key : of_client) {
-      node.may_be_pending = true;
+      node.pending->insert(client);
       size_t worker = worker_of(exchange_hash_of(key.client.value, key.key));
       keys[worker].push_back(std::move(key));
     }
@@ -49,7 +50,7 @@ Status Round::run_operator(GraphNode& node, Flow& flow) {
     std::vector<Rows> parts = split(std::move(rows), part, states_.size());
     for (size_t worker = 0; worker < parts.size(); ++worker) inputs[worker].push_back(std::move(parts[worker]));
   }
-  if (!any && !node.may_be_pending && flow.changes.empty()) return {};
+  if (!any && !node.may_be_pending() && flow.changes.empty()) return {};
   std::vector<OperatorOutput> resumed(states_.size());
   std::vector<OperatorOutput> done(states_.size());
   RETURN_IF_ERROR(in_parallel([&](size_t worker) -> Status {
@@ -65,7 +66,7 @@ Status Round::run_operator(GraphNode& node, Flow& flow) {
   for (auto* outputs : {&resumed, &done}) {
     for (OperatorOutput& output : *outputs) {
       flow.changes.append_all(output.rows);
-      node.may_be_pending = node.may_be_pending || output.pending;
+      node.pending->merge(output.pending);
       std::move(output.settled.begin(), output.settled.end(), std::back_inserter(settled));
       for (const FailedRow& row : output.failed) {
         failed.insert(row.client.value + '\0' + row.key);
@@ -73,7 +74,7 @@ Status Round::run_operator(GraphNode& node, Flow& flow) {
       }
     }
   }
-  output_.pending = output_.pending || node.may_be_pending;
+  output_.pending = output_.pending || node.may_be_pending();
   consolidate(flow.changes);
   note_fine(node, flow.changes, failed);
   note_settled(node, settled, failed);

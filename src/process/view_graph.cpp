@@ -205,16 +205,27 @@ Result<GraphOutput> ViewGraph::run(const GraphInput& input, std::span<KeyedState
 
 bool ViewGraph::wants_round() const {
   bool pending = std::any_of(impl_->nodes.begin(), impl_->nodes.end(), [](const GraphNode& node) {
-    return node.op != nullptr && (node.may_be_pending || (node.seeds != nullptr && !node.seeded));
+    return node.op != nullptr && (node.may_be_pending() || (node.seeds != nullptr && !node.seeded));
   });
   return pending || std::any_of(impl_->domains.begin(), impl_->domains.end(), [](const auto& domain) {
            return domain.second.may_sweep() && (!domain.second.sweeping_known || !domain.second.sweeping.empty());
          });
 }
 
+bool ViewGraph::unfinished(const ClientId& client) const {
+  bool pending = std::any_of(impl_->nodes.begin(), impl_->nodes.end(), [&](const GraphNode& node) {
+    return node.op != nullptr &&
+           (!node.pending || node.pending->contains(client) || (node.seeds != nullptr && !node.seeded));
+  });
+  return pending || std::any_of(impl_->domains.begin(), impl_->domains.end(), [&](const auto& domain) {
+           return domain.second.may_sweep() &&
+                  (!domain.second.sweeping_known || domain.second.sweeping.contains(client));
+         });
+}
+
 void ViewGraph::forget_pending() {
   for (GraphNode& node : impl_->nodes) {
-    node.may_be_pending = true;
+    node.pending.reset();
     node.seeded = false;
   }
   for (auto& [name, domain] : impl_->domains) domain.sweeping_known = false;

@@ -116,6 +116,8 @@ class ViewGraph {
 
   // Whether a round without events has something to do.
   bool wants_round() const;
+  // Whether rows that follow from what the client's events said are still to come.
+  bool unfinished(const ClientId& client) const;
   // What is pending is looked up again.
   void forget_pending();
 

@@ -48,9 +48,7 @@ Status RoundRunner::load_offsets() {
   ASSIGN_OR_RETURN(read_, stored_offsets(ports_.storage, processed_offsets));
   offsets_ = read_;
   // What rounds before the end had not told the sender yet.
-  for (const auto& [partition, next] : read_)
-    progress_.consumed.push_back({partition.topic, partition.partition, next});
-  progress_due_ = !read_.empty();
+  for (const auto& [partition, next] : read_) untold_.add_earlier(partition, next);
   return {};
 }
 
@@ -157,7 +155,18 @@ Result<RoundOutcome> RoundRunner::run() {
   return outcome;
 }
 
-// Whether what is live is not yet computed whole.
+// Whether what is live is not yet computed whole for the client.
+bool RoundRunner::unfinished(const ClientId& client) const {
+  return std::any_of(builds_.refeeds().begin(), builds_.refeeds().end(),
+                     [&](const Refeed& refeed) {
+                       return refeed.client == client && releases_.used_by_live(refeed.generation);
+                     }) ||
+         std::any_of(generations_.begin(), generations_.end(), [&](const Generation& of) {
+           return of.graph->unfinished(client) && releases_.used_by_live(of.number);
+         });
+}
+
+// ... for anybody.
 bool RoundRunner::unfinished() const {
   return std::any_of(builds_.refeeds().begin(), builds_.refeeds().end(),
                      [&](const Refeed& refeed) { return releases_.used_by_live(refeed.generation); }) ||
@@ -182,7 +191,8 @@ GraphInput RoundRunner::input_of(const Generation& generation) const {
 
 Result<RoundOutcome> RoundRunner::live_round() {
   ASSIGN_OR_RETURN(std::vector<LogBlock> blocks, read_blocks());
-  bool wanted = !blocks.empty() || (progress_due_ && !unfinished()) ||
+  auto of_client = [this](const ClientId& client) { return unfinished(client); };
+  bool wanted = !blocks.empty() || untold_.can_be_told(of_client, unfinished()) ||
                 std::any_of(generations_.begin(), generations_.end(),
                             [](const Generation& generation) { return generation.graph->wants_round(); });
   if (!wanted) return RoundOutcome{};
@@ -205,10 +215,10 @@ Result<RoundOutcome> RoundRunner::live_round() {
       RETURN_IF_ERROR(run_graph(generation, std::move(input), pass));
     }
   }
-  OutboxProgress before = progress_;
-  add_progress(blocks, batches);
-  bool tell = !unfinished();
-  if (tell) put_outbox(pass, progress_);
+  UntoldProgress before = untold_;
+  for (size_t i = 0; i < blocks.size(); ++i) untold_.add(blocks[i], *batches[i]);
+  OutboxProgress told = untold_.take(of_client, unfinished());
+  if (!told.clients.empty() || !told.consumed.empty()) put_outbox(pass, told);
   std::map<TopicPartition, Offset> next = read_;
   for (const LogBlock& block : blocks) {
     Offset& end = next[block.at];
@@ -220,14 +230,14 @@ Result<RoundOutcome> RoundRunner::live_round() {
     put_offset(pass.write, processed_offsets, partition, offset);
   }
   if (Status done = commit(pass); !done.ok()) {
-    progress_ = std::move(before);
+    untold_ = std::move(before);
     return std::move(done).error();
   }
-  progress_due_ = !tell;
-  if (tell) progress_ = {};
   read_ = std::move(next);
   std::lock_guard lock(mutex_);
   offsets_ = read_;
+  offsets_at_ = Checkpoint{pass.checkpoint};
+  untold_clients_ = untold_.clients();
   return std::move(pass.outcome);
 }
 
@@ -291,18 +301,35 @@ Result<std::vector<LogBlock>> RoundRunner::read_blocks() {
     if (next < end) behind.emplace_back(partition, next);
   }
   std::vector<LogBlock> blocks;
+  std::vector<LogBlock> rest;  // beyond the shares of their partitions
   size_t bytes = 0;
-  for (size_t i = 0; i < behind.size() && bytes < limits_.bytes_max; ++i) {
+  size_t events = 0;
+  auto full = [&] { return bytes >= limits_.bytes_max || events >= limits_.events_max; };
+  auto take = [&](LogBlock& block) {
+    bytes += block.bytes.size();
+    events += block.events;
+    blocks.push_back(std::move(block));
+  };
+  for (size_t i = 0; i < behind.size() && !full(); ++i) {
     const auto& [partition, next] = behind[(first_partition_ + i) % behind.size()];
     size_t share = std::min(limits_.partition_bytes_max, limits_.bytes_max - bytes);
     ASSIGN_OR_RETURN(std::vector<LogBlock> read, reader_->read(partition, next, share));
+    size_t events_left = limits_.events_max / behind.size() + 1;
+    Offset reached = next;  // by the blocks taken: some logs say it with the last one of a read only
     for (LogBlock& block : read) {
-      bytes += block.bytes.size();
-      blocks.push_back(std::move(block));
+      if (reached > next && (events_left == 0 || full())) {
+        rest.push_back(std::move(block));
+      } else {
+        events_left -= std::min<size_t>(events_left, block.events);
+        reached = block.next;
+        take(block);
+      }
     }
   }
+  // What is left out is read again.
+  for (size_t i = 0; i < rest.size() && !full(); ++i) take(rest[i]);
   first_partition_ += behind.empty() ? 0 : 1;
-  behind_ = bytes >= limits_.bytes_max;
+  behind_ = full();
   return blocks;
 }
 
@@ -313,31 +340,6 @@ Result<RoundRunner::Batches> RoundRunner::decode(const std::vector<LogBlock>& bl
     batches.push_back(std::move(events));
   }
   return batches;
-}
-
-void RoundRunner::add_progress(const std::vector<LogBlock>& blocks, const Batches& batches) {
-  auto client_of = [&](const ClientId& id) -> OutboxProgress::Client& {
-    for (auto& client : progress_.clients) {
-      if (client.client == id) return client;
-    }
-    return progress_.clients.emplace_back(OutboxProgress::Client{.client = id, .position = {}});
-  };
-  auto next_of = [&](const TopicPartition& partition) -> Offset& {
-    for (auto& consumed : progress_.consumed) {
-      if (consumed.topic == partition.topic && consumed.partition == partition.partition) return consumed.next;
-    }
-    return progress_.consumed.emplace_back(OutboxProgress::Consumed{partition.topic, partition.partition, {}}).next;
-  };
-  for (size_t i = 0; i < blocks.size(); ++i) {
-    Offset& end = next_of(blocks[i].at);
-    end = std::max(end, blocks[i].next);
-    const EventBatch& batch = *batches[i];
-    OutboxProgress::Client& client = client_of(batch.client);
-    client.events += blocks[i].events;
-    for (const Position& position : batch.positions) client.position = std::max(client.position, position);
-    for (const RangeFact& range : batch.ranges) client.position = std::max(client.position, range.position);
-    for (int64_t micros : batch.commit_micros) client.commit_micros = std::max(client.commit_micros, micros);
-  }
 }
 
 Status RoundRunner::learn_schemas(const Batches& batches) {
@@ -364,6 +366,11 @@ uint64_t RoundRunner::tables_generation() const {
 std::vector<RoundRunner::Rebuild> RoundRunner::rebuilds() const {
   std::lock_guard lock(mutex_);
   return rebuilds_;
+}
+
+RoundRunner::Read RoundRunner::read() const {
+  std::lock_guard lock(mutex_);
+  return {offsets_at_, offsets_, untold_clients_};
 }
 
 std::map<TopicPartition, Offset> RoundRunner::offsets() const {

@@ -35,6 +35,7 @@
 #include "runtime/releases.h"
 #include "runtime/round_state.h"
 #include "runtime/stored_facts.h"
+#include "runtime/untold_progress.h"
 #include "runtime/worker_pool.h"
 #include "storage/storage.h"
 
@@ -66,6 +67,9 @@ struct RoundPorts {
 struct RoundLimits {
   size_t bytes_max = 8 << 20;  // encoded blocks read in one round
   size_t partition_bytes_max = 1 << 20;  // of one partition
+  // However small they are encoded: a round holds them all, decoded, and what each view makes of them, and nobody's events come
+  // before it ends. One block more at most.
+  size_t events_max = 64 << 10;
   size_t refeed_bytes_max = 2 << 20;  // of raw, in one round
   size_t workers = 1;
   uint64_t dead_letters_max = DeadLetters::kept_max_default;  // of one client's view
@@ -159,6 +163,13 @@ class RoundRunner {
   // Of the live release.
   std::vector<Rebuild> rebuilds() const;
   std::map<TopicPartition, Offset> offsets() const;
+  // What rounds have read up to a checkpoint, and of whom rows are still to come (nullopt: perhaps of anybody).
+  struct Read {
+    Checkpoint checkpoint;
+    std::map<TopicPartition, Offset> offsets;
+    std::optional<std::set<ClientId>> untold;
+  };
+  Read read() const;
   std::map<std::pair<ClientId, std::string>, DeadLetterCount> dead_letters() const;  // by client and view
   Result<std::vector<std::string>> dead_letter_keys(const ClientId& client, const std::string& view) const {
     return stored_dead_letter_keys(ports_.storage, client, view);
@@ -257,7 +268,7 @@ class RoundRunner {
   GraphInput input_of(const Generation& generation) const;
   const TableDefinition* definition_of(const std::string& table) const;
   bool unfinished() const;
-  void add_progress(const std::vector<LogBlock>& blocks, const Batches& batches);
+  bool unfinished(const ClientId& client) const;
 
   RoundPorts ports_;
   RoundLimits limits_;
@@ -285,8 +296,7 @@ class RoundRunner {
   std::atomic<bool> builds_changed_ = false;
   size_t first_partition_ = 0;  // where the next round begins, so that none starves
   std::map<TopicPartition, Offset> read_;  // as offsets_, by the rounds' thread
-  OutboxProgress progress_;  // of rounds that have not been told to the sender, since something is unfinished
-  bool progress_due_ = false;
+  UntoldProgress untold_;
   DeadLetters dead_;
   // Letters that may be outdated, by key: raw did not have what was processed before when their rows failed.
   std::map<UncheckedLetters, std::set<std::string>> unchecked_;
@@ -297,6 +307,8 @@ class RoundRunner {
   Tables tables_;
   std::vector<Rebuild> rebuilds_;
   std::map<TopicPartition, Offset> offsets_;
+  Checkpoint offsets_at_;  // by which round
+  std::optional<std::set<ClientId>> untold_clients_;  // after it
   std::vector<ReleaseStatus> release_status_;
   std::map<uint32_t, Checkpoint> whole_at_;  // by release
   std::map<std::string, std::string> counted_tables_;  // by view: whose dead letters are told

@@ -294,6 +294,38 @@ bool Runtime::shows_live() const {
   return prepared_generation_ == planned;
 }
 
+// Whether the store has what this round and those before it gave.
+bool Runtime::in_store(Checkpoint checkpoint) const {
+  Checkpoint sent_before = sender_->sent_before();
+  std::lock_guard lock(mutex_);
+  return checkpoint <= stored_ || checkpoint < sent_before;
+}
+
+bool Runtime::queryable(const std::map<TopicPartition, Offset>& ends, const ClientId& client,
+                        std::optional<Checkpoint>& read_at) const {
+  if (queryable(ends)) return true;
+  if (!shows_live()) return false;
+  if (!read_at) {
+    RoundRunner::Read read = runner_->read();
+    bool all = std::all_of(ends.begin(), ends.end(), [&](const auto& end) {
+      auto at = read.offsets.find(end.first);
+      return end.second.value == 0 || (at != read.offsets.end() && at->second >= end.second);
+    });
+    if (all && read.untold && !read.untold->contains(client)) read_at = read.checkpoint;
+  }
+  return read_at && in_store(*read_at);
+}
+
+RoundRunner::Read Runtime::read_and_stored() const {
+  RoundRunner::Read now = runner_->read();
+  Checkpoint sent_before = sender_->sent_before();
+  std::lock_guard lock(mutex_);
+  if (!next_read_) next_read_ = std::move(now);
+  if (next_read_->checkpoint <= stored_ || next_read_->checkpoint < sent_before)
+    stored_read_ = *std::exchange(next_read_, std::nullopt);
+  return stored_read_;
+}
+
 bool Runtime::queryable(const std::map<TopicPartition, Offset>& ends) const {
   if (!shows_live() || !sender_->lost_tables().empty()) return false;
   auto acknowledged = sender_->acknowledged();

@@ -69,6 +69,12 @@ class Runtime {
   bool shows_live() const;
   // Whether everything in the log before `ends` is queryable.
   bool queryable(const std::map<TopicPartition, Offset>& ends) const;
+  // Whether what is there of the client before `ends` is, whatever of others is still to come. `read_at`: what this was told
+  // when it was asked before, none at first.
+  bool queryable(const std::map<TopicPartition, Offset>& ends, const ClientId& client,
+                 std::optional<Checkpoint>& read_at) const;
+  // What rounds had read by some checkpoint whose rows the store has: about when somebody last asked.
+  RoundRunner::Read read_and_stored() const;
   std::map<TopicPartition, Offset> processed() const { return runner_->offsets(); }
   std::map<TopicPartition, Offset> acknowledged() const { return sender_->acknowledged(); }
   // Row keys of a view's rows that could not be processed.
@@ -95,6 +101,7 @@ class Runtime {
   // Sleeps, or returns early when told to stop.
   void pause(std::chrono::milliseconds time);
   bool stopping() const;
+  bool in_store(Checkpoint checkpoint) const;
 
   std::unique_ptr<RoundRunner> runner_;
   std::unique_ptr<OutboxSender> sender_;
@@ -118,6 +125,8 @@ class Runtime {
   std::chrono::steady_clock::time_point next_marks_;
   std::vector<std::string> to_drop_;  // tables
   Checkpoint stored_;  // what it and those before it gave is in the store
+  mutable RoundRunner::Read stored_read_;
+  mutable std::optional<RoundRunner::Read> next_read_;  // takes its place once the store has that
   std::chrono::steady_clock::time_point next_parked_;
 
   std::thread round_thread_;
