@@ -84,7 +84,9 @@ int check_command(const CheckOptions& options) {
       std::printf("%s: %zu clients, %zu domains, %zu views%s\n", options.file.c_str(), result.pipeline->clients.size(),
                   result.pipeline->domains.size(),
                   std::max(result.pipeline->views.size(), result.compiled.views.size()),
-                  result.complete ? ": good" : ": good as far as it can be seen without the tables' columns");
+                  !tests.failures.empty() ? ": tests fail"
+                  : result.complete       ? ": good"
+                                          : ": good as far as it can be seen without the tables' columns");
     }
   }
   if (!result.errors.empty()) return exit_config;

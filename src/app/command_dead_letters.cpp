@@ -46,10 +46,12 @@ void print_letters(const json& letters, bool events) {
         std::printf("    %s\n", letter["events"][0].dump(-1, ' ', false, json::error_handler_t::replace).c_str());
       continue;
     }
-    std::printf("%s  %s  %s  key %s  position %s\n    %s\n", client.c_str(), view.c_str(),
-                letter["id"].get<std::string>().c_str(), letter["key"].get<std::string>().c_str(),
-                letter["position"].get<std::string>().c_str(), letter["reason"].get<std::string>().c_str());
+    std::string position = letter["position"].get<std::string>();  // of groups and joined rows there is none
+    std::printf("%s  %s  %s  %s%s\n    %s\n", client.c_str(), view.c_str(), letter["id"].get<std::string>().c_str(),
+                letter["key"].get<std::string>().c_str(), (position.empty() ? "" : "  position " + position).c_str(),
+                letter["reason"].get<std::string>().c_str());
     if (!events) continue;
+    if (letter["events"].empty()) std::printf("    rows of several events; `tributary trace` shows them\n");
     for (const json& event : letter["events"]) std::printf("    %s\n", event.dump().c_str());
   }
 }
@@ -67,11 +69,8 @@ int change(const Pipeline& pipeline, const DeadLetterOptions& options) {
                  options.action.c_str());
     return exit_try_again;
   }
-  json request{{"command", "dead_letter_order"},
-               {"client", options.filter.client},
-               {"view", options.filter.view},
-               {"id", options.filter.id},
-               {"drop", drop}};
+  json request{{"command", "dead_letter_order"}, {"client", options.filter.client}, {"view", options.filter.view},
+               {"id", options.filter.id},        {"reason", options.filter.reason}, {"drop", drop}};
   Status done = control_call(control_socket_path(pipeline.data), request.dump(), [](std::string_view) { return true; });
   if (!done.ok()) return print_error(done.error());
   std::printf(drop ? "dropped: not listed any more; the rows stay out of the view until they change\n"

@@ -12,10 +12,11 @@ namespace {
 
 using nlohmann::json;
 
-// Views whose domains' rows are remembered: those that keep state, and all that they read.
-std::set<std::string> views_below_state(const std::vector<ViewPlan>& views) {
-  std::set<std::string> names;
+// Domains whose rows are remembered: views that keep state read them, themselves or through others.
+std::set<std::string> kept_domains(const std::vector<ViewPlan>& views) {
   std::set<std::string> stateful;
+  std::set<std::string> below;
+  std::set<std::string> domains;
   for (const ViewPlan& view : views) {
     bool keeps = view.keeps_state();
     for (const PlanNode& node : view.nodes)
@@ -23,19 +24,20 @@ std::set<std::string> views_below_state(const std::vector<ViewPlan>& views) {
     if (keeps) stateful.insert(view.name);
   }
   for (size_t i = views.size(); i-- > 0;) {
-    if (!stateful.contains(views[i].name) && !names.contains(views[i].name)) continue;
-    names.insert(views[i].name);
+    if (!stateful.contains(views[i].name) && !below.contains(views[i].name)) continue;
     for (const PlanNode& node : views[i].nodes) {
-      if (node.kind == NodeKind::kView) names.insert(node.relation);
+      if (node.kind == NodeKind::kView) below.insert(node.relation);
+      if (node.kind == NodeKind::kDomain) domains.insert(node.relation);
     }
   }
-  return names;
+  return domains;
 }
 
-json as_json(const ViewPlan& view, const std::map<std::string, Relation>& relations, bool keeps_rows) {
+json as_json(const ViewPlan& view, const std::map<std::string, Relation>& relations,
+             const std::set<std::string>& kept) {
   json nodes = json::array();
   for (size_t i = 0; i < view.nodes.size(); ++i) {
-    NodeDescription node = describe_node(view, i, relations, keeps_rows);
+    NodeDescription node = describe_node(view, i, relations, kept);
     json columns = json::array();
     for (const OutputColumn& column : view.nodes[i].columns) {
       columns.push_back({{"name", column.name}, {"type", column.type.to_string()}, {"nullable", column.nullable}});
@@ -71,19 +73,17 @@ int explain_command(const ExplainOptions& options) {
                          : (names.empty() ? ": no columns are known yet; `tributary check --connect` reads them" : ""));
     return exit_usage;
   }
-  std::set<std::string> below_state = views_below_state(checked.compiled.views);
+  std::set<std::string> kept = kept_domains(checked.compiled.views);
   json all = json::array();
   std::string text;
+  std::vector<const ViewPlan*> drawn;
   for (const ViewPlan& view : checked.compiled.views) {
     if (!options.view.empty() && view.name != options.view) continue;
-    bool keeps_rows = below_state.contains(view.name);
-    if (options.json) all.push_back(as_json(view, relations, keeps_rows));
-    if (options.svg) {
-      text += plan_svg(view, relations, keeps_rows);
-    } else {
-      text += (text.empty() ? "" : "\n") + plan_tree(view, relations, keeps_rows);
-    }
+    drawn.push_back(&view);
+    if (options.json) all.push_back(as_json(view, relations, kept));
+    if (!options.svg) text += (text.empty() ? "" : "\n") + plan_tree(view, relations, kept);
   }
+  if (options.svg) text = plan_svg(drawn, relations, kept);
   if (options.json) text = all.dump(2) + "\n";
   std::fwrite(text.data(), 1, text.size(), stdout);
   return exit_ok;

@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "app/commands.h"
 #include "app/control.h"
@@ -19,6 +20,22 @@ Status ask(const Pipeline& pipeline, const ClientQuery& query) {
   return reached.opened->queries->query(query, write_out);
 }
 
+// What the answer does not show by itself: rows that stand still since their table changed.
+void note_what_stands_still(const Pipeline& pipeline, const std::string& client) {
+  auto answer = control_status(pipeline);
+  if (!answer.ok()) return;
+  nlohmann::json status = nlohmann::json::parse(*answer, nullptr, false);
+  if (!status.is_object()) return;
+  for (const auto& of : status.value("clients", nlohmann::json::array())) {
+    if (of.value("client", "") != client) continue;
+    for (const auto& warning : of.value("warnings", nlohmann::json::array())) {
+      std::string text = warning.is_string() ? warning.get<std::string>() : "";
+      if (!text.starts_with("domain ")) continue;
+      std::fprintf(stderr, "note: %s; views show what they had of it before that\n", text.c_str());
+    }
+  }
+}
+
 }  // namespace
 
 int query_command(const QueryOptions& options) {
@@ -33,7 +50,9 @@ int query_command(const QueryOptions& options) {
   if (format.empty()) format = ::isatty(STDOUT_FILENO) != 0 ? "PrettyCompact" : "TabSeparatedWithNames";
   ClientQuery query{ClientId{options.client}, options.sql, format};
   Status done = ask(pipeline, query);
-  return done.ok() ? exit_ok : print_error(done.error());
+  if (!done.ok()) return print_error(done.error());
+  note_what_stands_still(pipeline, options.client);
+  return exit_ok;
 }
 
 }  // namespace tributary

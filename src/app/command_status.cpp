@@ -4,6 +4,7 @@
 #include "app/control.h"
 #include "app/json_line.h"
 #include "app/status_report.h"
+#include "app/view_names.h"
 
 namespace tributary {
 
@@ -31,12 +32,15 @@ int status_command(const std::string& file, bool as_json) {
   return exit_ok;
 }
 
-int wait_command(const std::string& file, double seconds) {
+int wait_command(const std::string& file, const std::string& client, double seconds) {
   auto loaded = load_or_complain(file, {.environment = {}, .source_passwords = false});
   if (int* code = std::get_if<int>(&loaded)) return *code;
   const auto& pipeline = std::get<Pipeline>(loaded);
-  auto reached = control_wait(pipeline, {}, std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000)));
+  if (!client.empty() && !knows_client(pipeline, client)) return exit_usage;
+  auto reached =
+      control_wait(pipeline, ClientId{client}, std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000)));
   if (!reached.ok()) return print_error(reached.error());
+  if (!client.empty()) std::erase_if(reached->stopped, [&](const std::string& stopped) { return stopped != client; });
   if (!reached->stopped.empty()) {
     std::fprintf(stderr, "tributary: %s\n", stopped_message(file, reached->stopped).c_str());
   }

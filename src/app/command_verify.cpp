@@ -9,11 +9,11 @@
 #include "app/commands.h"
 #include "app/control.h"
 #include "app/control_releases.h"
+#include "app/dead_letter_rows.h"
 #include "app/scratch_folder.h"
 #include "app/source_schemas.h"
 #include "config/views_text.h"
 #include "model/row_key.h"
-#include "runtime/dead_letters.h"
 #include "verify/verify.h"
 
 namespace tributary {
@@ -62,21 +62,6 @@ class Pipe {
   const Pipeline& pipeline_;
   std::unique_ptr<Assembly> assembly_;  // where it does not run
 };
-
-// The relation whose row a node's row is, as long as only filters and projections are between them; else the view's own.
-std::string relation_of_node(const ViewPlan& plan, size_t node) {
-  while (node < plan.nodes.size() && plan.nodes[node].kind == NodeKind::kMap) node = plan.nodes[node].inputs[0];
-  bool leaf = node < plan.nodes.size() &&
-              (plan.nodes[node].kind == NodeKind::kDomain || plan.nodes[node].kind == NodeKind::kView);
-  return leaf ? plan.nodes[node].relation : plan.name;
-}
-
-// A dead letter's key names a node of the view's plan, or is the key of its only domain's row.
-VerifyDeadLetter dead_letter_of(const ViewPlan& plan, const std::string& key) {
-  std::string row_key = domain_key(key);
-  size_t node = row_key.size() == key.size() ? plan.nodes.size() - 1 : static_cast<uint8_t>(key[1]);
-  return {relation_of_node(plan, node), row_key_values(row_key)};
-}
 
 std::vector<VerifyClient> clients_to_verify(const Pipeline& pipeline, const CompiledPipeline& compiled,
                                             const std::string& only) {
@@ -270,7 +255,9 @@ int verify_command(const VerifyOptions& options) {
         std::vector<VerifyDeadLetter> letters;
         for (const ViewPlan& plan : checked.compiled.views) {
           if (plan.name != view) continue;
-          for (const std::string& key : keys) letters.push_back(dead_letter_of(plan, key));
+          for (const std::string& key : keys)
+            for (const DeadLetterRow& row : rows_of_dead_letter(plan, key))
+              letters.push_back({row.relation, row_key_values(row.key)});
         }
         return letters;
       },

@@ -33,7 +33,7 @@ int check_command(const CheckOptions& options);
 int status_command(const std::string& file, bool json);
 
 // Waits until all that the sources had committed when asked is queryable.
-int wait_command(const std::string& file, double seconds);
+int wait_command(const std::string& file, const std::string& client, double seconds);
 
 // `tributary client FILE reset CLIENT`: the client starts a new epoch at the next start.
 int client_reset_command(const std::string& file, const std::string& client);

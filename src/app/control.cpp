@@ -76,7 +76,11 @@ Status wait_queryable(const Assembly& assembly, const std::string& client, std::
         [&] { return client.empty() ? assembly.source->caught_up() : assembly.source->caught_up(ClientId{client}); });
   }
   auto ends = assembly.log->ends();
-  reached = reached && until([&] { return assembly.runtime->queryable(ends); });
+  std::optional<Checkpoint> read_at;
+  reached = reached && until([&] {
+              return client.empty() ? assembly.runtime->queryable(ends)
+                                    : assembly.runtime->queryable(ends, ClientId{client}, read_at);
+            });
   out.send(json_line(json{{"queryable", reached}, {"stopped", stopped_clients(assembly)}}));
   return {};
 }
@@ -142,17 +146,20 @@ Status handle(const Assembly& assembly, std::string_view request, ControlStream&
     if (assembly.runtime == nullptr) return Error{ErrorCode::kUnsupported, "the running pipeline does not process"};
     RoundRunner::DeadLetterOrder order{
         ClientId{parsed.value("client", "")}, parsed.value("view", ""), {}, parsed.value("drop", false)};
-    if (std::string id = parsed.value("id", ""); !id.empty()) {
-      auto key = from_hex(id);
-      if (!key) return Error{ErrorCode::kInvalidInput, "an id is hexadecimal, as `dead-letters list` shows it"};
-      ASSIGN_OR_RETURN(auto known, assembly.runtime->dead_letter_keys(order.client, order.view));
-      if (std::find(known.begin(), known.end(), *key) == known.end()) {
+    DeadLetterFilter filter = DeadLetterFilter::from_json(parsed);
+    if (!filter.id.empty() || !filter.reason.empty()) {  // those, else all
+      ASSIGN_OR_RETURN(json chosen,
+                       list_dead_letters(assembly.pipeline, *assembly.storage, *assembly.log, *assembly.raw, filter));
+      for (const json& letter : chosen) {
+        if (!letter.contains("id")) continue;
+        if (auto key = from_hex(letter["id"].get<std::string>())) order.keys.push_back(std::move(*key));
+      }
+      if (order.keys.empty()) {
         return Error{ErrorCode::kNotFound,
                      fmt::format("there is no dead letter {} of client {} in view {}; `dead-letters FILE list` shows "
                                  "those there are",
-                                 id, order.client, order.view)};
+                                 filter.id.empty() ? "of this reason" : filter.id, order.client, order.view)};
       }
-      order.keys.push_back(*key);
     }
     assembly.runtime->order(std::move(order));
     return {};

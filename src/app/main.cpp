@@ -118,12 +118,14 @@ int parse_and_run(int argc, char** argv) {
   status->callback([&] { code = status_command(status_file, status_json); });
 
   std::string wait_file;
+  std::string wait_client;
   double wait_seconds = 60;
   auto* wait = app.add_subcommand("wait", "wait until all that is committed now is queryable");
   wait->add_option("FILE", wait_file, "the pipeline file of a running pipeline")->required();
+  wait->add_option("--client", wait_client, "what this client has committed, whatever of the others is still to come");
   wait->add_option("--seconds", wait_seconds, "how long at most")->capture_default_str()->check(positive);
   wait->footer(examples("  tributary wait shop.yaml --seconds 10 && tributary query shop.yaml --client acme '…'"));
-  wait->callback([&] { code = wait_command(wait_file, wait_seconds); });
+  wait->callback([&] { code = wait_command(wait_file, wait_client, wait_seconds); });
 
   std::string client_file;
   std::string reset_client;
@@ -211,12 +213,9 @@ int parse_and_run(int argc, char** argv) {
   explain->add_option("FILE", explain_options.file, "the pipeline file")->required();
   explain->add_option("VIEW", explain_options.view, "this view alone");
   explain->add_flag("--json", explain_options.json, "the plans as JSON");
-  explain->add_flag("--svg", explain_options.svg, "the plan as a picture");
+  explain->add_flag("--svg", explain_options.svg, "the plans as a picture");
   explain->footer(examples("  tributary explain shop.yaml\n  tributary explain shop.yaml sales --svg > sales.svg"));
-  explain->callback([&] {
-    if (explain_options.svg && explain_options.view.empty()) throw CLI::ValidationError("--svg", "needs a VIEW");
-    code = explain_command(explain_options);
-  });
+  explain->callback([&] { code = explain_command(explain_options); });
 
   DeadLetterOptions dead_options;
   auto* dead = app.add_subcommand("dead-letters", "rows that could not be computed: list, show, retry, drop");
@@ -226,11 +225,13 @@ int parse_and_run(int argc, char** argv) {
   dead->add_option("ID", dead_options.filter.id, "of one letter, as `list` shows it; without: all");
   dead->add_option("--client", dead_options.filter.client, "of this client alone");
   dead->add_option("--view", dead_options.filter.view, "of this view alone");
+  dead->add_option("--reason", dead_options.filter.reason, "those whose reason has this text in it");
   dead->add_flag("--json", dead_options.json, "the letters as JSON");
   dead->footer(
       examples("  tributary dead-letters shop.yaml list --client acme\n"
                "  tributary dead-letters shop.yaml show --view sales\n"
                "  tributary dead-letters shop.yaml retry --client acme --view sales\n"
+               "  tributary dead-letters shop.yaml drop --client acme --view sales --reason 'could not convert'\n"
                "A letter goes by itself when its row is changed so that it can be computed, or is deleted.\n"
                "`drop` takes letters off the list; their rows stay out of the view."));
   dead->callback([&] { code = dead_letters_command(dead_options); });

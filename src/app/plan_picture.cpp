@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <functional>
 
+#include "process/aggregate_calls.h"
+
 namespace tributary {
 namespace {
 
@@ -17,14 +19,66 @@ std::vector<std::string> names_at(const PlanNode& node, const std::vector<uint32
   return names;
 }
 
-std::string cut(const std::string& text, size_t length_max) {
-  return text.size() <= length_max ? text : text.substr(0, length_max - 3) + "...";
-}
+// Names that only the plan has ("count#2"), by what they stand for in the view's SQL.
+class PlanNames {
+ public:
+  explicit PlanNames(const ViewPlan& plan) {
+    for (const PlanNode& node : plan.nodes) {
+      if (node.kind == NodeKind::kMap) {
+        for (const MapOutput& output : node.map.outputs) {
+          add(output.column.name,
+              output.input ? node.map.inputs[*output.input].name : node.map.expressions[*output.expression]);
+        }
+      }
+      if (node.kind != NodeKind::kAggregate) continue;
+      const PlanNode& input = plan.nodes[node.inputs[0]];
+      for (const AggregateCall& call : node.aggregate.calls) add(call.column.name, call_text(call, input));
+    }
+  }
+
+  // "n = count(*)"; without a name of its own only what it computes.
+  std::string of_call(const AggregateCall& call, const PlanNode& input) const {
+    bool named = call.column.name.find('#') == std::string::npos;
+    return (named ? call.column.name + " = " : "") + call_text(call, input);
+  }
+
+  // The text with what its names stand for, quoted in SQL or plain.
+  std::string resolved(std::string text) const {
+    for (const auto& [name, meaning] : meanings_) {
+      for (const std::string& written : {'"' + name + '"', name}) {
+        for (size_t at = text.find(written); at != std::string::npos; at = text.find(written, at + meaning.size())) {
+          text.replace(at, written.size(), meaning);
+        }
+      }
+    }
+    return text;
+  }
+
+ private:
+  static constexpr const char* call_names[] = {"count(*)", "count",    "count",   "sum",     "avg",    "min",
+                                               "max",      "bool_and", "bool_or", "arg_min", "arg_max"};
+
+  static std::string call_text(const AggregateCall& call, const PlanNode& input) {
+    std::string text = call_names[static_cast<size_t>(call.kind)];
+    if (call.argument) {
+      text += fmt::format("({}{}{})", call.kind == AggregateKind::kCountDistinct ? "DISTINCT " : "",
+                          name_at(input, *call.argument), call.order ? ", " + name_at(input, *call.order) : "");
+    }
+    return call.filter ? fmt::format("{} FILTER ({})", text, name_at(input, *call.filter)) : text;
+  }
+
+  void add(const std::string& name, const std::string& meaning) {
+    if (name.find('#') != std::string::npos) meanings_.insert_or_assign(name, resolved(meaning));
+  }
+
+  std::map<std::string, std::string, std::greater<>> meanings_;  // count#12 before count#1
+};
 
 std::vector<std::string> map_lines(const MapPlan& map) {
   std::vector<std::string> lines;
   std::vector<std::string> passed;
   for (const MapOutput& output : map.outputs) {
+    if (output.column.name.find('#') != std::string::npos) continue;  // it is where it is used
     if (output.input && map.inputs[*output.input].name == output.column.name) {
       passed.push_back(output.column.name);
     } else {
@@ -37,14 +91,12 @@ std::vector<std::string> map_lines(const MapPlan& map) {
   return lines;
 }
 
-std::string call_text(const AggregateCall& call, const PlanNode& input) {
-  constexpr const char* names[] = {"count(*)", "count",    "count(DISTINCT)", "sum",     "avg",    "min",
-                                   "max",      "bool_and", "bool_or",         "arg_min", "arg_max"};
-  std::string text = names[static_cast<size_t>(call.kind)];
-  if (call.argument) text += fmt::format(" of {}", name_at(input, *call.argument));
-  if (call.order) text += fmt::format(" by {}", name_at(input, *call.order));
-  if (call.filter) text += fmt::format(" where {}", name_at(input, *call.filter));
-  return fmt::format("{} = {}", call.column.name, text);
+std::string aggregate_state(const AggregatePlan& aggregate) {
+  auto keeps = [](const AggregateCall& call) { return keeps_values(call.kind); };
+  if (aggregate.calls.empty()) return "how many rows a group has, by group";
+  return std::any_of(aggregate.calls.begin(), aggregate.calls.end(), keeps)
+             ? "a group's sums and counts, by group, and its values for min, max, arg_min, arg_max and DISTINCT"
+             : "a group's sums and counts, by group";
 }
 
 void describe_join(const ViewPlan& plan, const PlanNode& node, NodeDescription& out) {
@@ -62,7 +114,8 @@ void describe_join(const ViewPlan& plan, const PlanNode& node, NodeDescription& 
 }  // namespace
 
 NodeDescription describe_node(const ViewPlan& plan, size_t number, const std::map<std::string, Relation>& relations,
-                              bool keeps_rows) {
+                              const std::set<std::string>& kept_domains) {
+  PlanNames names(plan);
   const PlanNode& node = plan.nodes[number];
   NodeDescription out;
   switch (node.kind) {
@@ -70,8 +123,8 @@ NodeDescription describe_node(const ViewPlan& plan, size_t number, const std::ma
       out.title = "domain " + node.relation;
       auto relation = relations.find(node.relation);
       if (relation != relations.end()) out.key = fmt::format("client_id, {}", fmt::join(relation->second.key, ", "));
-      out.state =
-          keeps_rows ? "every row, by client_id and row key" : "none, but for values that an update may leave out";
+      out.state = kept_domains.contains(node.relation) ? "every row, by client_id and row key"
+                                                       : "none, but for values that an update may leave out";
       break;
     }
     case NodeKind::kView:
@@ -89,9 +142,9 @@ NodeDescription describe_node(const ViewPlan& plan, size_t number, const std::ma
       std::vector<std::string> groups{"client_id"};
       for (uint32_t i = 0; i < node.aggregate.group_columns; ++i) groups.push_back(name_at(input, i));
       out.title = node.aggregate.calls.empty() ? "distinct" : "aggregate";
-      for (const AggregateCall& call : node.aggregate.calls) out.lines.push_back(call_text(call, input));
+      for (const AggregateCall& call : node.aggregate.calls) out.lines.push_back(names.of_call(call, input));
       out.key = fmt::format("{}", fmt::join(groups, ", "));
-      out.state = "a group's sums and counts, by group; for min, max, arg_min, arg_max and DISTINCT also its values";
+      out.state = aggregate_state(node.aggregate);
       break;
     }
     case NodeKind::kFirstRow: {
@@ -112,13 +165,16 @@ NodeDescription describe_node(const ViewPlan& plan, size_t number, const std::ma
       out.key = "the branch, and the input's";
       break;
   }
+  for (std::string& line : out.lines) line = names.resolved(std::move(line));
+  out.key = names.resolved(std::move(out.key));
   return out;
 }
 
-std::string plan_tree(const ViewPlan& plan, const std::map<std::string, Relation>& relations, bool keeps_rows) {
+std::string plan_tree(const ViewPlan& plan, const std::map<std::string, Relation>& relations,
+                      const std::set<std::string>& kept_domains) {
   std::string out = fmt::format("view {}\n", plan.name);
   std::function<void(size_t, std::string, bool)> add = [&](size_t number, const std::string& indent, bool last) {
-    NodeDescription node = describe_node(plan, number, relations, keeps_rows);
+    NodeDescription node = describe_node(plan, number, relations, kept_domains);
     std::string below = indent + (last ? "   " : "│  ");
     out += fmt::format("{}{}{}\n", indent, last ? "└─ " : "├─ ", node.title);
     const auto& inputs = plan.nodes[number].inputs;
@@ -134,10 +190,27 @@ std::string plan_tree(const ViewPlan& plan, const std::map<std::string, Relation
 
 namespace {
 
-constexpr int box_width = 300;
+constexpr int box_width_min = 180;
+constexpr int character_width = 8;  // of 12 pixels' monospace, rather too wide
 constexpr int line_height = 16;
 constexpr int gap = 36;
-constexpr size_t line_length_max = 44;
+constexpr size_t line_length_max = 64;  // longer ones go on in the next line
+
+// At blanks where there are any.
+std::vector<std::string> wrapped(std::string text) {
+  std::vector<std::string> lines;
+  while (text.size() > line_length_max) {
+    size_t end = text.rfind(' ', line_length_max);
+    if (end == std::string::npos || end < line_length_max / 2) {
+      end = line_length_max;
+      while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // no character in two
+    }
+    lines.push_back(text.substr(0, end));
+    text = "  " + text.substr(text[end] == ' ' ? end + 1 : end);
+  }
+  lines.push_back(std::move(text));
+  return lines;
+}
 
 std::string escaped(const std::string& text) {
   std::string out;
@@ -156,37 +229,48 @@ std::string escaped(const std::string& text) {
 struct Box {
   int x = 0;
   int y = 0;
+  int width = box_width_min;
   int height = 0;
   std::vector<std::string> lines;
 };
 
+// Plans below each other.
 class Picture {
  public:
-  Picture(const ViewPlan& plan, const std::map<std::string, Relation>& relations, bool keeps_rows) : plan_(plan) {
-    boxes_.resize(plan.nodes.size());
+  void add(const ViewPlan& plan, const std::map<std::string, Relation>& relations,
+           const std::set<std::string>& kept_domains) {
+    plan_ = &plan;
+    boxes_.assign(plan.nodes.size(), {});
     for (size_t i = 0; i < plan.nodes.size(); ++i) {
-      NodeDescription node = describe_node(plan, i, relations, keeps_rows);
+      NodeDescription node = describe_node(plan, i, relations, kept_domains);
       Box& box = boxes_[i];
       box.lines.push_back(node.title);
-      for (const std::string& line : node.lines) box.lines.push_back(cut(line, line_length_max));
-      if (!node.key.empty()) box.lines.push_back(cut("key: " + node.key, line_length_max));
-      if (!node.state.empty()) box.lines.push_back(cut("state: " + node.state, line_length_max));
+      auto add_line = [&](const std::string& line) {
+        for (std::string& part : wrapped(line)) box.lines.push_back(std::move(part));
+      };
+      for (const std::string& line : node.lines) add_line(line);
+      if (!node.key.empty()) add_line("key: " + node.key);
+      if (!node.state.empty()) add_line("state: " + node.state);
+      for (const std::string& line : box.lines)
+        box.width = std::max(box.width, static_cast<int>(line.size()) * character_width + 16);
       box.height = static_cast<int>(box.lines.size()) * line_height + 14;
     }
+    int top = height_ + gap;
+    body_ += fmt::format("<text x=\"{}\" y=\"{}\" font-size=\"15\" font-weight=\"bold\">{}</text>\n", gap, top,
+                         escaped("view " + plan.name));
+    width_ = std::max(width_, place(plan.nodes.size() - 1, gap, top + line_height));
+    for (size_t i = 0; i < boxes_.size(); ++i) {
+      for (uint32_t input : plan.nodes[i].inputs) body_ += arrow(boxes_[input], boxes_[i]);
+    }
+    for (const Box& box : boxes_) body_ += rectangle(box);
   }
 
-  std::string draw() {
-    width_ = place(plan_.nodes.size() - 1, gap, gap);
-    std::string body;
-    for (size_t i = 0; i < boxes_.size(); ++i) {
-      for (uint32_t input : plan_.nodes[i].inputs) body += arrow(boxes_[input], boxes_[i]);
-    }
-    for (const Box& box : boxes_) body += rectangle(box);
+  std::string draw(const std::string& title) const {
     return fmt::format(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\" "
         "font-family=\"monospace\" font-size=\"12\">\n<title>{2}</title>\n"
         "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n{3}</svg>\n",
-        width_, height_ + gap, escaped("view " + plan_.name), body);
+        width_, height_ + gap, escaped(title), body_);
   }
 
  private:
@@ -194,41 +278,45 @@ class Picture {
   int place(size_t number, int x, int y) {
     Box& box = boxes_[number];
     int right = x;
-    for (uint32_t input : plan_.nodes[number].inputs) right = place(input, right, y + box.height + gap);
-    right = std::max(right, x + box_width + gap);
-    box.x = x + (right - gap - x - box_width) / 2;
+    for (uint32_t input : plan_->nodes[number].inputs) right = place(input, right, y + box.height + gap);
+    right = std::max(right, x + box.width + gap);
+    box.x = x + (right - gap - x - box.width) / 2;
     box.y = y;
     height_ = std::max(height_, y + box.height);
     return right;
   }
 
   static std::string arrow(const Box& from, const Box& to) {
-    return fmt::format("<path d=\"M{} {} L{} {}\" stroke=\"#555\" fill=\"none\"/>\n", from.x + box_width / 2, from.y,
-                       to.x + box_width / 2, to.y + to.height);
+    return fmt::format("<path d=\"M{} {} L{} {}\" stroke=\"#555\" fill=\"none\"/>\n", from.x + from.width / 2, from.y,
+                       to.x + to.width / 2, to.y + to.height);
   }
 
   static std::string rectangle(const Box& box) {
     std::string out =
         fmt::format("<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"6\" fill=\"#f4f7fb\" stroke=\"#345\"/>\n",
-                    box.x, box.y, box_width, box.height);
+                    box.x, box.y, box.width, box.height);
     int y = box.y + line_height;
     for (size_t i = 0; i < box.lines.size(); ++i, y += line_height) {
-      out += fmt::format("<text x=\"{}\" y=\"{}\"{}>{}</text>\n", box.x + 8, y, i == 0 ? " font-weight=\"bold\"" : "",
-                         escaped(box.lines[i]));
+      out += fmt::format("<text x=\"{}\" y=\"{}\" xml:space=\"preserve\"{}>{}</text>\n", box.x + 8, y,
+                         i == 0 ? " font-weight=\"bold\"" : "", escaped(box.lines[i]));
     }
     return out;
   }
 
-  const ViewPlan& plan_;
+  const ViewPlan* plan_ = nullptr;  // that is being added
   std::vector<Box> boxes_;
+  std::string body_;
   int width_ = 0;
   int height_ = 0;
 };
 
 }  // namespace
 
-std::string plan_svg(const ViewPlan& plan, const std::map<std::string, Relation>& relations, bool keeps_rows) {
-  return Picture(plan, relations, keeps_rows).draw();
+std::string plan_svg(const std::vector<const ViewPlan*>& plans, const std::map<std::string, Relation>& relations,
+                     const std::set<std::string>& kept_domains) {
+  Picture picture;
+  for (const ViewPlan* plan : plans) picture.add(*plan, relations, kept_domains);
+  return picture.draw(plans.size() == 1 ? "view " + plans[0]->name : "views");
 }
 
 }  // namespace tributary

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,12 +18,15 @@ struct NodeDescription {
   std::string state;   // "every row of both sides, by client_id and join key"; empty: none
 };
 
-// `keeps_rows`: domains whose rows are remembered, since something above takes back.
+// `kept_domains`: those whose rows are remembered, since something above takes back.
 NodeDescription describe_node(const ViewPlan& plan, size_t node, const std::map<std::string, Relation>& relations,
-                              bool keeps_rows);
+                              const std::set<std::string>& kept_domains);
 
 // One view's plan, the root first.
-std::string plan_tree(const ViewPlan& plan, const std::map<std::string, Relation>& relations, bool keeps_rows);
-std::string plan_svg(const ViewPlan& plan, const std::map<std::string, Relation>& relations, bool keeps_rows);
+std::string plan_tree(const ViewPlan& plan, const std::map<std::string, Relation>& relations,
+                      const std::set<std::string>& kept_domains);
+// The plans of one view or several in one picture.
+std::string plan_svg(const std::vector<const ViewPlan*>& plans, const std::map<std::string, Relation>& relations,
+                     const std::set<std::string>& kept_domains);
 
 }  // namespace tributary

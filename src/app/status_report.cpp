@@ -33,10 +33,20 @@ double seconds_since(int64_t micros, int64_t now_micros) {
   return micros == 0 ? 0.0 : std::max(0.0, static_cast<double>(now_micros - micros) / 1e6);
 }
 
+// A partition is behind while it holds something of a client whose rows are still to come; the others in it are not.
 LogLag log_lag(const Assembly& assembly) {
+  auto behind = [&](const std::map<TopicPartition, Offset>& from) {
+    return assembly.kafka_log != nullptr ? assembly.kafka_log->lag(from) : assembly.embedded_log->lag(from);
+  };
+  RoundRunner::Read read = assembly.runtime->read_and_stored();
   auto acknowledged = assembly.runtime->acknowledged();
-  return assembly.kafka_log != nullptr ? assembly.kafka_log->lag(acknowledged)
-                                       : assembly.embedded_log->lag(acknowledged);
+  LogLag lag = behind(acknowledged);
+  if (!read.untold || read.untold->empty()) return lag;
+  for (const auto& [partition, next] : acknowledged) read.offsets[partition] = std::max(read.offsets[partition], next);
+  LogLag own = behind(read.offsets);
+  std::erase_if(lag.clients, [&](const auto& of) { return !read.untold->contains(of.first); });
+  for (auto& [client, of] : own.clients) lag.clients.try_emplace(client, of);
+  return lag;
 }
 
 // Partitions of the log that hold what is not queryable, those with most of it first.

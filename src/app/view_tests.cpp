@@ -178,6 +178,7 @@ class ViewTest {
   Result<std::string> compare(const std::string& view, const std::vector<TestRow>& expected) {
     const ViewPlan& of = plan(view);
     auto rows = store_.rows(view, client_, of.columns());
+    std::sort(rows.begin(), rows.end(), in_order);
     std::vector<bool> taken(rows.size(), false);
     std::string missing;
     for (const TestRow& row : expected) {
@@ -191,8 +192,10 @@ class ViewTest {
         auto cell = cell_of(engine_, value, at->type);
         if (!cell.ok()) return with_context(cell.error(), fmt::format("view {}, column {}", view, name));
         wanted.emplace_back(at - of.columns().begin(), cell_text(*cell, 0));
-        shown += fmt::format(" {}={}", name, shown_cell(wanted.back().second));
       }
+      std::sort(wanted.begin(), wanted.end());  // as the view has them, and the rows that are there
+      for (const auto& [column, text] : wanted)
+        shown += fmt::format(" {}={}", of.columns()[column].name, shown_cell(text));
       size_t found = rows.size();
       for (size_t i = 0; i < rows.size() && found == rows.size(); ++i) {
         bool same = !taken[i] && std::all_of(wanted.begin(), wanted.end(), [&](const auto& cell) {
@@ -220,7 +223,30 @@ class ViewTest {
     return missing;
   }
 
-  static std::string shown_cell(const std::string& text) { return text == null_text ? "NULL" : text; }
+  // Between quotes what would read as something else.
+  static std::string shown_cell(const std::string& text) {
+    if (text == null_text) return "NULL";
+    bool plain = !text.empty() && text != "NULL" && text.find_first_of(" \t\r\n='") == std::string::npos;
+    return plain ? text : fmt::format("{:?}", text);
+  }
+
+  // Numbers by their size, all else as text.
+  static bool in_order(const std::vector<std::string>& one, const std::vector<std::string>& other) {
+    auto number = [](const std::string& text) -> std::optional<double> {
+      char* end = nullptr;
+      double value = std::strtod(text.c_str(), &end);
+      return text.empty() || *end != '\0' || std::isnan(value) ? std::nullopt : std::optional(value);
+    };
+    for (size_t i = 0; i < std::min(one.size(), other.size()); ++i) {
+      if (one[i] == other[i]) continue;
+      auto x = number(one[i]);
+      auto y = number(other[i]);
+      if (x.has_value() != y.has_value()) return x.has_value();
+      if (x && *x != *y) return *x < *y;
+      return one[i] < other[i];
+    }
+    return one.size() < other.size();
+  }
 
   static bool same_cell(const LogicalType& type, const std::string& a, const std::string& b) {
     if (a == b) return true;

@@ -54,7 +54,6 @@ WRONG_WORDS = {
     ("verify", "FILE", "--client", "nobody"): (ExitCode.USAGE, "nobody"),
     ("verify", "FILE", "--view", "nothing"): (ExitCode.USAGE, "nothing"),
     ("explain", "FILE", "nothing"): (ExitCode.USAGE, "nothing"),
-    ("explain", "FILE", "--svg"): (ExitCode.USAGE, "VIEW"),
     ("dead-letters", "FILE", "sow"): (ExitCode.USAGE, "sow"),
     ("dead-letters", "FILE", "list", "--client", "nobody"): (ExitCode.USAGE, "nobody"),
     ("client", "FILE"): (ExitCode.USAGE, "subcommand"),

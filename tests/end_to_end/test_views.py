@@ -4,9 +4,11 @@ PostgreSQL is the judge: each view stands beside a query that it can run. `verif
 """
 
 import decimal
+import json
 import threading
 
-from harness import TRADE_DOMAINS, TRADE_VIEWS, ExitCode, Traders, Workload, add_trade
+from harness import TRADE_DOMAINS, TRADE_VIEWS, ExitCode, Traders, Workload, add_trade, wait_for
+from harness.shop import own
 
 # view → (the pipeline's SQL, PostgreSQL's; None: as it is)
 VIEWS = {
@@ -194,6 +196,71 @@ def test_rows_that_cannot_be_computed_are_listed_shown_and_computed_again(shops,
     assert "no dead letters" in pipeline.command("dead-letters", "list").expect(ExitCode.OK).output
 
 
+def test_verify_knows_what_could_not_be_computed_and_letters_go_with_their_rows(shops, pipelines):
+    """Behind joins, of groups, and of first rows: what is withdrawn is excepted, and not listed for ever."""
+    (acme,) = shops("acme")
+    own(acme, "CREATE TABLE bills (id bigint PRIMARY KEY, user_id bigint, status text, total numeric(12,2), placed timestamp);"
+              "CREATE TABLE lines (bill_id bigint, line int, price numeric(10,4), quantity int, PRIMARY KEY (bill_id, line))")
+    acme.execute("INSERT INTO bills VALUES (1, 1, '1', 5, '2024-01-01'), (2, 1, 'b', 'NaN', 'infinity'), "
+                 "(3, 1, '3', 7, '2023-01-01'), (4, 2, '4', 1, '-infinity'), (5, 3, '5', 'NaN', '2022-01-01');"
+                 "INSERT INTO lines VALUES (1, 1, 1, 1), (1, 2, 999999.9999, 2147483647), (2, 1, 2, 3)")
+    pipeline = pipelines({"acme": acme}, domains={name: {"table": f"public.{name}"} for name in ("bills", "lines")}, views={
+        "worth": {"sql": "SELECT l.bill_id, l.line, l.price * l.quantity AS x FROM lines l JOIN bills b ON b.id = l.bill_id"},
+        "mixed": {"sql": "SELECT b.id, CAST(b.status AS INT) + l.quantity AS x FROM bills b JOIN lines l ON b.id = l.bill_id"},
+        "by_user": {"sql": "SELECT b.user_id, sum(l.price * l.quantity) AS x FROM lines l JOIN bills b ON b.id = l.bill_id "
+                           "GROUP BY b.user_id"},
+        "newest": {"sql": "SELECT user_id, id, status FROM bills QUALIFY row_number() OVER (PARTITION BY user_id "
+                          "ORDER BY placed DESC) = 1"},
+        "last": {"sql": "SELECT user_id, count(*) AS n, max(placed) AS last FROM bills GROUP BY user_id"},
+        "first": {"sql": "SELECT user_id, arg_min(status, placed) AS first FROM bills GROUP BY user_id"},
+        "rich": {"sql": "SELECT user_id, count(*) AS n FROM bills GROUP BY user_id HAVING max(total) > 1"},
+        "all": {"sql": "SELECT count(*) AS n, max(placed) AS last FROM bills"}}).start_and_wait()
+    pipeline.wait_queryable()
+    listed = pipeline.command("dead-letters", "list").expect(ExitCode.OK).output
+    for letter in ("  lines bill_id=1, line=2", "bills id=2; lines bill_id=2, line=1", "group user_id=3", "all rows",
+                   "max of 'NaN'", "bills id=4"):
+        assert letter in listed, listed
+    assert "#" not in listed, listed  # names that only the plan has
+    by_reason = json.loads(pipeline.command("dead-letters", "list", "--reason", "MAX OF", "--json").expect(ExitCode.OK).output)
+    assert [(letter["view"], letter["key"]) for letter in by_reason] == [("rich", "group user_id=1"), ("rich", "group user_id=3")]
+    shown = json.loads(pipeline.command("dead-letters", "show", "--view", "mixed", "--json").expect(ExitCode.OK).output)
+    assert [event["key"] for event in shown[0]["events"]] == [{"id": 1}, {"bill_id": 1, "line": 2}], shown
+    assert json.loads(pipeline.command("dead-letters", "show", "--view", "rich", "--json").output)[0]["events"] == []
+    pipeline.verify_clean()
+    pipeline.command("dead-letters", "drop", "--client", "acme", "--view", "rich", "--reason", "of 'nan'").expect(ExitCode.OK)
+    wait_for(lambda: "no dead" in pipeline.command("dead-letters", "list", "--view", "rich").output, 30, "the letters to be dropped")
+    acme.execute("UPDATE bills SET placed = '2020-01-01', total = 3, status = '2' WHERE id < 5; "
+                 "DELETE FROM bills WHERE id = 5; UPDATE lines SET quantity = 1")
+    pipeline.wait_queryable()
+    assert "no dead letters" in pipeline.command("dead-letters", "list").output, pipeline.command("dead-letters", "list").output
+    pipeline.verify_clean()
+
+
+def test_a_hot_key_holds_up_no_other_client(shops, pipelines):
+    """One customer's rows are joined again piece by piece; what others commit meanwhile is queryable, and said to be."""
+    acme, globex = shops("acme", "globex")
+    for client in (acme, globex):
+        own(client, "CREATE TABLE buyers (id bigint PRIMARY KEY, country text);"
+                    "CREATE TABLE sales (id bigint PRIMARY KEY, buyer bigint, cents bigint)")
+    acme.execute("INSERT INTO buyers VALUES (1, 'de'); INSERT INTO sales SELECT i, 1, i FROM generate_series(1, 60000) i")
+    pipeline = pipelines({"acme": acme, "globex": globex},
+                         domains={name: {"table": f"public.{name}"} for name in ("buyers", "sales")}, views={
+        "sold": {"sql": "SELECT s.id, s.cents, b.country FROM sales s LEFT JOIN buyers b ON b.id = s.buyer"},
+        "by_country": {"sql": "SELECT country, count(*) AS n, sum(cents) AS cents FROM sold GROUP BY country"}}).start_and_wait()
+    pipeline.wait_queryable()
+    for country in ("fr", "jp"):
+        acme.execute("UPDATE buyers SET country = %s", (country,))
+        for _ in range(3):
+            globex.execute("INSERT INTO sales SELECT coalesce(max(id), 0) + 1, 1, 5 FROM sales")
+            pipeline.command("wait", "--client", "globex", "--seconds", 60).expect(ExitCode.OK)
+            rows = pipeline.query("globex", "SELECT * FROM sold")
+            assert len(rows) == globex.value("SELECT count(*) FROM sales")
+            assert pipeline.client_status("globex")["lag"]["events"] == 0
+    pipeline.wait_queryable()
+    assert pipeline.query("acme", "SELECT country, n FROM by_country") == [{"country": "jp", "n": 60000}]
+    pipeline.verify_clean()
+
+
 def test_explain_and_the_files_own_tests(shops, pipelines):
     (acme,) = shops("acme")
     pipeline = pipelines({"acme": acme}, views=yaml_views(["by_user", "newest"]), settings={"tests": [
@@ -205,11 +272,19 @@ def test_explain_and_the_files_own_tests(shops, pipelines):
     pipeline.command("check", "--connect").expect(ExitCode.OK)
     explained = pipeline.command("explain", "by_user").expect(ExitCode.OK).output
     assert "aggregate" in explained and "key: client_id, user_id" in explained and "domain orders" in explained
-    assert pipeline.command("explain", "newest", "--svg").expect(ExitCode.OK).output.startswith("<svg")
+    drawn = pipeline.command("explain", "newest", "--svg").expect(ExitCode.OK).output
+    assert drawn.startswith("<svg") and ">view newest<" in drawn and "..." not in drawn and "by_user" not in drawn
+    drawn = pipeline.command("explain", "--svg").expect(ExitCode.OK).output
+    assert ">view newest<" in drawn and ">view by_user<" in drawn and drawn.count("<svg") == 1
     pipeline.content["tests"][0]["expect"]["by_user"][0]["cents"] = 10
     pipeline.write()
     failed = pipeline.command("check")
     assert failed.exit_code == 1 and "twice" in failed.errors and "+ by_user: user_id=7 orders=2 cents=9" in failed.errors
+    assert failed.output.rstrip().endswith(": tests fail"), failed.output
+    pipeline.content["tests"][0]["expect"]["newest"] = [{"status": "NULL", "id": 3}]
+    pipeline.write()
+    differs = pipeline.command("check").errors
+    assert '- newest: id=3 status="NULL"' in differs and "status=NULL" in differs, differs  # a text, and none
 
 
 def test_rows_that_fail_and_are_no_dead_letters_are_findings(shops, pipelines):

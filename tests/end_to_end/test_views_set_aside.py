@@ -43,6 +43,9 @@ def test_those_of_one_client_whose_table_does_not_fit_come_back_whole(both):
         lambda s: next((c for c in s["clients"] if c["client"] == "first" and c["warnings"]), None), 40,
         "the client's table to be set aside")
     assert "domain orders is set aside" in entry["warnings"][0] and "status" in entry["warnings"][0]
+    asked = pipeline.command("query", "--client", "first", "SELECT count() FROM by_status").expect(ExitCode.OK)
+    assert "note: domain orders is set aside" in asked.errors, asked
+    assert pipeline.command("query", "--client", "second", "SELECT count() FROM by_status").expect(ExitCode.OK).errors == ""
     first.execute("UPDATE users SET email = 'B@x'; DELETE FROM orders WHERE id = 2; "
                   "UPDATE orders SET total_cents = 100 WHERE id = 3")
     second.execute("UPDATE users SET email = 'C@x'")
