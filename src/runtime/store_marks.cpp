@@ -8,10 +8,12 @@ Result<std::vector<std::string>> StoreMarks::lost() {
   ASSIGN_OR_RETURN(auto noted, stored_marks(storage_));
   std::vector<std::string> lost;
   if (noted.empty()) return lost;
-  ASSIGN_OR_RETURN(auto now, store_.marks());
+  auto now = store_.marks();
+  if (!now.ok() && !retryable(now.error().code)) return lost;  // it may not tell us
+  if (!now.ok()) return std::move(now).error();
   for (const auto& [table, before] : noted) {
-    auto at = now.find(table);
-    bool has_it = at != now.end() && at->second.identity == before.identity && at->second.written >= before.written;
+    auto at = now->find(table);
+    bool has_it = at != now->end() && at->second.identity == before.identity && at->second.written >= before.written;
     if (!has_it) lost.push_back(table);
   }
   return lost;

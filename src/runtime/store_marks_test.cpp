@@ -19,11 +19,11 @@ class MarkedStore : public AnalyticsStore {
   Status withdraw(const Withdrawal&) override { return {}; }
   Status drop(const std::string&) override { return {}; }
   Result<std::map<std::string, TableMark>> marks() override {
-    if (away) return Error{ErrorCode::kUnavailable, "it is away"};
+    if (trouble) return Error{*trouble, "no marks"};
     return tables;
   }
 
-  bool away = false;
+  std::optional<ErrorCode> trouble;
   std::map<std::string, TableMark> tables;
 };
 
@@ -64,11 +64,13 @@ TEST_F(StoreMarksTest, WhatWeAlterOurselvesIsForgottenBefore) {
   EXPECT_THAT(lost(), ElementsAre("sales"));
 }
 
-TEST_F(StoreMarksTest, AStoreThatIsAwayHasLostNothing) {
+TEST_F(StoreMarksTest, AStoreThatDoesNotTellHasLostNothing) {
   store.tables = {{"sales", {"a", 7}}};
   ASSERT_TRUE(StoreMarks(*storage, store).note().ok());
-  store.away = true;
+  store.trouble = ErrorCode::kUnavailable;  // it is asked again
   EXPECT_EQ(StoreMarks(*storage, store).lost().error().code, ErrorCode::kUnavailable);
+  store.trouble = ErrorCode::kPermissionDenied;  // it will not say
+  EXPECT_THAT(lost(), IsEmpty());
 }
 
 }  // namespace
