@@ -67,7 +67,7 @@ class Tracer {
     answer["events_in_all"] = events.size();
     while (events.size() > limit_) events.erase(events.begin());
     RETURN_IF_ERROR(add_places(domain, bytes, events));
-    RETURN_IF_ERROR(add_views(events));
+    RETURN_IF_ERROR(add_views({domain, bytes}, events));
     answer["events"] = std::move(events);
     ASSIGN_OR_RETURN(answer["dead_letters"], dead_letters_of(bytes));
     return answer;
@@ -202,7 +202,7 @@ class Tracer {
   }
 
   // What each event did to each view, by computing everything before it and then it alone.
-  Status add_views(json& events) {
+  Status add_views(const Recompute::Row& row, json& events) {
     for (json& event : events) event["views"] = json::array();
     if (events.empty()) return {};
     ASSIGN_OR_RETURN(Recompute * of, views_->begin(client_, views_->view_names()));
@@ -212,7 +212,10 @@ class Tracer {
       if (done && at <= *done) continue;  // a key change: both of its events have one position
       RETURN_IF_ERROR(of->feed(done, before(at)));
       RETURN_IF_ERROR(of->flush());
-      ASSIGN_OR_RETURN(Recompute::Written written, of->feed_and_tell(before(at), at));
+      // All rows of a piece that was read from a table have one position.
+      bool is_read = events[i]["value"].is_object() && events[i]["value"].value("op", "") == "r";
+      ASSIGN_OR_RETURN(Recompute::Written written,
+                       of->feed_and_tell(before(at), at, is_read ? std::optional(row) : std::nullopt));
       std::map<std::string, std::map<std::string, json>> rows_before;
       for (const auto& [view, keys] : written) {
         ASSIGN_OR_RETURN(rows_before[view], rows_by_key(view, keys));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/gather.h"
 #include "runtime/round_state.h"
 #include "runtime/view_subset.h"
 #include "storage/storage.h"
@@ -27,6 +28,20 @@ struct Recompute::Impl {
   uint64_t events = 0;
   uint64_t checkpoint = 0;
   bool pending = false;
+  const Row* row = nullptr;  // only its events are fed, or all but those
+  bool row_alone = false;
+
+  // Events of the row, or all others. Ranges are nobody's.
+  EventBatch part_of(const EventBatch& batch) const {
+    std::vector<uint32_t> rows;
+    for (uint32_t i = 0; i < batch.rows(); ++i) {
+      bool is_of_row = batch.domain == row->domain && batch.row_key(i) == row->key;
+      if (is_of_row == row_alone) rows.push_back(i);
+    }
+    EventBatch part = gather(batch, rows);
+    if (!row_alone) part.ranges = batch.ranges;
+    return part;
+  }
 
   Status prepare() {
     ASSIGN_OR_RETURN(storage, Storage::open(request.folder / "db", {.write_buffer_bytes = 32 << 20}));
@@ -70,7 +85,7 @@ struct Recompute::Impl {
     RETURN_IF_ERROR(ports.raw.read(query, [&](const EventBatch& batch) {
       events += batch.rows() + batch.ranges.size();
       bytes += batch.value_bytes();
-      piece.push_back(batch);
+      piece.push_back(row == nullptr ? batch : part_of(batch));
       return bytes < piece_bytes_max || run();
     }));
     if (failed.ok() && !piece.empty()) run();
@@ -152,13 +167,23 @@ Status Recompute::flush() { return impl_->flush(); }
 
 uint64_t Recompute::events() const { return impl_->events; }
 
-Result<Recompute::Written> Recompute::feed_and_tell(Position after, Position up_to) {
+Result<Recompute::Written> Recompute::feed_and_tell(Position after, Position up_to, const std::optional<Row>& only) {
   Written written;
+  if (only) {
+    impl_->row = &*only;
+    Status others = impl_->feed_all(after, up_to);
+    if (others.ok()) others = impl_->flush();
+    if (!others.ok()) impl_->row = nullptr;
+    RETURN_IF_ERROR(others);
+    impl_->row_alone = true;
+  }
   impl_->written = &written;
   impl_->hold = true;
   Status fed = impl_->feed_all(after, up_to);
   impl_->written = nullptr;
   impl_->hold = false;
+  impl_->row = nullptr;
+  impl_->row_alone = false;
   if (!fed.ok()) return std::move(fed).error();
   return written;
 }

@@ -53,8 +53,13 @@ class Recompute {
 
   // Which rows of a view were written since the last call, by key bytes.
   using Written = std::map<std::string, std::set<std::string>>;
-  // The same as feed(), and what it wrote: not yet in the store, so that the rows before can still be looked at.
-  Result<Written> feed_and_tell(Position after, Position up_to);
+  struct Row {
+    std::string domain;
+    std::string key;
+  };
+  // The same as feed(), and what it wrote: not yet in the store, so that the rows before can still be looked at. `only`: what
+  // this row's events wrote. All others of the positions are fed before, and are in the store.
+  Result<Written> feed_and_tell(Position after, Position up_to, const std::optional<Row>& only = {});
 
  private:
   struct Impl;

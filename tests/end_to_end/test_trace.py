@@ -46,6 +46,19 @@ def change(event, view):
     return found[0] if found else None
 
 
+def test_a_row_read_from_a_table_is_told_apart_from_those_read_with_it(shop, pipelines):
+    for number, cents in ((41, 100), (42, 1000), (43, 10)):
+        insert_order(shop, number, 1, "paid", cents)
+    pipeline = pipelines({"acme": shop}, views=dict(VIEWS))
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    (event,) = trace(pipeline, "orders", "42")["events"]
+    assert event["value"]["op"] == "r"
+    changes = {of["view"]: (of["before"], of["after"]) for of in event["views"]}
+    assert len(event["views"]) == len(changes) == 3, event["views"]
+    assert changes["lines"][0] is None and changes["lines"][1]["id"] == 42
+    assert [row["revenue"] for row in changes["revenue"]] == ["1.1", "11.1"]
+
+
 @pytest.mark.parametrize("running", [True, False])
 def test_every_event_of_a_row_and_what_it_did_to_every_view(traced, running):
     if not running:
