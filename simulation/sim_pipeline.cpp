@@ -238,6 +238,7 @@ class PipelineRunner {
     bool may_switch = false;
     for (const auto& status : runner_->releases()) {
       if (status.number == order.number) may_switch = status.whole() && !status.live && status.scope.whole();
+      may_switch = may_switch && sender_->lost_tables().empty();  // of which a view is about to be built again
     }
     std::future<Result<uint32_t>> done = runner_->order(order);
     if (std::string problem = round(); !problem.empty()) return problem;
