@@ -231,7 +231,7 @@ def test_a_clients_database_is_never_another_pipelines(make, clickhouse):
     pipeline.start_and_wait()
     pipeline.wait_status(lambda status: any(f"client acme: the database {database}_acme has another pipeline's tables" in problem
                                             for problem in status["problems"]), 20, "status to name the database")
-    assert pipeline.count("globex", "customers") > 0
+    wait_for(lambda: pipeline.count("globex", "customers") > 0, 30, "the other client's rows")
     third = make()
     third.content["analytics"]["at"] = f"clickhouse://{clickhouse.address}/{database}_globex"
     third.write()
