@@ -151,7 +151,7 @@ class PipelineRunner {
     if (tables.empty() || !losses_.one_in(12)) return;
     const std::string& table = tables[losses_.below(tables.size())].name;
     (void)store_.drop(table);
-    sender_->note_lost_rows(table);
+    (void)sender_->note_lost_rows(table);
   }
 
   std::vector<RoundRunner::Table> client_tables() const {

@@ -42,7 +42,8 @@ struct EngineProcessOptions {
 
 class EngineProcess {
  public:
-  // Returns when the child answers, or after `start_wait`: then it goes on starting, like one that died. kAlreadyExists: another process has the directory; the message names its id.
+  // Returns when the child answers, or after `start_wait`: then it goes on starting, like one that died. kAlreadyExists:
+  // another process has the directory; the message names its id.
   static Result<std::unique_ptr<EngineProcess>> start(EngineProcessOptions options);
   ~EngineProcess();  // stop()
   EngineProcess(const EngineProcess&) = delete;

@@ -99,7 +99,8 @@ bool OutboxSender::keep_aside(const Loaded& loaded, uint64_t& kept, StorageBatch
   }
   const std::string& table = *table_of(loaded.entry);
   std::lock_guard lock(mutex_);
-  if (incomplete_.try_emplace(table, Incomplete::kDropped).second) put_incomplete(write, table, Incomplete::kDropped);
+  // Each time: the write that says it first may have failed.
+  put_incomplete(write, table, incomplete_.try_emplace(table, Incomplete::kDropped).first->second);
   return false;
 }
 
@@ -185,12 +186,13 @@ std::map<std::string, std::string> OutboxSender::set_aside() const {
   return all;
 }
 
-void OutboxSender::note_lost_rows(const std::string& table) {
+Status OutboxSender::note_lost_rows(const std::string& table) {
   StorageBatch write;
   put_incomplete(write, table, Incomplete::kLost);
-  (void)storage_.write(write);  // else it is noted at the next start
+  Status written = storage_.write(write);
   std::lock_guard lock(mutex_);
   incomplete_.insert_or_assign(table, Incomplete::kLost);
+  return written;
 }
 
 std::vector<std::string> OutboxSender::lost_tables() const {

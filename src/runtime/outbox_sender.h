@@ -64,8 +64,9 @@ class OutboxSender {
   bool took_switches() { return std::exchange(switched_, false); }
   // The table is dropped, since readers have another build: what still waits for it goes, and that it was incomplete.
   Status forget_table(const std::string& table);
-  // The store has lost rows of a table; also after a restart, until forget_table(). Thread-safe.
-  void note_lost_rows(const std::string& table);
+  // The store has lost rows of a table; also after a restart, until forget_table(). An error: this run alone knows it.
+  // Thread-safe.
+  Status note_lost_rows(const std::string& table);
   std::vector<std::string> lost_tables() const;
   // Offers the tables set aside again, after they may have been mended.
   void offer_again();

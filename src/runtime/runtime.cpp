@@ -112,7 +112,7 @@ void Runtime::ask_for_parked(const std::vector<ParkedRow>& newly) {
 }
 
 void Runtime::note_lost_rows(const std::string& table) {
-  sender_->note_lost_rows(table);
+  (void)sender_->note_lost_rows(table);  // else the part set aside says so at the next start
   runner_->build_again(table);
 }
 
@@ -122,7 +122,8 @@ Status Runtime::look_for_losses() {
     if (!lost.ok()) return std::move(lost).error();
     std::vector<TableDefinition> known = runner_->tables().definitions;
     for (const TableDefinition& table : known) {
-      if (std::find(lost->begin(), lost->end(), table.name) != lost->end()) sender_->note_lost_rows(table.name);
+      if (std::find(lost->begin(), lost->end(), table.name) == lost->end()) continue;
+      RETURN_IF_ERROR(sender_->note_lost_rows(table.name));  // its mark is forgotten next
     }
     for (const std::string& table : sender_->lost_tables()) runner_->build_again(table);
     compared_ = true;
