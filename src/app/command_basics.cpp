@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 
 #include "app/commands.h"
@@ -6,6 +7,25 @@
 #include "sql/duckdb_engine.h"
 
 namespace tributary {
+namespace {
+
+// What libpq objects to.
+std::vector<FileError> source_errors(const Pipeline& pipeline) {
+  std::vector<FileError> errors;
+  for (const auto& [id, client] : pipeline.clients) {
+    for (auto [key, url] : {std::pair{"source", &client.source},
+                            {"verify_source", client.verify_source ? &*client.verify_source : nullptr}}) {
+      if (url == nullptr || !url->scheme.starts_with("postgres")) continue;
+      auto settings = ConnectionSettings::parse(url->text, client.password);
+      if (settings.ok()) continue;
+      errors.push_back(
+          {pipeline.file, url->place, fmt::format("client {}: {}: {}", id, key, settings.error().message)});
+    }
+  }
+  return errors;
+}
+
+}  // namespace
 
 void print_errors(const std::vector<FileError>& errors) {
   for (const FileError& error : errors) std::fprintf(stderr, "%s\n", error.to_string().c_str());
@@ -33,16 +53,15 @@ int print_error(const Error& error) {
   return exit_code_of(error);
 }
 
-std::vector<FileError> source_errors(const Pipeline& pipeline) {
-  std::vector<FileError> errors;
-  for (const auto& [id, client] : pipeline.clients) {
-    for (const SourceUrl* url : {&client.source, client.verify_source ? &*client.verify_source : nullptr}) {
-      if (url == nullptr || !url->scheme.starts_with("postgres")) continue;
-      auto settings = ConnectionSettings::parse(url->text, client.password);
-      if (!settings.ok()) errors.push_back({pipeline.file, client.place, settings.error().message});
-    }
+CheckResult check_with_sources(const std::string& file, const PlanFunctions& functions, const LoadOptions& options) {
+  LoadOptions with_sources = options;
+  with_sources.further = source_errors;
+  CheckResult result = check_pipeline(file, functions, with_sources);
+  if (result.pipeline) {
+    std::ranges::move(source_errors(*result.pipeline), std::back_inserter(result.errors));
+    sort_errors(result.errors);
   }
-  return errors;
+  return result;
 }
 
 std::optional<int> complain_of_views(const Pipeline& pipeline) {
@@ -57,15 +76,12 @@ std::optional<int> complain_of_views(const Pipeline& pipeline) {
 
 std::variant<Pipeline, int> load_or_complain(const std::string& file, const LoadOptions& options) {
   auto loaded = load_pipeline(file, options);
-  if (auto* errors = std::get_if<std::vector<FileError>>(&loaded)) {
-    print_errors(*errors);
-    return exit_config;
-  }
-  if (auto errors = source_errors(std::get<Pipeline>(loaded)); !errors.empty()) {
-    print_errors(errors);
-    return exit_config;
-  }
-  return std::get<Pipeline>(std::move(loaded));
+  auto* pipeline = std::get_if<Pipeline>(&loaded);
+  if (pipeline != nullptr && source_errors(*pipeline).empty()) return std::move(*pipeline);
+  auto duckdb = DuckDbEngine::open();
+  if (!duckdb.ok()) return print_error(duckdb.error());
+  print_errors(check_with_sources(file, plan_functions(**duckdb), options).errors);
+  return exit_config;
 }
 
 }  // namespace tributary

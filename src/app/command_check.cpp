@@ -29,11 +29,9 @@ int check_command(const CheckOptions& options) {
   auto duckdb = DuckDbEngine::open();
   if (!duckdb.ok()) return print_error(duckdb.error());
   PlanFunctions functions = plan_functions(**duckdb);
-  CheckResult result = check_pipeline(options.file, functions);
+  CheckResult result = check_with_sources(options.file, functions);
   std::vector<std::string> unreachable;
   if (result.pipeline) {
-    auto sources = source_errors(*result.pipeline);
-    result.errors.insert(result.errors.end(), sources.begin(), sources.end());
     // Not an error: the file may be checked on another machine than it runs on.
     if (auto why = DataDirectory::why_not_creatable(result.pipeline->data)) {
       result.notes.push_back(

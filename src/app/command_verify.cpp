@@ -31,6 +31,11 @@ class Pipe {
       : pipeline_(pipeline), assembly_(std::move(opened)) {}
 
   bool running() const { return assembly_ == nullptr; }
+  // Whether the pipeline that is judged is still there.
+  Status alive() const {
+    if (!running() || control_answers(control_socket_path(pipeline_.data))) return {};
+    return Error{ErrorCode::kUnavailable, "the pipeline ended while it was verified; verify it again"};
+  }
 
   Status query(const ClientQuery& query, const std::function<void(std::string_view)>& out) {
     return running() ? control_query(pipeline_, query, true, out) : assembly_->validator_queries->query(query, out);
@@ -261,15 +266,16 @@ int verify_command(const VerifyOptions& options) {
         }
         return letters;
       },
-      .progress = {}};
-  if (::isatty(STDERR_FILENO) != 0) {
-    ports.progress = [](const VerifyProgress& progress) {
-      std::fprintf(stderr, "\r\033[K%s %s: %lu rows", progress.client.value.c_str(), progress.what.c_str(),
-                   progress.rows);
-    };
-  }
+      .progress =
+          [&, shown = ::isatty(STDERR_FILENO) != 0](const VerifyProgress& progress) {
+            if (shown) {
+              std::fprintf(stderr, "\r\033[K%s %s: %lu rows", progress.client.value.c_str(), progress.what.c_str(),
+                           progress.rows);
+            }
+            return (*pipe)->alive();
+          }};
   auto report = verify(request, ports);
-  if (ports.progress) std::fprintf(stderr, "\r\033[K");
+  if (::isatty(STDERR_FILENO) != 0) std::fprintf(stderr, "\r\033[K");
   if (!report.ok()) return print_error(report.error());
   const Pipeline& judged_pipeline = *live ? **live : pipeline;
   report_left_out(judged_pipeline, checked.compiled, options, *report);

@@ -132,8 +132,9 @@ std::optional<int64_t> parse_time(const std::string& text);
 
 int init_command(const std::string& url, const std::string& password_environment);
 
-// What libpq's reading of the sources' URLs objects to, without connecting.
-std::vector<FileError> source_errors(const Pipeline& pipeline);
+// check_pipeline(), and what libpq's reading of the sources' URLs objects to. Connects to nothing.
+CheckResult check_with_sources(const std::string& file, const PlanFunctions& functions,
+                               const LoadOptions& options = {});
 // The pipeline file, or its errors printed and the exit code. Who asks no source needs no source's password.
 std::variant<Pipeline, int> load_or_complain(const std::string& file, const LoadOptions& options = {});
 // The exit code where the file's views are wrong, after naming what is.

@@ -228,14 +228,22 @@ CompileResult compile_pipeline(const Pipeline& pipeline, const LockFile* lock, c
     Status understood = functions.check_source ? functions.check_source(client.source) : Status();
     if (understood.ok()) continue;
     result.errors.push_back(
-        {pipeline.file, client.place, fmt::format("client {}: source: {}", id, understood.error().message)});
+        {pipeline.file, client.source.place, fmt::format("client {}: source: {}", id, understood.error().message)});
   }
   return result;
 }
 
 CheckResult check_pipeline(const std::string& path, const PlanFunctions& functions, const LoadOptions& options) {
   CheckResult result;
-  auto loaded = load_pipeline(path, options);
+  LoadOptions with_sql = options;
+  with_sql.further = [&](const Pipeline& pipeline) {
+    auto lock = read_lock(lock_path(path));
+    auto* known = std::get_if<std::optional<LockFile>>(&lock);
+    auto errors = compile_pipeline(pipeline, known != nullptr && *known ? &**known : nullptr, functions).errors;
+    if (options.further) std::ranges::move(options.further(pipeline), std::back_inserter(errors));
+    return errors;
+  };
+  auto loaded = load_pipeline(path, with_sql);
   if (auto* errors = std::get_if<std::vector<FileError>>(&loaded)) {
     result.errors = std::move(*errors);
     return result;

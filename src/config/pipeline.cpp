@@ -67,6 +67,9 @@ std::variant<Pipeline, std::vector<FileError>> parse_pipeline(const std::string&
   if (auto* errors = std::get_if<std::vector<FileError>>(&parsed)) return std::move(*errors);
   PipelineReader reader(path, document, options);
   reader.read(std::get<YamlNode>(parsed));
+  if (!reader.errors.empty() && reader.names_known && options.further) {
+    for (FileError& error : options.further(reader.pipeline)) reader.errors.push_back(std::move(error));
+  }
   sort_errors(reader.errors);
   sort_errors(reader.pipeline.notes);
   if (!reader.errors.empty()) return std::move(reader.errors);

@@ -35,6 +35,7 @@ struct SourceUrl {
   uint16_t port = 0;
   std::string database;
   std::map<std::string, std::string> parameters;
+  TextPlace place;
 
   // Two sources with equal identities are one database.
   std::string identity() const;
@@ -196,6 +197,9 @@ struct LoadOptions {
   std::function<std::optional<std::string>(const std::string& name)> environment;
   // Whether the passwords of clients' databases are wanted: false makes one that is not to be had here empty, no error.
   bool source_passwords = true;
+  // What is found in views' SQL and in addresses, to be told with the file's own errors. Asked only where there are some,
+  // and none of them may hide a relation or an attribute. May be empty.
+  std::function<std::vector<FileError>(const Pipeline&)> further;
 };
 
 // Reads and checks the file at `path`. All errors at once, sorted by place.

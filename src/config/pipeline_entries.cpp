@@ -93,6 +93,7 @@ void PipelineReader::read_source(const YamlNode& node, SourceUrl& into, std::str
   auto url = parse_source_url(*given);
   if (!url.ok()) return fail(node, fmt::format("{}: {}", what, url.error().message));
   into = std::move(url).value();
+  into.place = place(node);
 }
 
 void PipelineReader::read_attributes(const YamlNode& node, Attributes& into) {

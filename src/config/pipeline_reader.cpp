@@ -216,8 +216,10 @@ void PipelineReader::read(const YamlNode& root) {
   };
   read_name(require("pipeline", "pipeline: shop"));
   read_clients(require("clients", "clients: with at least one client below"), find("client_defaults"));
+  size_t before = errors.size();
   read_domains(require("domains", "domains: with at least one domain below"));
   read_views(find("views"));
+  names_known = errors.size() == before && !pipeline.clients.empty();
   read_tests(find("tests"));
   read_stages(top);
   read_serve(find("serve"));

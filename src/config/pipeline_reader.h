@@ -24,6 +24,7 @@ class PipelineReader {
 
   Pipeline pipeline;
   std::vector<FileError> errors;
+  bool names_known = false;  // whatever else is wrong: all relations and attributes that SQL may name were read
 
  private:
   using Members = std::map<std::string, const YamlNode*>;

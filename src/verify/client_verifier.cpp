@@ -187,7 +187,7 @@ Status ClientVerifier::read_snapshot(const std::vector<std::string>& domains, co
     DomainTable& domain = domains_.at(name);
     DomainLoadOptions options{.keys = keys, .rows_per_second = request_.source_rows_per_second};
     if (ports_.progress && keys == nullptr) {
-      options.progress = [&](uint64_t rows) { ports_.progress({client_.client, domain.name, rows}); };
+      options.progress = [&](uint64_t rows) { return ports_.progress({client_.client, domain.name, rows}); };
     }
     RETURN_IF_ERROR(reader_->begin_part());
     Status loaded = load_domain(*database_, *reader_, domain, options);
@@ -236,7 +236,7 @@ Status ClientVerifier::first_reading() {
   for (OpenView& view : views_) {
     if (!view.report) continue;
     ViewReport& report = report_.views[*view.report];
-    if (ports_.progress) ports_.progress({client_.client, view.view->name, 0});
+    if (ports_.progress) RETURN_IF_ERROR(ports_.progress({client_.client, view.view->name, 0}));
     std::vector<RowDifference> differences;
     Status compared = compare_once(view, nullptr, differences);
     if (!compared.ok()) {

@@ -208,10 +208,11 @@ Status leave_out_expired(ScratchDatabase& database, const VerifyView& view) {
   constexpr std::chrono::minutes margin{10};
   auto now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
   for (const char* side : {"s", "a"}) {
-    RETURN_IF_ERROR(database.run(fmt::format(
-        "DELETE FROM main.__{0} WHERE CAST(c{1} AS TIMESTAMP) <= make_timestamp(CAST({2}000000 AS BIGINT)) AND CAST(c{1} AS "
-        "TIMESTAMP) <> TIMESTAMP '1970-01-01'",
-        side, *view.ttl_column, (now + margin - view.ttl).count())));
+    RETURN_IF_ERROR(
+        database.run(fmt::format("DELETE FROM main.__{0} WHERE CAST(c{1} AS TIMESTAMP) <= "
+                                 "make_timestamp(CAST({2}000000 AS BIGINT)) AND CAST(c{1} AS "
+                                 "TIMESTAMP) <> TIMESTAMP '1970-01-01'",
+                                 side, *view.ttl_column, (now + margin - view.ttl).count())));
   }
   return {};
 }

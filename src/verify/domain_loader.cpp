@@ -17,6 +17,7 @@ namespace {
 constexpr uint64_t staging_rows_max = 65'536;
 constexpr size_t staging_bytes_max = size_t{32} << 20;
 constexpr size_t keys_per_query = 500;
+constexpr std::chrono::seconds progress_interval{1};
 
 // Names that belong to the pipeline end with an underscore in a domain.
 std::string domain_name_of(const std::string& column) {
@@ -51,6 +52,7 @@ class Loader {
     for (size_t i = 0; i < domain_.columns.size(); ++i) {
       if (domain_.columns[i].source) read_.push_back(i);
     }
+    if (options.rows_per_second > 0) piece_rows_ = std::min(piece_rows_, options.rows_per_second);
   }
 
   Status create();
@@ -59,6 +61,8 @@ class Loader {
  private:
   Status add(TabSeparatedReader::Row cells);
   Status convert();
+  Status pause();
+  Status tell();
   std::string conversion() const;
 
   ScratchDatabase& database_;
@@ -68,6 +72,7 @@ class Loader {
   std::vector<size_t> read_;  // the columns that the source has
   std::optional<TextLoader> staging_;
   uint64_t staged_rows_ = 0;
+  uint64_t piece_rows_ = staging_rows_max;  // at most what the rate allows in a second
   size_t staged_bytes_ = 0;
 };
 
@@ -115,7 +120,7 @@ Status Loader::add(TabSeparatedReader::Row cells) {
   }
   RETURN_IF_ERROR(staging_->add(cells));
   for (const auto& cell : cells) staged_bytes_ += cell ? cell->size() : 0;
-  if (++staged_rows_ >= staging_rows_max || staged_bytes_ >= staging_bytes_max) return convert();
+  if (++staged_rows_ >= piece_rows_ || staged_bytes_ >= staging_bytes_max) return convert();
   return {};
 }
 
@@ -161,12 +166,24 @@ Status Loader::convert() {
   domain_.rows += staged_rows_;
   staged_rows_ = 0;
   staged_bytes_ = 0;
-  if (options_.progress) options_.progress(domain_.rows);
-  if (options_.rows_per_second > 0) {
-    std::this_thread::sleep_until(started_ +
-                                  std::chrono::microseconds(domain_.rows * 1'000'000 / options_.rows_per_second));
+  RETURN_IF_ERROR(tell());
+  return pause();
+}
+
+// Until the rows read so far are what the rate allows.
+Status Loader::pause() {
+  if (options_.rows_per_second == 0) return {};
+  auto due = started_ + std::chrono::microseconds(domain_.rows * 1'000'000 / options_.rows_per_second);
+  while (std::chrono::steady_clock::now() < due) {
+    std::this_thread::sleep_until(std::min(due, std::chrono::steady_clock::now() + progress_interval));
+    RETURN_IF_ERROR(tell());
   }
   return {};
+}
+
+Status Loader::tell() {
+  if (!options_.progress) return {};
+  return options_.progress(domain_.rows);
 }
 
 }  // namespace

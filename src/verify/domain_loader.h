@@ -35,7 +35,7 @@ Status create_domain(ScratchDatabase& database, DomainTable& domain);
 struct DomainLoadOptions {
   const std::vector<VerifyKey>* keys = nullptr;  // these rows only
   uint64_t rows_per_second = 0;  // 0: unlimited
-  std::function<void(uint64_t rows)> progress;
+  std::function<Status(uint64_t rows)> progress;  // at least every second; an error ends the reading. May be empty
 };
 
 // Reads the domain's rows in the reader's open snapshot; replaces what the tables held.

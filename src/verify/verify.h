@@ -92,7 +92,8 @@ struct VerifyRequest {
   size_t keys_again_max = 200'000;  // differing rows kept, and read again with `live`; more are counted only
   size_t samples_max = 10;  // findings listed for each view
   uint64_t source_rows_per_second = 0;  // 0: as fast as the source gives them
-  std::string state_file;  // not empty: views that compared clean are noted there, and left out by a later call with the same
+  std::string
+      state_file;  // not empty: views that compared clean are noted there, and left out by a later call with the same
       // views; removed when all are clean. A file that verify did not write is refused
 };
 
@@ -125,7 +126,9 @@ struct VerifyPorts {
       wait_until_queryable;
   // Rows that are withdrawn from a view since they could not be processed. May be empty.
   std::function<Result<std::vector<VerifyDeadLetter>>(const ClientId& client, const std::string& view)> dead_rows;
-  std::function<void(const VerifyProgress&)> progress;  // may be empty
+  // Called every second or so while rows are read, and before each comparison. An error ends the client's, and is its
+  // error: what is judged may be gone. May be empty.
+  std::function<Status(const VerifyProgress&)> progress;
 };
 
 enum class FindingKind : uint8_t {

@@ -13,6 +13,7 @@ namespace tributary {
 namespace {
 
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -135,6 +136,7 @@ TEST_F(Verify, ASourceThatGoesAwayInTheMiddleIsAnErrorOfThatClient) {
   use({&acme});
   ports_.progress = [&](const VerifyProgress&) {
     acme.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tributary verify'");
+    return Status();
   };
   VerifyReport report = verified();
   EXPECT_THAT(report.clients[0].error, HasSubstr("public.orders")) << report_text(report);
@@ -142,6 +144,23 @@ TEST_F(Verify, ASourceThatGoesAwayInTheMiddleIsAnErrorOfThatClient) {
   EXPECT_FALSE(report.clients[0].views[0].clean()) << "it was not compared";
   EXPECT_THAT(report_text(report), Not(HasSubstr("equal")));
   EXPECT_FALSE(report.clean());
+}
+
+TEST_F(Verify, ReadsNoFurtherOnceItsCallerSaysThatThereIsNothingToJudge) {
+  TestClient acme("acme");
+  acme.run(fmt::format(order_rows, 400));
+  use({&acme});
+  request_.source_rows_per_second = 100;
+  std::vector<uint64_t> told;
+  ports_.progress = [&](const VerifyProgress& progress) {
+    told.push_back(progress.rows);
+    return told.size() < 2 ? Status() : Status(Error{ErrorCode::kUnavailable, "the pipeline has ended"});
+  };
+  VerifyReport report = verified();
+  EXPECT_THAT(told, ElementsAre(100, 100)) << "a piece of a second's rows, and again while the rate has it wait";
+  EXPECT_THAT(report.clients[0].error, HasSubstr("the pipeline has ended"));
+  EXPECT_FALSE(report.clean());
+  EXPECT_FALSE(report.different());
 }
 
 TEST_F(Verify, AViewWithFilterComputedColumnsAndAttributes) {

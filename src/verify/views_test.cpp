@@ -327,8 +327,8 @@ TEST_F(Views, ATableThatCannotBeReadLeavesTheOthersCompared) {
   size_t paid = request_.views.size() - 1;
   request_.memory_bytes_max = size_t{64} << 20;
   acme_.run("INSERT INTO users VALUES (99, repeat(md5('1'), 3 << 20), NULL)");
-  EXPECT_THAT(verified(0).error, ::testing::AllOf(HasSubstr("public.users could not be read: "),
-                                                  HasSubstr("--memory"), Not(HasSubstr("SET memory_limit"))));
+  EXPECT_THAT(verified(0).error, ::testing::AllOf(HasSubstr("public.users could not be read: "), HasSubstr("--memory"),
+                                                  Not(HasSubstr("SET memory_limit"))));
   EXPECT_THAT(verified(1).error, HasSubstr("public.users could not be read"));
   EXPECT_TRUE(verified(paid).clean()) << verified(paid).error;
   EXPECT_GT(verified(paid).source_rows, 300u);

@@ -66,6 +66,29 @@ def test_all_mistakes_are_told_at_once(refused):
     place(lines, 7, 1, "dta", "data")
 
 
+def test_mistakes_of_every_kind_are_told_at_once(refused):
+    text = (GOOD.replace("/none\n", "/none?foo=bar\n    password: ${env:NO_SUCH_VARIABLE}\n")
+            .replace("domains:", "  globex: { source: postgresql://tributary@127.0.0.1:1/none, colour: red }\ndomains:")
+            .replace("data:", "dta:") + "data: ./a\ndata: ./b\nraw: { at: embedded, raw_ttl: 5 }\n"
+            "views:\n  sales:\n    sql: SELECT id + FROM orders\n  late: SELECT random() AS r FROM orders\n")
+    lines = refused(text)
+    place(lines, 4, 13, "acme", "foo")
+    place(lines, 5, 15, "NO_SUCH_VARIABLE")
+    place(lines, 6, r"\d+", "colour")
+    assert any("acme" in line and "globex" in line for line in lines), lines
+    place(lines, 9, 1, "dta")
+    place(lines, 11, 1, "data")
+    place(lines, 12, r"\d+", "raw_ttl")
+    place(lines, 15, r"\d+", "sales", "syntax")
+    place(lines, 16, r"\d+", "random")
+
+
+def test_what_follows_from_another_mistake_is_not_told(refused):
+    views = "views:\n  sales: SELECT id FROM orders\n"
+    for wrong in (GOOD.replace("table:", "tabel:"), GOOD.replace("domains:", "domans:"), GOOD.replace("  orders:", "  Orders:")):
+        assert not any("sales" in line for line in refused(wrong + views))
+
+
 def test_wrong_sql_is_told_at_its_place_inside_the_file(refused):
     lines = refused(GOOD + "views:\n  sales:\n    sql: |\n      SELECT id +\n        FROM orders\n")
     assert any(re.search(r"shop\.yaml:1[12]:\d+: ", line) for line in lines), lines

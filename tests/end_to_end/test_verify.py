@@ -123,3 +123,15 @@ def test_a_difference_is_found_and_nothing_is_imagined_while_writers_go_on(shops
         assert "changed by hand" in pipeline.verify().expect(ExitCode.DIFFERENCE).output
     finally:
         writer.close()
+
+
+def test_it_ends_when_the_pipeline_that_it_judges_ends(stopped):
+    stopped.start_and_wait()
+    run = subprocess.Popen([program(), "verify", stopped.file, "--rate", "50", "--client", "acme", "--view", "orders"],
+                           cwd=stopped.folder, env={**os.environ, **stopped.environment},
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    wait_for(lambda: stopped.databases["acme"].rows("SELECT 1 FROM pg_stat_activity WHERE application_name = "
+                                                    "'tributary verify' AND query LIKE 'COPY%'"), 20, "verify to read")
+    stopped.terminate()
+    output, _ = run.communicate(timeout=30)
+    assert run.returncode == ExitCode.UNAVAILABLE and "the pipeline ended while it was verified" in output, output

@@ -75,7 +75,7 @@ Result<ConnectionSettings> ConnectionSettings::parse(const std::string& url, con
   if (options == nullptr) {
     std::string why = trimmed(message == nullptr ? "out of memory" : message);
     PQfreemem(message);
-    return Error{ErrorCode::kInvalidInput, settings.scrubbed("the source's URL does not parse: " + why)};
+    return Error{ErrorCode::kInvalidInput, settings.scrubbed("the URL does not parse: " + why)};
   }
   std::string host;
   bool has_sslmode = false;
