@@ -243,7 +243,7 @@ bool stand_by(const Pipeline& pipeline, StopSignals& signals) {
 }
 
 // A pipeline whose brokers are away at its start waits for them as it does later on. kCancelled: told to stop meanwhile.
-Result<std::unique_ptr<Assembly>> open_when_brokers_answer(const Pipeline& pipeline, const LockFile& lock,
+Result<std::unique_ptr<Assembly>> open_when_brokers_answer(const Pipeline& pipeline, LockFile lock,
                                                            const AssemblyParts& parts, StopSignals& signals) {
   bool stands_by = parts.process && !parts.capture;
   std::string said;

@@ -1,5 +1,6 @@
 // tributary COMMAND FILE …
 #include <fmt/format.h>
+#include <malloc.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
+#include <thread>
 
 #include "app/commands.h"
 #include "base/nearest_name.h"
@@ -357,5 +359,7 @@ int main(int argc, char** argv) {
   // libmongoc makes a file of counters when it is loaded, used or not, and leaves it behind when the process is killed.
   ::shm_unlink(fmt::format("/mongoc-{}", ::getpid()).c_str());
   if (argc > 1 && std::string_view(argv[1]) == engine_command) return run_engine_child(argc, argv);
+  // More heaps than cores keep memory in more pieces, and no thread from waiting.
+  ::mallopt(M_ARENA_MAX, static_cast<int>(std::max(2U, std::thread::hardware_concurrency())));
   return written(parse_and_run(argc, argv));
 }

@@ -190,7 +190,8 @@ std::string lock_to_text(const LockFile& lock) {
     }
     out += --domains_left > 0 ? "    },\n" : "    }\n";
   }
-  return out + "  }\n}\n";
+  out += "  }\n}\n";
+  return out;
 }
 
 std::variant<LockFile, std::vector<FileError>> lock_from_text(const std::string& path, std::string_view text) {

@@ -53,6 +53,7 @@ std::variant<Pipeline, std::vector<FileError>> load_pipeline(const std::string& 
   std::string content(yaml_bytes_max + 1, '\0');
   file.read(content.data(), static_cast<std::streamsize>(content.size()));
   content.resize(static_cast<size_t>(std::max<std::streamsize>(0, file.gcount())));
+  content.shrink_to_fit();
   if (!file.is_open() || file.bad() || (content.empty() && !file.eof())) {
     return std::vector<FileError>{
         {path, {}, "the file cannot be read; is the path right, and readable for this user?"}};

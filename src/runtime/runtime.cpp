@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "runtime/heap_return.h"
+
 namespace tributary {
 namespace {
 
@@ -70,6 +72,7 @@ void Runtime::pause(std::chrono::milliseconds time) {
 void Runtime::run_rounds() {
   ::pthread_setname_np(::pthread_self(), "rounds");
   BackOff back_off(options_.back_off_max);
+  HeapReturn heap;
   while (!stopping()) {
     ask_for_parked({});
     if (sender_->waiting_bytes() > options_.outbox_bytes_max) {
@@ -92,6 +95,7 @@ void Runtime::run_rounds() {
     sender_->note_added(outcome->outbox_bytes);
     if (outcome->outbox_bytes > 0) wake_.notify_all();
     if (!outcome->parked.empty()) ask_for_parked(outcome->parked);
+    heap.turn(outcome->events > 0 || outcome->more);
     if (outcome->events == 0 && !outcome->more) {
       log_.wait_for_append(generation, idle_wait);
       continue;

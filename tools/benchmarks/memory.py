@@ -1,6 +1,7 @@
 """memory: of the program and of its engine child, at 1, 10 and 100 clients, idle and after a trickle of changes."""
 
 import shutil
+import time
 
 from harness import Pipeline, Postgres, create_shop, processes
 
@@ -8,6 +9,7 @@ from . import measuring
 
 COUNTS = (1, 10, 100)
 TRICKLE_ROWS = 50
+SETTLE_SECONDS = 5  # idle is what is left when nothing is done any more
 
 
 def run(_, options, folder):
@@ -34,11 +36,13 @@ def measure_clients(folder, databases, options):
     pipeline = Pipeline(folder, "bench", {database.name: database for database in databases})
     pipeline.start_and_wait(limit=120)
     pipeline.wait_queryable()
+    time.sleep(SETTLE_SECONDS)
     idle = processes.proportional_bytes(pipeline.process.pid)
     for database in databases:
         database.execute("INSERT INTO orders (id, user_id, status, total_cents) SELECT g, g, 'new', g "
                          "FROM generate_series(%s, %s) g", (len(databases) * 1000 + 1, len(databases) * 1000 + TRICKLE_ROWS))
     pipeline.wait_queryable()
+    time.sleep(SETTLE_SECONDS)
     engine = pipeline.engine_pid()
     figure = {"clients": len(databases), "idle_bytes": idle,
               "working_bytes": processes.proportional_bytes(pipeline.process.pid),

@@ -22,7 +22,7 @@ Status SchemaRegistry::load() {
       return Error{ErrorCode::kCorrupt,
                    fmt::format("log: schema version {} of {} of client {} is damaged", version, table, client)};
     }
-    versions.push_back(std::make_shared<const TableSchema>(std::move(*schema)));
+    versions.push_back(shared(std::move(*schema)));
   }
   return it.status();
 }
@@ -37,13 +37,22 @@ Result<SchemaPtr> SchemaRegistry::register_schema(const ClientId& client, const 
     newest = known->second.back()->version;
     if (known->second.back()->same_content(schema)) return known->second.back();
   }
-  auto registered = std::make_shared<TableSchema>(schema);
-  registered->version = newest + 1;
+  TableSchema next = schema;
+  next.version = newest + 1;
+  SchemaPtr registered = shared(std::move(next));
   StorageBatch batch;
   batch.put(Family::kMeta, log_schema_key(client, schema.table, registered->version), registered->encode());
   RETURN_IF_ERROR(storage_.write(batch));
   tables[schema.table].push_back(registered);
-  return SchemaPtr(registered);
+  return registered;
+}
+
+SchemaPtr SchemaRegistry::shared(TableSchema schema) {
+  std::vector<SchemaPtr>& known = distinct_[schema.table];
+  for (const SchemaPtr& other : known) {
+    if (other->version == schema.version && other->same_content(schema)) return other;
+  }
+  return known.emplace_back(std::make_shared<const TableSchema>(std::move(schema)));
 }
 
 Result<SchemaPtr> SchemaRegistry::find(const ClientId& client, const std::string& table, uint32_t version) const {

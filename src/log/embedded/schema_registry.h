@@ -22,9 +22,13 @@ class SchemaRegistry {
   std::vector<SchemaPtr> newest(const ClientId& client) const;
 
  private:
+  // Clients' tables are mostly alike: what is equal is kept once.
+  SchemaPtr shared(TableSchema schema);
+
   Storage& storage_;
   mutable std::shared_mutex mutex_;
   std::map<ClientId, std::map<std::string, std::vector<SchemaPtr>>> tables_;  // versions 1, 2, … in order
+  std::map<std::string, std::vector<SchemaPtr>> distinct_;  // by table
 };
 
 }  // namespace tributary
