@@ -71,6 +71,8 @@ class ClickHouseStore : public AnalyticsStore {
   Result<uint64_t> count_rows(const std::string& view, const ClientId& client);
 
  private:
+  static constexpr std::chrono::hours change_timeout{6};  // a rebuild copies a whole table
+
   struct Prepared {
     const TableDefinition* definition;
     ExistingTable table;  // as it is now
