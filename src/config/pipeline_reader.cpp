@@ -216,10 +216,10 @@ void PipelineReader::read(const YamlNode& root) {
   };
   read_name(require("pipeline", "pipeline: shop"));
   read_clients(require("clients", "clients: with at least one client below"), find("client_defaults"));
-  size_t before = errors.size();
-  read_domains(require("domains", "domains: with at least one domain below"));
+  const YamlNode* domains = require("domains", "domains: with at least one domain below");
+  read_domains(domains);
   read_views(find("views"));
-  names_known = errors.size() == before && !pipeline.clients.empty();
+  names_known = !pipeline.clients.empty() && !pipeline.domains.empty() && all_read(*domains, find("views"));
   read_tests(find("tests"));
   read_stages(top);
   read_serve(find("serve"));
@@ -233,6 +233,18 @@ void PipelineReader::read(const YamlNode& root) {
   }
   auto beside_file = std::filesystem::path(file_).parent_path() / pipeline.data;  // an absolute path stays
   pipeline.data = beside_file.lexically_normal().string();
+}
+
+bool PipelineReader::all_read(const YamlNode& domains, const YamlNode* views) const {
+  std::set<std::string> known;
+  for (const ViewConfig& view : pipeline.views) {
+    if (view.sql.empty() || pipeline.domains.contains(view.name)) return false;
+    known.insert(view.name);
+  }
+  auto is_domain = [&](const YamlNode& key) { return pipeline.domains.contains(key.text); };
+  auto is_view = [&](const YamlNode& key) { return known.contains(key.text); };
+  return std::ranges::all_of(domains.keys, is_domain) &&
+         (views == nullptr || std::ranges::all_of(views->keys, is_view));
 }
 
 void PipelineReader::read_name(const YamlNode* node) {

@@ -50,6 +50,9 @@ class PipelineReader {
   void duration(const Members& members, const char* key, std::optional<std::chrono::milliseconds>& into);
   void flag(const Members& members, const char* key, bool& into);
 
+  // Whether each key below `domains` and `views` became one that SQL may name.
+  bool all_read(const YamlNode& domains, const YamlNode* views) const;
+
   // ---- parts
   void read_name(const YamlNode* node);
   void read_clients(const YamlNode* clients, const YamlNode* defaults);

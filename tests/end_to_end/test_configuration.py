@@ -69,13 +69,14 @@ def test_all_mistakes_are_told_at_once(refused):
 def test_mistakes_of_every_kind_are_told_at_once(refused):
     text = (GOOD.replace("/none\n", "/none?foo=bar\n    password: ${env:NO_SUCH_VARIABLE}\n")
             .replace("domains:", "  globex: { source: postgresql://tributary@127.0.0.1:1/none, colour: red }\ndomains:")
-            .replace("data:", "dta:") + "data: ./a\ndata: ./b\nraw: { at: embedded, raw_ttl: 5 }\n"
+            .replace("event: order", "event: order, x: 1").replace("data:", "dta:") + "data: ./a\ndata: ./b\nraw: { at: embedded, raw_ttl: 5 }\n"
             "views:\n  sales:\n    sql: SELECT id + FROM orders\n  late: SELECT random() AS r FROM orders\n")
     lines = refused(text)
     place(lines, 4, 13, "acme", "foo")
     place(lines, 5, 15, "NO_SUCH_VARIABLE")
     place(lines, 6, r"\d+", "colour")
     assert any("acme" in line and "globex" in line for line in lines), lines
+    place(lines, 8, r"\d+", "domain orders", "x")
     place(lines, 9, 1, "dta")
     place(lines, 11, 1, "data")
     place(lines, 12, r"\d+", "raw_ttl")
@@ -84,9 +85,10 @@ def test_mistakes_of_every_kind_are_told_at_once(refused):
 
 
 def test_what_follows_from_another_mistake_is_not_told(refused):
-    views = "views:\n  sales: SELECT id FROM orders\n"
-    for wrong in (GOOD.replace("table:", "tabel:"), GOOD.replace("domains:", "domans:"), GOOD.replace("  orders:", "  Orders:")):
-        assert not any("sales" in line for line in refused(wrong + views))
+    views = "views:\n  sales: SELECT id FROM orders\n  late: SELECT id FROM sales\n"
+    assert len(refused(GOOD.replace("domains:", "domans:") + views)) == 2  # the key, and that domains are missing
+    assert len(refused(GOOD.replace("  orders:", "  Orders:") + views)) == 1
+    assert len(refused(GOOD + views.replace("SELECT id FROM orders", "{ sq: SELECT id FROM orders }"))) == 2
 
 
 def test_wrong_sql_is_told_at_its_place_inside_the_file(refused):
