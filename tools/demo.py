@@ -45,6 +45,7 @@ BURST_INTERVAL = 20   # seconds
 CATCH_UP_LIMIT = 120  # seconds
 REDRAW_INTERVAL = 0.5
 LINE_INTERVAL = 5     # seconds between lines where the output is no terminal
+PAGE_SECONDS = 6  # each, where not all questions fit on the terminal
 INTERRUPTED = 130
 
 VIEWS = {
@@ -195,6 +196,44 @@ class Demo:
             self.server.remove()
 
 
+def answer_lines(rows):
+    return ["    " + "  ".join(f"{name} {value!s:<12}" for name, value in row.items()) for row in rows] or ["    (no rows yet)"]
+
+
+def fitting(blocks, room, page):
+    """The blocks' lines, as many whole blocks as there is room for. Where not all fit, each page begins where the last one ended."""
+    pages = [[]]
+    for block in blocks:
+        if pages[-1] and len(pages[-1]) + len(block) > room:
+            pages.append([])
+        pages[-1] += block
+    return pages[page % len(pages)]
+
+
+class ShownClient:
+    """A client's state, in a table's row or a sentence."""
+
+    def __init__(self, entry, written, captured):
+        self.entry, self.written, self.captured = entry, written, captured
+        lag = entry["lag"]
+        self.behind = f"{lag['events']:,} events, {lag['seconds'] or 0:.2f} s"
+
+    def _remarks(self):
+        remarks = [f"reading {snapshot['table']}: {snapshot['fraction']:.0%}" for snapshot in self.entry["snapshots"]
+                   if snapshot["fraction"] < 1]
+        if self.entry["reason"]:
+            remarks.append(f"{self.entry['reason']}; {self.entry['remedy']}")
+        return remarks
+
+    def lines(self):
+        return [f"  {self.entry['client']:<9} {self.entry['state']:<11} {self.written:>10,.0f} {self.captured:>11,.0f} "
+                f"{self.entry['queryable_events']:>11,}  {self.behind}", *[f"    {remark}" for remark in self._remarks()]]
+
+    def sentence(self):
+        return ", ".join([f"{self.entry['client']} {self.entry['state']}: {self.written:,.0f} rows/s written", f"{self.captured:,.0f}/s captured",
+                          f"{self.entry['queryable_events']:,} queryable", f"{self.behind} behind", *self._remarks()])
+
+
 class Screen:
     """What is shown: redrawn in place on a terminal, a line now and then elsewhere."""
 
@@ -213,39 +252,34 @@ class Screen:
 
     def show(self, status):
         now = time.monotonic()
-        lines = [self._headline(status), "",
-                 f"  {'client':<9} {'state':<11} {'written/s':>10} {'captured/s':>11} {'queryable':>11} {'behind':>16}  "]
-        for entry in status["clients"]:
-            lines += self._client_lines(entry, now)
+        clients = [self._client(entry, now) for entry in status["clients"]]
         if self.live:
             self._ask()
-            for number, (client, title, _) in enumerate(QUESTIONS):
-                lines += ["", f"  {client}: {title}", *self._answers.get(number, ["    …"])]
-            self._redraw(lines)
+            lines = [self._headline(status), "",
+                     f"  {'client':<9} {'state':<11} {'written/s':>10} {'captured/s':>11} {'queryable':>11}  behind"]
+            for client in clients:
+                lines += client.lines()
+            blocks = [["", f"  {client}: {title}", *self._answers.get(number, ["    …"])]
+                      for number, (client, title, _) in enumerate(QUESTIONS)]
+            size = shutil.get_terminal_size()
+            page = int(self.elapsed() / PAGE_SECONDS)
+            self._redraw((lines + fitting(blocks, size.lines - 1 - len(lines), page))[:size.lines - 1], size.columns - 1)
         else:
-            print(" | ".join([lines[0].strip(), *[" ".join(line.split()) for line in lines[3:]]]), flush=True)
+            print(" | ".join([self._headline(status), *[client.sentence() for client in clients]]), flush=True)
 
     def _headline(self, status):
         limit = f" of {self.seconds:g}" if self.seconds else ""
         end = "" if self.seconds else "; Ctrl-C ends it"
         return f"tributary demo: {self.elapsed():.0f}{limit} s, checkpoint {status['checkpoint']}{end}"
 
-    def _client_lines(self, entry, now):
+    def _client(self, entry, now):
         client = entry["client"]
         written, captured = self.demo.rows_written(client), entry["captured_events"]
         then, written_before, captured_before = self._before[client]
         if now - then > 2:
             self._before[client] = (now, written, captured)
         seconds = max(now - then, 0.001)
-        lag = entry["lag"]
-        behind = f"{lag['events']:,} events" if lag["events"] else f"{lag['seconds'] or 0:.2f} s"
-        lines = [f"  {client:<9} {entry['state']:<11} {(written - written_before) / seconds:>10,.0f} "
-                 f"{max(captured - captured_before, 0) / seconds:>11,.0f} {entry['queryable_events']:>11,} {behind:>16}  "]
-        lines += [f"    reading {snapshot['table']}: {snapshot['fraction']:.0%}" for snapshot in entry["snapshots"]
-                  if snapshot["fraction"] < 1]
-        if entry["reason"]:
-            lines.append(f"    {entry['reason']}; {entry['remedy']}")
-        return lines
+        return ShownClient(entry, (written - written_before) / seconds, max(captured - captured_before, 0) / seconds)
 
     def _ask(self):
         """One of the questions a redraw: a query is a process of its own."""
@@ -256,11 +290,9 @@ class Screen:
             rows = self.demo.pipeline.query(client, sql)
         except CommandFailed:
             return  # the view's table is not made yet
-        self._answers[number] = ["    " + "  ".join(f"{name} {value!s:<12}" for name, value in row.items())
-                                 for row in rows] or ["    (no rows yet)"]
+        self._answers[number] = answer_lines(rows)
 
-    def _redraw(self, lines):
-        width = shutil.get_terminal_size().columns - 1
+    def _redraw(self, lines, width):
         out = [f"\x1b[{self._drawn}F" if self._drawn else ""]
         out += [f"\x1b[2K{line[:width]}\n" for line in lines]
         out.append("\x1b[J")
@@ -307,7 +339,8 @@ def finish(demo, screen):
         say("MongoDB has " + ", ".join(f"{count:,} events of {name}" for name, count in counts.items()))
     if not screen.live:
         for client, title, sql in QUESTIONS:
-            say(f"{client}: {title}: {demo.pipeline.query(client, sql)}")
+            say(f"{client}: {title}")
+            print("\n".join(answer_lines(demo.pipeline.query(client, sql))), flush=True)
     say("tributary verify: the same SQL over the source's own tables, compared row by row …")
     done = demo.pipeline.verify(limit=300)
     print(done.output + done.errors, end="")

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -23,7 +24,16 @@ int init_command(const std::string& url, const std::string& password_environment
   if (password != nullptr) description->password = "${env:" + password_environment + "}";
   std::string text = pipeline_file_for(*description);
   std::fwrite(text.data(), 1, text.size(), stdout);
-  return exit_ok;
+  bool captures =
+      std::ranges::any_of(description->tables, [](const auto& table) { return why_not_captured(table).empty(); });
+  if (captures) return exit_ok;
+  std::fprintf(
+      stderr,
+      "tributary: none of the tables of the database %s can be captured as it is, so the file has no domain; %s\n",
+      description->database.c_str(),
+      description->tables.empty() ? "make tables, and run init again"
+                                  : "it says for each what to do; run init again then");
+  return exit_data;
 }
 
 }  // namespace tributary

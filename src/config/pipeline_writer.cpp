@@ -187,8 +187,9 @@ class Writer {
     if (refused_.empty()) return;
     comment("Not captured:");
     for (const DescribedTable* table : refused_) {
-      comment(
-          fmt::format("  {} ({}): {}", table_name(*table), rows_text(table->rows_estimated), why_not_captured(*table)));
+      bool has_rows = table->kind == 'r' || table->kind == 'p';
+      std::string rows = has_rows ? fmt::format(" ({})", rows_text(table->rows_estimated)) : "";
+      comment(fmt::format("  {}{}: {}", table_name(*table), rows, why_not_captured(*table)));
     }
     line();
   }
@@ -311,8 +312,16 @@ std::string why_not_captured(const DescribedTable& table) {
     return "its name has control characters, or its schema's a dot; rename it";
   }
   if (!is_table(table.schema + "." + table.name)) return "its name is too long";
+  if (table.kind == 'f') return "it is a foreign table, whose changes are in the log of the database where it lives";
+  if (table.kind == 'v' || table.kind == 'm') return "it is a view; the tables that it reads can be captured";
   if (table.unlogged)
     return fmt::format("it is unlogged, so its changes are not in the log; ALTER TABLE {} SET LOGGED;", name);
+  if (table.key_deferrable && table.replica_identity != 'n') {
+    return fmt::format(
+        "its key is deferrable, so that two rows may share it inside a transaction; make it NOT DEFERRABLE, or, with a "
+        "unique index of NOT NULL columns, ALTER TABLE {} REPLICA IDENTITY USING INDEX …;",
+        name);
+  }
   switch (table.replica_identity) {
     case 'n':
       return fmt::format(

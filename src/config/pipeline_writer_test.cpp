@@ -38,6 +38,8 @@ DatabaseDescription shop() {
                      table("public", "client", {"id"}),
                      table("public", "null", {"id"}),
                      table("Null", "true", {"id"})};
+  for (char kind : {'f', 'm', 'v'}) database.tables.emplace_back(table("public", "other_kind", {})).kind = kind;
+  database.tables.emplace_back(table("public", "postponed", {"id"})).key_deferrable = true;
   return database;
 }
 
@@ -74,6 +76,7 @@ TEST(PipelineWriter, SaysWhatTheOwnerHasToDo) {
         "CREATE PUBLICATION \"tributary_shop_shop\" FOR TABLE public.users",
         "pg_drop_replication_slot('tributary_shop_shop')", "ALTER TABLE public.\"log\" ADD PRIMARY KEY",
         "ALTER TABLE public.\"nothing\" REPLICA IDENTITY DEFAULT", "its name has control characters",
+        "it is a foreign table", "it is a view", "its key is deferrable",
         "its column \"client_id\" is called \"client_id_\""}) {
     EXPECT_NE(text.find(expected), std::string::npos) << expected << "\n" << text;
   }

@@ -17,6 +17,8 @@ struct DescribedTable {
   int64_t rows_estimated = -1;                 // -1: unknown
   bool partitioned = false;                    // the parent of partitions, which are not described themselves
   bool unlogged = false;
+  char kind = 'r';                             // as pg_class.relkind: r, p, f(oreign), m(aterialized view), v(iew)
+  bool key_deferrable = false;                 // the index of its row key
   bool readable = true;                        // the user that looked may SELECT from it
 };
 

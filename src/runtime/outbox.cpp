@@ -38,12 +38,14 @@ OutboxProgress read_progress(ByteReader& reader) {
 
 struct Writer {
   std::string out;
+  std::string_view tail;  // what comes behind it, of the entry
 
   void operator()(const OutboxRows& rows) {
     put_u8(out, kRows);
     put_string(out, rows.table);
     put_varint(out, rows.rows);
-    put_string(out, rows.encoded);
+    put_varint(out, rows.encoded.size());
+    tail = rows.encoded;
   }
   void operator()(const OutboxWithdrawal& entry) {
     const Withdrawal& withdrawal = entry.withdrawal;
@@ -91,11 +93,11 @@ Result<Checkpoint> outbox_checkpoint(std::string_view key) {
   return Checkpoint{load_u64_big(key.data())};
 }
 
-std::string encode_outbox_entry(const OutboxEntry& entry) {
+OutboxBytes encode_outbox_entry(const OutboxEntry& entry) {
   Writer writer;
   put_u8(writer.out, format_version);
   std::visit(writer, entry);
-  return std::move(writer.out);
+  return {std::move(writer.out), writer.tail};
 }
 
 Result<OutboxEntry> decode_outbox_entry(std::string_view bytes) {

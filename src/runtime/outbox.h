@@ -47,7 +47,14 @@ using OutboxEntry = std::variant<OutboxRows, OutboxWithdrawal, OutboxProgress, O
 
 std::string outbox_key(Checkpoint checkpoint, uint32_t index);
 Result<Checkpoint> outbox_checkpoint(std::string_view key);
-std::string encode_outbox_entry(const OutboxEntry& entry);
+// An entry's bytes in two parts: rows, of which there may be many, are the entry's own.
+struct OutboxBytes {
+  std::string head;
+  std::string_view tail;  // valid as long as the entry
+
+  std::string text() const { return head + std::string(tail); }
+};
+OutboxBytes encode_outbox_entry(const OutboxEntry& entry);
 Result<OutboxEntry> decode_outbox_entry(std::string_view bytes);
 
 }  // namespace tributary

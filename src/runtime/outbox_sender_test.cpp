@@ -44,7 +44,8 @@ class OutboxSenderTest : public testing::Test {
   }
   void add(const std::string& table, size_t bytes) {
     StorageBatch batch;
-    std::string entry = encode_outbox_entry(OutboxRows{table, 1, std::string(bytes, 'x')});
+    OutboxEntry rows = OutboxRows{table, 1, std::string(bytes, 'x')};
+    std::string entry = encode_outbox_entry(rows).text();
     batch.put(Family::kOutbox, outbox_key(Checkpoint{++checkpoint}, 0), entry);
     ASSERT_TRUE(storage->write(batch).ok());
     sender->note_added(entry.size());

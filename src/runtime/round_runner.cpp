@@ -277,7 +277,7 @@ Status RoundRunner::run_graph(Generation& generation, GraphInput input, Pass& pa
 Status RoundRunner::commit(Pass& pass) {
   for (const auto& state : pass.states) state->add_to(pass.write);
   pass.write.put(Family::kMeta, checkpoint_key, number_bytes(pass.checkpoint));
-  if (Status written = ports_.storage.write(pass.write); !written.ok()) {
+  if (Status written = ports_.storage.write(std::move(pass.write)); !written.ok()) {
     for (Generation& generation : generations_) generation.graph->forget_pending();
     dead_.roll_back();
     return written;
@@ -288,9 +288,9 @@ Status RoundRunner::commit(Pass& pass) {
 }
 
 void RoundRunner::put_outbox(Pass& pass, const OutboxEntry& entry) {
-  std::string bytes = encode_outbox_entry(entry);
-  pass.outcome.outbox_bytes += bytes.size();
-  pass.write.put(Family::kOutbox, outbox_key(Checkpoint{pass.checkpoint}, pass.outbox_index++), bytes);
+  OutboxBytes bytes = encode_outbox_entry(entry);
+  pass.outcome.outbox_bytes += bytes.head.size() + bytes.tail.size();
+  pass.write.put(Family::kOutbox, outbox_key(Checkpoint{pass.checkpoint}, pass.outbox_index++), bytes.head, bytes.tail);
 }
 
 Result<std::vector<LogBlock>> RoundRunner::read_blocks() {

@@ -25,8 +25,9 @@ class RoomGuard : public rocksdb::FileSystemWrapper {
 
   const char* Name() const override { return "RoomGuard"; }
 
-  // Returns when there is room for `bytes` more, or when waiting has an end: then the append says what is wrong.
-  void wait_for_room(size_t bytes);
+  // Does `write` when there is room for `bytes` more, and again where others were faster, or when waiting has an end: then
+  // `write` says what is wrong.
+  rocksdb::IOStatus when_there_is_room(size_t bytes, const std::function<rocksdb::IOStatus()>& write);
   void give_up_at(std::chrono::steady_clock::time_point when) { give_up_at_ = when; }
 
   rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
@@ -39,8 +40,13 @@ class RoomGuard : public rocksdb::FileSystemWrapper {
                                       const rocksdb::FileOptions& options,
                                       std::unique_ptr<rocksdb::FSWritableFile>* file,
                                       rocksdb::IODebugContext* debug) override;
+  rocksdb::IOStatus RenameFile(const std::string& from, const std::string& to, const rocksdb::IOOptions& options,
+                               rocksdb::IODebugContext* debug) override;
 
  private:
+  rocksdb::IOStatus open(bool fresh, std::unique_ptr<rocksdb::FSWritableFile>* file,
+                         const std::function<rocksdb::IOStatus()>& make);
+
   FreeBytes free_bytes_;
   std::atomic<std::chrono::steady_clock::time_point> give_up_at_ = std::chrono::steady_clock::time_point::max();
 };

@@ -18,21 +18,14 @@
 namespace tributary {
 namespace {
 
-enum class ChangeKind : uint8_t { kPut, kRemove, kRemoveRange };
-
 // How often a full disk is looked at again. Each try flushes memory to disk, and is not free.
 constexpr std::chrono::milliseconds resume_interval{200};
+constexpr size_t batch_piece_bytes = 1 << 20;
+constexpr size_t change_overhead_bytes = 16;  // at most: family, kind, lengths
 constexpr size_t keys_read_at_once = 256;  // of a multi_get(): what it holds stays in the processor's cache
 
 rocksdb::Slice slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
 std::string_view view(const rocksdb::Slice& bytes) { return {bytes.data(), bytes.size()}; }
-
-void put_change(std::string& out, Family family, ChangeKind kind, std::string_view key, std::string_view value) {
-  put_u8(out, static_cast<uint8_t>(family));
-  put_u8(out, static_cast<uint8_t>(kind));
-  put_string(out, key);
-  put_string(out, value);
-}
 
 // RocksDB names a damaged table file, and not a damaged blob file: the family and key say what was wanted.
 Error read_error(const rocksdb::Status& status, Family family, std::string_view key) {
@@ -73,14 +66,34 @@ std::string_view family_name(Family family) {
   return {};
 }
 
-void StorageBatch::put(Family family, std::string_view key, std::string_view value) {
-  put_change(changes_, family, ChangeKind::kPut, key, value);
+void StorageBatch::put(Family family, std::string_view key, std::string_view head, std::string_view tail) {
+  add(family, Kind::kPut, key, head, tail);
 }
-void StorageBatch::remove(Family family, std::string_view key) {
-  put_change(changes_, family, ChangeKind::kRemove, key, {});
-}
+void StorageBatch::remove(Family family, std::string_view key) { add(family, Kind::kRemove, key, {}, {}); }
 void StorageBatch::remove_range(Family family, std::string_view low, std::string_view high) {
-  put_change(changes_, family, ChangeKind::kRemoveRange, low, high);
+  add(family, Kind::kRemoveRange, low, high, {});
+}
+
+void StorageBatch::clear() {
+  pieces_.clear();
+  bytes_ = 0;
+}
+
+void StorageBatch::add(Family family, Kind kind, std::string_view key, std::string_view head, std::string_view tail) {
+  size_t value_bytes = head.size() + tail.size();
+  size_t bytes = key.size() + value_bytes + change_overhead_bytes;
+  if (pieces_.empty() || pieces_.back().size() + bytes > batch_piece_bytes) {
+    // Most batches are small: the first piece grows as it needs.
+    pieces_.emplace_back().reserve(std::max(bytes, pieces_.size() > 1 ? batch_piece_bytes : 0));
+  }
+  std::string& out = pieces_.back();
+  size_t before = out.size();
+  put_u8(out, static_cast<uint8_t>(family));
+  put_u8(out, static_cast<uint8_t>(kind));
+  put_string(out, key);
+  put_varint(out, value_bytes);
+  out.append(head).append(tail);
+  bytes_ += out.size() - before;
 }
 
 struct StorageIterator::State {
@@ -123,7 +136,11 @@ struct Storage::State {
 
   rocksdb::ColumnFamilyHandle* handle(Family family) const { return families[static_cast<size_t>(family)]; }
 
-  Result<rocksdb::WriteBatch> transcribe(std::string_view changes) const;
+  Status transcribe(std::string_view piece, rocksdb::WriteBatch& out) const;
+  static rocksdb::WriteBatch room_for(const StorageBatch& batch) {
+    return rocksdb::WriteBatch(batch.bytes() + batch.bytes() / 8 + 64);
+  }
+  Status write(rocksdb::WriteBatch& changes, WriteMode mode);
   Status check_room(size_t batch_bytes) const;
   bool try_resume();
   static Status check_room_to_open(const std::filesystem::path& path, uint64_t reserve_bytes);
@@ -139,23 +156,32 @@ Status Storage::State::check_room(size_t batch_bytes) const {
                   path.string(), *free_bytes >> 20, disk_reserve_bytes >> 20)};
 }
 
-Result<rocksdb::WriteBatch> Storage::State::transcribe(std::string_view changes) const {
-  rocksdb::WriteBatch out(changes.size() + changes.size() / 8 + 64);
-  ByteReader reader(changes);
+Status Storage::State::transcribe(std::string_view piece, rocksdb::WriteBatch& out) const {
+  ByteReader reader(piece);
   while (!reader.at_end()) {
     rocksdb::ColumnFamilyHandle* family = handle(static_cast<Family>(reader.u8()));
-    auto kind = static_cast<ChangeKind>(reader.u8());
+    auto kind = static_cast<StorageBatch::Kind>(reader.u8());
     rocksdb::Slice key = slice(reader.string());
     rocksdb::Slice value = slice(reader.string());
     rocksdb::Status status;
     switch (kind) {
-      case ChangeKind::kPut: status = out.Put(family, key, value); break;
-      case ChangeKind::kRemove: status = out.Delete(family, key); break;
-      case ChangeKind::kRemoveRange: status = out.DeleteRange(family, key, value); break;
+      case StorageBatch::Kind::kPut: status = out.Put(family, key, value); break;
+      case StorageBatch::Kind::kRemove: status = out.Delete(family, key); break;
+      case StorageBatch::Kind::kRemoveRange: status = out.DeleteRange(family, key, value); break;
     }
     if (!status.ok()) return storage_error(status, "batch");
   }
-  return out;
+  return {};
+}
+
+Status Storage::State::write(rocksdb::WriteBatch& changes, WriteMode mode) {
+  rocksdb::WriteOptions options;
+  options.sync = mode.sync;
+  rocksdb::Status status = db->Write(options, &changes);
+  if (is_disk_full(status) && try_resume()) status = db->Write(options, &changes);
+  if (status.ok()) return {};
+  end_process_if_write_is_unsure(status, "write", false);
+  return storage_error(status, "write");
 }
 
 // After a flush or compaction met a full disk RocksDB refuses every write until it was resumed, by itself after some
@@ -230,14 +256,20 @@ Storage::~Storage() {
 
 Status Storage::write(const StorageBatch& batch, WriteMode mode) {
   if (!mode.use_reserve) RETURN_IF_ERROR(state_->check_room(batch.bytes()));
-  ASSIGN_OR_RETURN(rocksdb::WriteBatch changes, state_->transcribe(batch.changes_));
-  rocksdb::WriteOptions options;
-  options.sync = mode.sync;
-  rocksdb::Status status = state_->db->Write(options, &changes);
-  if (is_disk_full(status) && state_->try_resume()) status = state_->db->Write(options, &changes);
-  if (status.ok()) return {};
-  end_process_if_write_is_unsure(status, "write", false);
-  return storage_error(status, "write");
+  rocksdb::WriteBatch changes = State::room_for(batch);
+  for (const std::string& piece : batch.pieces_) RETURN_IF_ERROR(state_->transcribe(piece, changes));
+  return state_->write(changes, mode);
+}
+
+Status Storage::write(StorageBatch&& batch, WriteMode mode) {
+  if (!mode.use_reserve) RETURN_IF_ERROR(state_->check_room(batch.bytes()));
+  rocksdb::WriteBatch changes = State::room_for(batch);
+  for (std::string& piece : batch.pieces_) {
+    RETURN_IF_ERROR(state_->transcribe(piece, changes));
+    piece = std::string();
+  }
+  batch.clear();
+  return state_->write(changes, mode);
 }
 
 void Storage::give_up_at(std::chrono::steady_clock::time_point when) { state_->room_guard->give_up_at(when); }

@@ -50,18 +50,25 @@ std::string_view family_name(Family family);
 // Changes that become true together, in the order they were added.
 class StorageBatch {
  public:
-  void put(Family family, std::string_view key, std::string_view value);
+  void put(Family family, std::string_view key, std::string_view value) { put(family, key, value, {}); }
+  // The value is `head` and then `tail`.
+  void put(Family family, std::string_view key, std::string_view head, std::string_view tail);
   void remove(Family family, std::string_view key);
   // All keys in [low, high).
   void remove_range(Family family, std::string_view low, std::string_view high);
 
-  bool empty() const { return changes_.empty(); }
-  size_t bytes() const { return changes_.size(); }
-  void clear() { changes_.clear(); }
+  bool empty() const { return pieces_.empty(); }
+  size_t bytes() const { return bytes_; }
+  void clear();
 
  private:
   friend class Storage;
-  std::string changes_;  // one change after the other: family, kind, key, value
+  enum class Kind : uint8_t { kPut, kRemove, kRemoveRange };
+  void add(Family family, Kind kind, std::string_view key, std::string_view head, std::string_view tail);
+
+  // Whole changes, one after the other: family, kind, key, value. In pieces, so that a batch grows without being copied.
+  std::vector<std::string> pieces_;
+  size_t bytes_ = 0;
 };
 
 // Keys of one family that start with a prefix, in byte order, as they were when the iterator was made.
@@ -114,6 +121,8 @@ class Storage {
   // All of `batch` or nothing; readers see it once it is durable (with `sync`). `batch` keeps its content, so that the
   // caller can try again after kResourceExhausted.
   Status write(const StorageBatch& batch, WriteMode mode = {});
+  // The same, for who cannot use the batch again: it is gone piece by piece, and not held twice.
+  Status write(StorageBatch&& batch, WriteMode mode = {});
 
   Result<std::optional<std::string>> get(Family family, std::string_view key) const;
   // One result a key, in the keys' order. One call reads from disk what a loop of get() would read one by one.

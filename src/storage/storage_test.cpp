@@ -235,6 +235,7 @@ struct Fault {
   std::atomic<bool> sync_fails = false;
   std::atomic<bool> tables_meet_full_disk = false;  // flushes and compactions
   std::atomic<bool> log_meets_full_disk = false;    // the write-ahead log
+  std::atomic<int> refused = 0;                     // writes that met it
 };
 
 class FaultyFile : public rocksdb::FSWritableFileOwnerWrapper {
@@ -243,9 +244,13 @@ class FaultyFile : public rocksdb::FSWritableFileOwnerWrapper {
       : rocksdb::FSWritableFileOwnerWrapper(std::move(file)), fault_(fault), is_log_(is_log) {}
   rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
                            rocksdb::IODebugContext* context) override {
-    if (is_log_ ? fault_.log_meets_full_disk : fault_.tables_meet_full_disk)
-      return rocksdb::IOStatus::NoSpace("injected");
+    if (refuses()) return rocksdb::IOStatus::NoSpace("injected");
     return rocksdb::FSWritableFileOwnerWrapper::Append(data, options, context);
+  }
+  rocksdb::IOStatus PositionedAppend(const rocksdb::Slice& data, uint64_t offset, const rocksdb::IOOptions& options,
+                                     rocksdb::IODebugContext* context) override {
+    if (refuses()) return rocksdb::IOStatus::NoSpace("injected");
+    return rocksdb::FSWritableFileOwnerWrapper::PositionedAppend(data, offset, options, context);
   }
   rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
                            const rocksdb::DataVerificationInfo& /*info*/, rocksdb::IODebugContext* context) override {
@@ -260,6 +265,12 @@ class FaultyFile : public rocksdb::FSWritableFileOwnerWrapper {
   }
 
  private:
+  bool refuses() {
+    bool full = is_log_ ? fault_.log_meets_full_disk : fault_.tables_meet_full_disk;
+    fault_.refused += full ? 1 : 0;
+    return full;
+  }
+
   Fault& fault_;
   bool is_log_;
 };
@@ -299,6 +310,7 @@ TEST_P(StorageDeathTest, FailedWriteOrSyncOfTheLogEndsTheProcess) {
     batch.put(Family::kState, "k", "v");
     if (!storage.ok() || !(*storage)->write(batch).ok()) _exit(1);
     fault.*GetParam() = true;
+    (*storage)->give_up_at(std::chrono::steady_clock::now());
     Status status = (*storage)->write(batch);  // must not return
     _exit(status.ok() ? 2 : 3);
   };
@@ -319,7 +331,33 @@ Status write_until_ok(Storage& storage, const StorageBatch& batch) {
 }
 
 // Another program fills the disk while memory is written out.
-TEST(Storage, FlushThatMeetsAFullDiskStopsWritesUntilThereIsRoom) {
+// Nothing of RocksDB's sees the full disk: a write of its log and one of a table wait, and come to their end.
+TEST(Storage, WhatMeetsAFullDiskWaitsForRoom) {
+  for (auto full : {&Fault::log_meets_full_disk, &Fault::tables_meet_full_disk}) {
+    TemporaryDirectory directory;
+    Fault fault;
+    std::unique_ptr<rocksdb::Env> env = faulty_env(fault);
+    StorageBatch batch;
+    batch.put(Family::kLog, "key", std::string(10'000, 'x'));
+    {
+      std::unique_ptr<Storage> storage = open_or_fail(directory.path(), {.env = env.get()});
+      if (full == &Fault::tables_meet_full_disk) {
+        ASSERT_TRUE(storage->write(batch).ok());
+      }
+      fault.*full = true;
+      std::thread writer([&] {
+        Status done = full == &Fault::log_meets_full_disk ? storage->write(batch) : storage->flush();
+        EXPECT_TRUE(done.ok()) << done.error().to_string();
+      });
+      while (fault.refused < 3) std::this_thread::yield();
+      fault.*full = false;
+      writer.join();
+    }
+    EXPECT_EQ(**open_or_fail(directory.path(), {.env = env.get()})->get(Family::kLog, "key"), std::string(10'000, 'x'));
+  }
+}
+
+TEST(Storage, FlushThatMeetsAFullDiskAndMayNotWaitStopsWritesUntilThereIsRoom) {
   TemporaryDirectory directory;
   Fault fault;
   std::unique_ptr<rocksdb::Env> env = faulty_env(fault);
@@ -332,6 +370,7 @@ TEST(Storage, FlushThatMeetsAFullDiskStopsWritesUntilThereIsRoom) {
   {
     std::unique_ptr<Storage> storage = open_or_fail(directory.path(), {.env = env.get()});
     for (; acknowledged < 10; ++acknowledged) ASSERT_TRUE(storage->write(batch_of(acknowledged)).ok());
+    storage->give_up_at(std::chrono::steady_clock::now());
     fault.tables_meet_full_disk = true;
     Status flushed = storage->flush();
     ASSERT_FALSE(flushed.ok());

@@ -11,6 +11,10 @@
 namespace tributary {
 namespace {
 
+const std::string& name_in_analytics(const VerifyView& view, size_t column) {
+  return view.names_in_analytics.empty() ? view.columns[column].name : view.names_in_analytics[column];
+}
+
 constexpr uint64_t staging_rows_max = 65'536;
 constexpr size_t staging_bytes_max = size_t{32} << 20;
 
@@ -52,7 +56,7 @@ std::string analytics_query(const VerifyView& view, const std::vector<size_t>& k
   };
   // Escapes in a name do not pass the client's gate: such a column is asked for by its place.
   auto asked = [&](size_t i) {
-    const std::string& name = view.columns[i].name;
+    const std::string& name = name_in_analytics(view, i);
     bool plain = std::ranges::none_of(
         name, [](char c) { return c == '\\' || c == '\x7F' || static_cast<unsigned char>(c) < ' '; });
     return plain ? quoted(name) : fmt::format("tupleElement(tuple(*), {})", i + 1);
@@ -114,7 +118,8 @@ Status AnalyticsLoader::convert() {
   for (size_t i = 0; i < view_.columns.size(); ++i) {
     LogicalType type = view_.columns[i].type;
     std::string raw = fmt::format("s{}", i);
-    std::string held = fmt::format("json_extract_string({}, {})", held_column, member_path(view_.columns[i].name));
+    std::string held =
+        fmt::format("json_extract_string({}, {})", held_column, member_path(name_in_analytics(view_, i)));
     // The held text counts, whatever the column has.
     inner.push_back(
         fmt::format("CASE WHEN {0} IS NULL THEN CAST(NULL AS VARCHAR) ELSE {1} END AS h{2}", held_column, held, i));

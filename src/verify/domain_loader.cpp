@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 #include <thread>
 
 #include "verify/value_types.h"
@@ -227,8 +228,26 @@ Result<DomainTable> describe_domain(const VerifyDomain& domain, SourceTable tabl
     return Error{ErrorCode::kInvalidInput,
                  fmt::format("the source's table of {} has none of the domain's columns", domain.name)};
   }
+  std::vector<OutputColumn> named;
+  for (const DomainColumn& column : result.columns) named.push_back(column.column);
+  if (tell_apart(named)) {
+    for (size_t i = 0; i < named.size(); ++i) result.columns[i].column = std::move(named[i]);
+  }
   result.table = std::move(table);
   return result;
+}
+
+bool tell_apart(std::vector<OutputColumn>& columns) {
+  bool changed = false;
+  std::set<std::string> taken;
+  for (OutputColumn& column : columns) {
+    std::string name = column.name;
+    for (int i = 2; !taken.insert(lower_case(column.name)).second; ++i) {
+      column.name = fmt::format("{} ({})", name, i);
+      changed = true;
+    }
+  }
+  return changed;
 }
 
 Status create_domain(ScratchDatabase& database, DomainTable& domain) { return Loader(database, domain, {}).create(); }

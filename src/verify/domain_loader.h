@@ -26,8 +26,11 @@ struct DomainTable {
   uint64_t rows = 0;
 };
 
-// Matches the domain's columns with the table's, by name.
+// Matches the domain's columns with the table's, by name; their names are told apart then.
 Result<DomainTable> describe_domain(const VerifyDomain& domain, SourceTable table);
+
+// DuckDB's names differ in more than case: "v" behind "V" becomes "v (2)". False: they all do.
+bool tell_apart(std::vector<OutputColumn>& columns);
 
 // Its tables, empty: enough for SQL to be bound.
 Status create_domain(ScratchDatabase& database, DomainTable& domain);

@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "verify/client_verifier.h"
+#include "verify/domain_loader.h"
 
 namespace tributary {
 namespace {
@@ -102,7 +103,13 @@ bool VerifyReport::different() const {
   return false;
 }
 
-Result<VerifyReport> verify(const VerifyRequest& request, const VerifyPorts& ports) {
+Result<VerifyReport> verify(const VerifyRequest& given, const VerifyPorts& ports) {
+  VerifyRequest request = given;
+  for (VerifyView& view : request.views) {
+    std::vector<std::string> names;
+    for (const OutputColumn& column : view.columns) names.push_back(column.name);
+    if (tell_apart(view.columns)) view.names_in_analytics = std::move(names);
+  }
   CHECK(ports.analytics != nullptr);
   if (access(request.scratch_directory.c_str(), W_OK) != 0) {
     return Error{ErrorCode::kInvalidInput,

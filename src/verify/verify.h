@@ -58,6 +58,7 @@ struct VerifyView {
   std::string name;  // also of its relation in the analytics
   std::string sql;  // of a view that is a whole domain: SELECT * FROM domain
   std::vector<OutputColumn> columns;  // in the order of the SQL's result
+  std::vector<std::string> names_in_analytics;  // of the columns, where they are others; empty: the same
   std::vector<std::string> key;  // columns of its that are unique together, per client; empty: none known
   std::optional<size_t> ttl_column;  // rows whose time in it is `ttl` ago are no part of the view any more
   std::chrono::seconds ttl{0};
@@ -94,7 +95,7 @@ struct VerifyRequest {
   uint64_t source_rows_per_second = 0;  // 0: as fast as the source gives them
   std::string
       state_file;  // not empty: views that compared clean are noted there, and left out by a later call with the same
-      // views; removed when all are clean. A file that verify did not write is refused
+  // views; removed when all are clean. A file that verify did not write is refused
 };
 
 // The values of a row key's columns, as PostgreSQL's text, in the key's order.

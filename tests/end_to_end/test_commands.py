@@ -272,6 +272,15 @@ def test_init_writes_a_file_that_runs(shops, pipelines):
     assert "_in_short: " in pipeline.verify_clean().output
 
 
+def test_init_says_when_a_database_has_nothing_to_capture(server, pipelines, unique_name):
+    name = unique_name("empty").replace("-", "_")
+    server.database("postgres").execute(f"CREATE DATABASE {name}")
+    url = f"postgresql://{server.user}@127.0.0.1:{server.port}/{name}"
+    pipeline = pipelines({})
+    done = pipeline.program("init", url, environment={"PGPASSWORD": server.password}).expect(ExitCode.DATA)
+    assert "make tables" in done.errors and done.output.startswith("# Written by")
+
+
 def test_unknown_commands_and_options_are_refused(shops, pipelines):
     (acme,) = shops("acme")
     pipeline = pipelines({"acme": acme})

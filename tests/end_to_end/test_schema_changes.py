@@ -166,6 +166,29 @@ def test_a_table_is_swapped_by_renames(around):
            "INSERT INTO items (id, name) VALUES (1007, 'in the new table')")
 
 
+UNNOTICED = ["UPDATE {t} SET name = 'meanwhile' WHERE id % 10 = 3", "DELETE FROM {t} WHERE id % 10 = 4",
+             "INSERT INTO {t} (id, name, amount) VALUES (1008, 'meanwhile', 1008)"]
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize(("there", "back", "called"), [
+    ("CREATE UNIQUE INDEX other ON items (amount); ALTER TABLE items ALTER amount SET NOT NULL; "
+     "ALTER TABLE items REPLICA IDENTITY USING INDEX other", "ALTER TABLE items REPLICA IDENTITY DEFAULT", "items"),
+    ("ALTER TABLE items DROP CONSTRAINT items_pkey, ADD PRIMARY KEY (id, amount)",
+     "ALTER TABLE items DROP CONSTRAINT items_pkey, ADD PRIMARY KEY (id)", "items"),
+    ("ALTER TABLE items ALTER amount TYPE text", "ALTER TABLE items ALTER amount TYPE integer USING amount::integer", "items"),
+    ("ALTER TABLE items RENAME TO gone", "ALTER TABLE gone RENAME TO items", "gone"),
+    ("CREATE SCHEMA elsewhere; ALTER TABLE items SET SCHEMA elsewhere", "ALTER TABLE elsewhere.items SET SCHEMA public",
+     "elsewhere.items"),
+    ("ALTER TABLE items RENAME TO gone; CREATE TABLE items (LIKE gone INCLUDING ALL)",
+     "DROP TABLE items; ALTER TABLE gone RENAME TO items", "gone")],
+    ids=["identity", "primary key", "type", "renamed", "schema", "swapped"])
+def test_what_is_taken_back_leaves_no_change_behind(around, there, back, called, together):
+    statements = ["UPDATE items SET note = 'before' WHERE id = 1", there, *[change.format(t=called) for change in UNNOTICED], back]
+    around(*(["BEGIN; " + "; ".join(statements) + "; COMMIT"] if together else statements),
+           "UPDATE items SET note = 'after' WHERE id = 2")
+
+
 def test_a_table_that_does_not_fit_any_more_is_set_aside_alone(shops, pipelines):
     first, second = shops("first", "second")
     pipeline = pipelines({"first": first, "second": second}).start_and_wait()

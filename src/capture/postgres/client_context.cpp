@@ -223,7 +223,13 @@ void ClientContext::forget_snapshot(const std::string& table) {
 asio::awaitable<Result<std::optional<TableTarget>>> ClientContext::resolve(PgRelation relation) {
   std::string table = TableName{relation.schema, relation.name}.plain();
   auto domain = domains.find(table);
-  if (domain == domains.end()) co_return std::optional<TableTarget>();
+  if (domain == domains.end()) {
+    // A captured table under another name for a while: what is told of it now is not captured.
+    for (const auto& [captured, snapshot] : snapshots) {
+      if (is_of(snapshot, relation.oid)) to_read_when_delivered[captured] = true;
+    }
+    co_return std::optional<TableTarget>();
+  }
   std::optional<CatalogTable> now;
   std::map<TypeKey, CatalogType> types;
   {
@@ -259,11 +265,13 @@ asio::awaitable<Result<std::optional<TableTarget>>> ClientContext::resolve(PgRel
   }
   if (now && now->name.plain() == table) {
     auto read = snapshots.find(table);
-    // Names that are back look untouched in the catalog, and meanwhile changes told their values under others.
-    bool renamed = names_differ(relation, *now);
-    if (renamed || (read != snapshots.end() && !reread_reason(read->second, *now).empty())) {
+    bool is_read = read != snapshots.end();
+    // What is back looks untouched in the catalog, and meanwhile changes told of their rows under other keys, names or types.
+    bool told_otherwise =
+        names_differ(relation, *now) || types_differ(relation, *now) || (is_read && keys_differ(schema, read->second));
+    if (told_otherwise || (is_read && !reread_reason(read->second, *now).empty())) {
       bool& worthless = to_read_when_delivered[table];
-      worthless = worthless || renamed;
+      worthless = worthless || told_otherwise;
     }
   }
   if (before != nullptr && before->same_content(schema)) {

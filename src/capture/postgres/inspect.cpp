@@ -19,9 +19,11 @@ constexpr const char* tables_query = R"(
               THEN (SELECT CASE WHEN min(l.reltuples) >= 0 THEN sum(l.reltuples) END
                     FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid WHERE t.isleaf)
               ELSE c.reltuples END::bigint,
-         has_table_privilege(c.oid, 'SELECT')
+         has_table_privilege(c.oid, 'SELECT'),
+         EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND NOT i.indimmediate
+                 AND CASE c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END)
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
+  WHERE c.relkind IN ('r', 'p', 'f', 'm', 'v') AND NOT c.relispartition AND c.relpersistence <> 't'
         AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
         AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
   ORDER BY n.nspname, c.relname)";
@@ -112,13 +114,16 @@ class Inspector {
       DescribedTable& table = out.tables.emplace_back();
       table.schema = tables.text(row, 0);
       table.name = tables.text(row, 1);
-      table.partitioned = tables.text(row, 2) == "p";
+      table.kind = tables.text(row, 2).at(0);
+      table.partitioned = table.kind == 'p';
       table.unlogged = tables.text(row, 3) == "u";
       table.replica_identity = tables.text(row, 4).at(0);
       std::string oid = tables.text(row, 5);
       std::string estimate = tables.null(row, 6) ? "-1" : tables.text(row, 6);
       std::from_chars(estimate.data(), estimate.data() + estimate.size(), table.rows_estimated);
       table.readable = tables.is_true(row, 7);
+      table.key_deferrable = tables.is_true(row, 8);
+      if (table.kind != 'r' && table.kind != 'p') continue;
       ASSIGN_OR_RETURN(table.columns, names(fmt::format(columns_query, oid)));
       ASSIGN_OR_RETURN(table.primary_key, names(fmt::format(index_query, oid, "indisprimary")));
       ASSIGN_OR_RETURN(table.identity_columns, names(fmt::format(index_query, oid, "indisreplident")));

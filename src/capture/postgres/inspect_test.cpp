@@ -26,6 +26,7 @@ TEST(Inspect, DescribesTablesKeysAndRights) {
     CREATE TABLE other.nothing (id int);
     ALTER TABLE other.nothing REPLICA IDENTITY NOTHING;
     CREATE TEMP TABLE passing (id int);
+    CREATE TABLE postponed (id int PRIMARY KEY DEFERRABLE);
     CREATE VIEW v AS SELECT 1;)");
   auto found = inspect_database(server.url(database), "");
   ASSERT_TRUE(found.ok()) << found.error().message;
@@ -34,7 +35,7 @@ TEST(Inspect, DescribesTablesKeysAndRights) {
   EXPECT_FALSE(found->wal_level.empty());
   EXPECT_GT(found->replication_slots_max, 0);
   EXPECT_TRUE(found->user_is_superuser);
-  ASSERT_EQ(found->tables.size(), 5u);
+  ASSERT_EQ(found->tables.size(), 7u);
   const DescribedTable& nothing = found->tables[0];
   EXPECT_EQ(nothing.schema, "other");
   EXPECT_EQ(nothing.replica_identity, 'n');
@@ -54,6 +55,10 @@ TEST(Inspect, DescribesTablesKeysAndRights) {
   const DescribedTable& parts = found->tables[4];
   EXPECT_TRUE(parts.partitioned);
   EXPECT_EQ(parts.primary_key, std::vector<std::string>{"id"});
+  EXPECT_FALSE(parts.key_deferrable);
+  EXPECT_EQ(found->tables[5].name, "postponed");
+  EXPECT_TRUE(found->tables[5].key_deferrable);
+  EXPECT_EQ(found->tables[6].kind, 'v');
 }
 
 TEST(Inspect, AUserWithoutRights) {

@@ -1,6 +1,7 @@
 #include "capture/postgres/table_catalog.h"
 
 #include <algorithm>
+#include <set>
 
 #include "codec/postgres/text_values.h"
 
@@ -28,7 +29,8 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident,
         WHERE k.number = a.attnum AND k.n <= x.indnkeyatts),
        row_security_active(c.oid), a.xmin,
        (SELECT string_agg(quote_literal(e.enumlabel), ',' ORDER BY e.oid) FROM pg_enum e
-        WHERE e.enumtypid IN (base.type, (SELECT t.typelem FROM pg_type t WHERE t.oid = base.type)))
+        WHERE e.enumtypid IN (base.type, (SELECT t.typelem FROM pg_type t WHERE t.oid = base.type))),
+       current_user
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (SELECT i.* FROM pg_index i
@@ -52,6 +54,7 @@ std::optional<CatalogTable> table_of(const PgRows& rows) {
   table.readable = rows.is_true(0, 6);
   table.key_deferrable = rows.is_true(0, 7);
   table.rows_hidden = rows.is_true(0, 17);
+  table.reader = rows.text(0, 20);
   std::map<uint64_t, std::string> key;
   for (int row = 0; row < rows.rows(); ++row) {
     if (rows.null(row, 8)) continue;  // a table without columns
@@ -129,11 +132,12 @@ std::string CatalogTable::refusal() const {
   if (persistence == 'u') return fmt::format("{} is unlogged: run ALTER TABLE {} SET LOGGED;", plain, name.quoted());
   if (persistence == 't') return fmt::format("{} is a temporary table", plain);
   if (!readable)
-    return fmt::format("{} may not be read by us: run GRANT USAGE ON SCHEMA {}, SELECT ON {} TO our user;", plain,
-                       quote_pg_identifier(name.schema), name.quoted());
+    return fmt::format("{0} may not be read by {1}: run GRANT USAGE ON SCHEMA {2} TO {1}; GRANT SELECT ON {3} TO {1};",
+                       plain, quote_pg_identifier(reader), quote_pg_identifier(name.schema), name.quoted());
   if (rows_hidden) {
     return fmt::format(
-        "{} has row-level security that holds for us, so rows would be missing: run ALTER ROLE … BYPASSRLS;", plain);
+        "{} has row-level security that holds for {}, so rows would be missing: run ALTER ROLE {} BYPASSRLS;", plain,
+        quote_pg_identifier(reader), quote_pg_identifier(reader));
   }
   if (replica_identity == 'n') {
     return fmt::format("{} has REPLICA IDENTITY NOTHING: run ALTER TABLE {} REPLICA IDENTITY DEFAULT;", plain,
@@ -277,6 +281,44 @@ bool names_differ(const PgRelation& relation, const CatalogTable& now) {
   std::vector<std::string_view> only_told = without(told, have);
   std::vector<std::string_view> only_have = without(have, told);
   return (!only_told.empty() && !only_have.empty()) || without(told, only_told) != without(have, only_have);
+}
+
+// Types of one family: what was told as one of them is a value of the other, or is told again. 0: alone.
+static int family_of_type(uint32_t oid) {
+  switch (oid) {
+    case 21:
+    case 23:
+    case 20: return 1;      // smallint, integer, bigint
+    case 700:
+    case 701: return 2;             // real, double precision
+    case 25:
+    case 1042:
+    case 1043: return 3;  // text, character, character varying
+    default: return 0;
+  }
+}
+
+bool types_differ(const PgRelation& relation, const CatalogTable& now) {
+  auto alike = [](uint32_t told, uint32_t have) {
+    return told == have || (family_of_type(told) != 0 && family_of_type(told) == family_of_type(have));
+  };
+  return std::any_of(relation.columns.begin(), relation.columns.end(), [&](const PgRelationColumn& told) {
+    return std::any_of(now.columns.begin(), now.columns.end(), [&](const CatalogColumn& have) {
+      return have.column.name == told.name && !alike(told.type, have.column.type);
+    });
+  });
+}
+
+bool keys_differ(const TableSchema& told, const SnapshotState& snapshot) {
+  std::set<std::string> key;
+  for (uint32_t index : told.key_columns) key.insert(told.columns[index].name);
+  return key != std::set<std::string>(snapshot.key.begin(), snapshot.key.end());
+}
+
+bool is_of(const SnapshotState& snapshot, uint32_t oid) {
+  return snapshot.table_oid == oid ||
+         std::any_of(snapshot.relations.begin(), snapshot.relations.end(),
+                     [&](const SnapshotRelation& relation) { return relation.oid == oid; });
 }
 
 std::string reread_reason(const SnapshotState& snapshot, const CatalogTable& now) {

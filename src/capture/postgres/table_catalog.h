@@ -34,7 +34,8 @@ struct CatalogTable {
   char kind = 'r';            // pg_class.relkind
   char persistence = 'p';     // pg_class.relpersistence
   char replica_identity = 'd';
-  bool readable = true;       // we may SELECT from it
+  std::string reader;         // the role that we are
+  bool readable = true;       // it may SELECT from it
   bool rows_hidden = false;   // by row-level security: a read of it would miss rows that the stream has
   bool key_deferrable = false;
   std::vector<CatalogColumn> columns;
@@ -76,6 +77,12 @@ std::vector<TypeKey> unknown_types(const PgRelation& relation, const CatalogTabl
 // Whether values of a relation's changes belong to columns that have other names in `now`: one was renamed since, or two have
 // changed their names. A column that is only in one of them was added, dropped or not published: that is no such case.
 bool names_differ(const PgRelation& relation, const CatalogTable& now);
+// Whether they have a column of one name under types of different kinds: its values may be none of the other's.
+bool types_differ(const PgRelation& relation, const CatalogTable& now);
+// Whether a relation's changes name rows by other columns than the snapshot does.
+bool keys_differ(const TableSchema& told, const SnapshotState& snapshot);
+// Whether `oid` is the table that was read, or held a part of its rows.
+bool is_of(const SnapshotState& snapshot, uint32_t oid);
 
 // Whether a table that was read as `snapshot` says must be read again, since values of `now` were in no event; the
 // reason, or empty.

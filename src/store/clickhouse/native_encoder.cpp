@@ -217,7 +217,9 @@ Status check_shape(const TableDefinition& table, const OutputBatch& rows) {
 Result<std::string> encode_rows(const TableDefinition& table, const OutputBatch& rows) {
   RETURN_IF_ERROR(check_shape(table, rows));
   std::string out;
-  size_t bytes = rows.rows() * 64;
+  constexpr size_t row_bytes = 64;     // key, version, client
+  constexpr size_t column_bytes = 128;  // its names and type
+  size_t bytes = rows.rows() * row_bytes + (rows.columns.size() + 5) * column_bytes;
   for (const Column& column : rows.columns) bytes += column.value_bytes();
   out.reserve(bytes);
 
