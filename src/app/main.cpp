@@ -13,6 +13,8 @@
 
 #include "app/commands.h"
 #include "base/nearest_name.h"
+#include "capture/postgres/connection.h"
+#include "config/environment.h"
 #include "config/scalars.h"
 #include "engine/engine_child.h"
 
@@ -359,6 +361,7 @@ int main(int argc, char** argv) {
   // libmongoc makes a file of counters when it is loaded, used or not, and leaves it behind when the process is killed.
   ::shm_unlink(fmt::format("/mongoc-{}", ::getpid()).c_str());
   if (argc > 1 && std::string_view(argv[1]) == engine_command) return run_engine_child(argc, argv);
+  hide_from_libraries(libpq_variables());
   // More heaps than cores keep memory in more pieces, and no thread from waiting.
   ::mallopt(M_ARENA_MAX, static_cast<int>(std::max(2U, std::thread::hardware_concurrency())));
   return written(parse_and_run(argc, argv));

@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "base/nearest_name.h"
+#include "config/environment.h"
 #include "config/scalars.h"
 #include "contracts/text_place.h"
 
@@ -19,12 +20,6 @@ namespace {
 
 constexpr size_t secret_bytes_max = 64 * 1024;
 constexpr size_t errors_max = 1000;
-
-std::optional<std::string> process_environment(const std::string& name) {
-  const char* value = std::getenv(name.c_str());
-  if (value == nullptr) return std::nullopt;
-  return std::string(value);
-}
 
 }  // namespace
 
@@ -128,12 +123,12 @@ std::optional<std::string> PipelineReader::secret(const YamlNode& node, std::str
   if (optional_secrets_) {
     std::error_code none;
     bool missing =
-        (kind == "env" && !(options_.environment ? options_.environment(name) : process_environment(name))) ||
+        (kind == "env" && !(options_.environment ? options_.environment(name) : environment_variable(name))) ||
         (kind == "file" && !(std::filesystem::is_regular_file(name, none) && std::ifstream(name).is_open()));
     if (missing) return std::string();
   }
   if (kind == "env") {
-    auto value = options_.environment ? options_.environment(name) : process_environment(name);
+    auto value = options_.environment ? options_.environment(name) : environment_variable(name);
     if (!value) {
       fail(node, fmt::format("the environment variable {} is not set; set it, or write ${{file:/path}}", shown(name)));
     }

@@ -86,3 +86,17 @@ def test_two_pipelines_read_one_database(shop, pipelines):
     for pipeline in (first, second):
         pipeline.verify_clean()
     assert len(shop.slots()) == 2
+
+
+def test_the_environment_does_not_say_where_a_database_is(shop, pipelines):
+    pipeline = pipelines({"acme": shop})
+    pipeline.environment.update({"PGHOSTADDR": "127.0.0.9", "PGHOST": "nowhere.invalid", "PGPORT": "1", "PGSERVICE": "none",
+                                 "PGSSLMODE": "verify-full", "PGTARGETSESSIONATTRS": "standby", "PGOPTIONS": "-c nonsense=1"})
+    shop.execute("INSERT INTO users (id, email) VALUES (1, 'x')")
+    pipeline.command("check", "--connect").expect(ExitCode.OK)
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    pipeline.verify_clean()
+    text = pipeline.file.read_text()
+    pipeline.file.write_text(text.replace(f":{shop.server.port}/", ":${env:PGPORT}/"))  # where the file asks for it, it has it
+    pipeline.environment.update({"PGPORT": str(shop.server.port)})
+    pipeline.command("check", "--connect").expect(ExitCode.OK)

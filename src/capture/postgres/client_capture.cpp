@@ -119,7 +119,7 @@ asio::awaitable<void> ClientCapture::run() {
     if (!context.begin_again) co_await context.asked_again.wait(std::chrono::milliseconds(jitter(random)));
     context.begin_again = false;
     if (!stopped) delay = std::min(delay * 2, context.options.retry_longest);
-    if (stopped && context.options.password_now) {
+    if (context.options.password_now) {
       std::string password = context.options.password_now(context.config.client);
       if (auto now = ConnectionSettings::parse(context.config.url, password); now.ok()) context.settings = *now;
     }

@@ -67,6 +67,19 @@ std::string system_certificates() {
 
 }  // namespace
 
+std::vector<std::string> libpq_variables() {
+  std::vector<std::string> names;
+  PQconninfoOption* options = PQconndefaults();
+  for (PQconninfoOption* option = options; option != nullptr && option->keyword != nullptr; ++option) {
+    if (option->envvar != nullptr) names.emplace_back(option->envvar);
+  }
+  PQconninfoFree(options);
+  names.insert(names.end(),
+               {"PGTZ", "PGDATESTYLE", "PGGEQO", "PGSERVICEFILE", "PGSYSCONFDIR"});  // read elsewhere in it
+  std::erase_if(names, [](const std::string& name) { return name == "PGPASSWORD" || name == "PGPASSFILE"; });
+  return names;
+}
+
 Result<ConnectionSettings> ConnectionSettings::parse(const std::string& url, const std::string& password) {
   char* message = nullptr;
   PQconninfoOption* options = PQconninfoParse(url.c_str(), &message);

@@ -29,6 +29,10 @@ namespace tributary {
 
 namespace asio = boost::asio;
 
+// The environment variables by which libpq takes what a URL leaves out, those of passwords apart: one of them would send every
+// client's connection to one server.
+std::vector<std::string> libpq_variables();
+
 // Where a client's database is. The password is kept apart from everything that may be printed.
 class ConnectionSettings {
  public:

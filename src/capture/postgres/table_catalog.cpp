@@ -149,6 +149,10 @@ std::string CatalogTable::refusal() const {
         "or make a unique index on NOT NULL columns and run ALTER TABLE {} REPLICA IDENTITY USING INDEX …;",
         plain, name.quoted());
   }
+  if (key.empty() && replica_identity == 'i') {
+    return fmt::format("the index of the replica identity of {} is gone: run ALTER TABLE {} REPLICA IDENTITY DEFAULT;",
+                       plain, name.quoted());
+  }
   if (key.empty()) {
     return fmt::format(
         "{} has no primary key: run ALTER TABLE {} ADD PRIMARY KEY (…); or, with a unique index on NOT NULL "
