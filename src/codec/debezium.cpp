@@ -28,13 +28,6 @@ void put_nanos(std::string& out, int64_t micros) {
 
 }  // namespace
 
-struct DebeziumWriter::Fact {
-  Position position;
-  int64_t commit_micros;
-  uint64_t transaction;
-  char op;
-};
-
 DebeziumWriter::DebeziumWriter(const EventBatch& batch, const DebeziumSource& source)
     : batch_(batch), processed_micros_(source.processed_micros) {
   for (const ColumnSchema& column : batch.schema->columns) {
@@ -143,36 +136,49 @@ void DebeziumWriter::put_row(std::string& out, const std::vector<Column>& column
   out.push_back('}');
 }
 
-void DebeziumWriter::put_tail(std::string& out, const Fact& fact) const {
+// What is the same of many facts, around the two places of the LSN.
+void DebeziumWriter::begin_tail(const Fact& fact) {
+  tail_of_ = fact;
+  std::string& begin = tail_begin_;
+  begin = source_begin_;
+  put_number(begin, to_millis(fact.commit_micros));
+  begin += ",\"snapshot\":\"";
+  begin += fact.op == 'r' ? "true" : "false";
+  begin += source_middle_;
+  put_number(begin, fact.position.commit);
+  begin += "\\\",\\\"";
+  std::string& middle = tail_middle_;
+  middle = "\\\"]\",\"ts_us\":";
+  put_number(middle, fact.commit_micros);
+  middle += ",\"ts_ns\":";
+  put_nanos(middle, fact.commit_micros);
+  middle += source_end_;
+  put_number(middle, fact.transaction);
+  middle += ",\"lsn\":";
+  std::string& end = tail_end_;
+  end = ",\"xmin\":null},\"transaction\":null,\"op\":\"";
+  end.push_back(fact.op);
+  int64_t processed = processed_micros_ != 0 ? processed_micros_ : fact.commit_micros;
+  end += "\",\"ts_ms\":";
+  put_number(end, to_millis(processed));
+  end += ",\"ts_us\":";
+  put_number(end, processed);
+  end += ",\"ts_ns\":";
+  put_nanos(end, processed);
+  end.push_back('}');
+}
+
+void DebeziumWriter::put_tail(std::string& out, const Fact& fact) {
+  if (!tail_of_.same_tail(fact)) begin_tail(fact);
   // A snapshot's rows have no record in the log of their own.
   bool own_record = fact.position.change != 0 && fact.position.change != UINT64_MAX;
-  uint64_t lsn = own_record ? fact.position.change : fact.position.commit;
-  out += source_begin_;
-  put_number(out, to_millis(fact.commit_micros));
-  out += ",\"snapshot\":\"";
-  out += fact.op == 'r' ? "true" : "false";
-  out += source_middle_;
-  put_number(out, fact.position.commit);
-  out += "\\\",\\\"";
-  put_number(out, lsn);
-  out += "\\\"]\",\"ts_us\":";
-  put_number(out, fact.commit_micros);
-  out += ",\"ts_ns\":";
-  put_nanos(out, fact.commit_micros);
-  out += source_end_;
-  put_number(out, fact.transaction);
-  out += ",\"lsn\":";
-  put_number(out, lsn);
-  out += ",\"xmin\":null},\"transaction\":null,\"op\":\"";
-  out.push_back(fact.op);
-  int64_t processed = processed_micros_ != 0 ? processed_micros_ : fact.commit_micros;
-  out += "\",\"ts_ms\":";
-  put_number(out, to_millis(processed));
-  out += ",\"ts_us\":";
-  put_number(out, processed);
-  out += ",\"ts_ns\":";
-  put_nanos(out, processed);
-  out.push_back('}');
+  fmt::format_int lsn(own_record ? fact.position.change : fact.position.commit);
+  std::string_view digits(lsn.data(), lsn.size());
+  out += tail_begin_;
+  out += digits;
+  out += tail_middle_;
+  out += digits;
+  out += tail_end_;
 }
 
 void DebeziumWriter::put_envelope(std::string& out, size_t row, std::string* exact) {
@@ -230,7 +236,7 @@ void DebeziumWriter::put_key(std::string& out, size_t row, bool with_client) con
   out.push_back('}');
 }
 
-void DebeziumWriter::put_truncate(std::string& out, size_t range) const {
+void DebeziumWriter::put_truncate(std::string& out, size_t range) {
   const RangeFact& fact = batch_.ranges.at(range);
   if (fact.kind != RangeKind::kTruncate) return;
   out += "{\"before\":null,\"after\":null,";

@@ -36,13 +36,23 @@ class DebeziumWriter {
   // The row key's columns as one object, behind the client where `with_client`: {"client_id":"acme","id":7}.
   void put_key(std::string& out, size_t row, bool with_client = false) const;
   // A TRUNCATE (op "t"), batch.ranges[range]. Nothing for other range facts: Debezium has no such event.
-  void put_truncate(std::string& out, size_t range) const;
+  void put_truncate(std::string& out, size_t range);
 
  private:
   enum class Absent { kNull, kUnavailable };
-  struct Fact;
+  struct Fact {
+    bool same_tail(const Fact& other) const {
+      return position.commit == other.position.commit && commit_micros == other.commit_micros &&
+             transaction == other.transaction && op == other.op;
+    }
+    Position position;
+    int64_t commit_micros = 0;
+    uint64_t transaction = 0;
+    char op = 0;
+  };
   void put_row(std::string& out, const std::vector<Column>& columns, size_t row, Absent absent, bool filled);
-  void put_tail(std::string& out, const Fact& fact) const;
+  void put_tail(std::string& out, const Fact& fact);
+  void begin_tail(const Fact& fact);
   void note(size_t image, size_t column, size_t row);
   bool has_before(size_t row) const;
   bool only_key(size_t row) const;
@@ -54,6 +64,11 @@ class DebeziumWriter {
   std::string source_begin_;  // up to the value of ts_ms
   std::string source_middle_;  // from db to the beginning of the sequence
   std::string source_end_;  // from schema to the value of txId
+  // Written once for all facts with the same tail: a transaction's.
+  Fact tail_of_;
+  std::string tail_begin_;
+  std::string tail_middle_;
+  std::string tail_end_;
   std::string* exact_ = nullptr;
   bool rest_absent_ = false;
 };

@@ -206,6 +206,40 @@ TEST(Debezium, AnyBatchIsValidJson) {
   }
 }
 
+// As many digits of the fraction as the column has, all six where the value has more.
+TEST(Debezium, AZonedTimestampShowsTheColumnsDigits) {
+  Table table({{"id", {TypeId::kInt16}, "smallint", true, false},
+               {"tz0", {TypeId::kTimestampTz}, "timestamp(0) with time zone", false, false},
+               {"tz3", {TypeId::kTimestampTz}, "timestamp(3) with time zone", false, false}});
+  auto text = [&](int64_t micros) {
+    table.add(Op::kCreate);
+    table.batch.columns[0].append_fixed<int16_t>(1);
+    table.batch.columns[1].append_fixed(micros);
+    table.batch.columns[2].append_fixed(micros);
+    json after = json::parse(debezium_envelope(table.batch, table.batch.rows() - 1, source))["after"];
+    return after["tz0"].get<std::string>() + " " + after["tz3"].get<std::string>();
+  };
+  EXPECT_EQ(text(0), "1970-01-01T00:00:00Z 1970-01-01T00:00:00.000Z");
+  EXPECT_EQ(text(-1), "1969-12-31T23:59:59.999999Z 1969-12-31T23:59:59.999999Z");
+  EXPECT_EQ(text(36'000'250'000), "1970-01-01T10:00:00.250000Z 1970-01-01T10:00:00.250Z");
+  EXPECT_EQ(text(days_from_civil(-12345, 1, 1) * int64_t{86'400'000'000}),
+            "-12345-01-01T00:00:00Z -12345-01-01T00:00:00.000Z");
+}
+
+// What the facts of a transaction share is written once; each still tells of itself.
+TEST(Debezium, FactsOfManyTransactionsTellOfTheirOwn) {
+  RandomBatch random(7);
+  EventBatch batch = random.batch(ClientId("acme"), "things", random.schema("public.things"), 30);
+  std::fill(batch.commit_micros.begin(), batch.commit_micros.end(), 5);  // tells no two of them apart
+  std::fill(batch.transactions.begin(), batch.transactions.end(), 9);
+  DebeziumWriter writer(batch, source);
+  for (size_t row = 0; row < batch.rows(); ++row) {
+    std::string together;
+    writer.put_envelope(together, row);
+    EXPECT_EQ(together, debezium_envelope(batch, row, source));
+  }
+}
+
 std::string json_string(std::string_view text) {
   std::string out;
   put_json_string(out, text);
@@ -221,6 +255,20 @@ TEST(JsonText, InvalidUtf8IsReplaced) {
   EXPECT_EQ(json_string("\xF0\x9F\x98x"), "\"" + bad + "x\"");                  // truncated: one character
   EXPECT_EQ(json_string("\xF4\x90\x80\x80"), "\"" + bad + bad + bad + bad + "\"");
   EXPECT_EQ(json_string(std::string("\0\x1F\x7F", 3)), "\"\\u0000\\u001f\x7F\"");
+}
+
+TEST(JsonText, EveryByteIsWrittenTheSameWhereverItStands) {
+  for (int byte = 0; byte < 0x80; ++byte) {
+    std::string one(1, static_cast<char>(byte));
+    std::string alone = json_string(one);
+    std::string inner = alone.substr(1, alone.size() - 2);
+    for (size_t before = 0; before < 18; ++before) {
+      std::string front(before, 'x');
+      for (const std::string& back : {std::string(), std::string("~ zyxwvutsrqponm"), std::string(9, '!')}) {
+        EXPECT_EQ(json_string(front + one + back), "\"" + front + inner + back + "\"") << byte << " behind " << before;
+      }
+    }
+  }
 }
 
 TEST(JsonText, Base64) {

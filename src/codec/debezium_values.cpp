@@ -1,5 +1,6 @@
 #include "codec/debezium_values.h"
 
+#include <fmt/compile.h>
 #include <fmt/format.h>
 
 #include <bit>
@@ -42,9 +43,11 @@ bool put_float(std::string& out, Number value) {
     out += value > 0 ? "\"Infinity\"" : "\"-Infinity\"";
     return true;
   }
-  size_t at = out.size();
-  fmt::format_to(std::back_inserter(out), "{}", value);  // the shortest text that reads back as the same number
-  if (out.find_first_of(".e", at) == std::string::npos) out += ".0";
+  char buffer[32];
+  char* end = fmt::format_to(buffer, FMT_COMPILE("{}"), value);  // the shortest text that reads back as the same number
+  std::string_view text(buffer, static_cast<size_t>(end - buffer));
+  out += text;
+  if (text.find_first_of(".e") == std::string_view::npos) out += ".0";
   return true;
 }
 
@@ -56,6 +59,14 @@ int timestamp_digits(std::string_view source_type) {
   return digit >= '0' && digit <= '6' ? digit - '0' : 6;
 }
 
+// `value` < 10^count with zeros in front.
+template <size_t count, typename Number>
+void put_digits(std::string& out, Number value) {
+  char text[count];
+  for (size_t i = count; i > 0; --i, value /= 10) text[i - 1] = static_cast<char>('0' + value % 10);
+  out.append(text, count);
+}
+
 // "2024-02-29T23:59:59.500Z": as many digits of the fraction as the column has, all six where the value has more; a sign before
 // years of more than four digits.
 void put_zoned_timestamp(std::string& out, int64_t micros, int digits) {
@@ -63,15 +74,31 @@ void put_zoned_timestamp(std::string& out, int64_t micros, int digits) {
   int64_t days = micros / day_micros - (micros % day_micros < 0);
   int64_t rest = micros - days * day_micros;
   CivilDate date = civil_from_days(days);
+  int64_t year = std::abs(date.year);
   out.push_back('"');
   if (date.year < 0) out.push_back('-');
   if (date.year > 9999) out.push_back('+');
-  fmt::format_to(std::back_inserter(out), "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", std::abs(date.year), date.month,
-                 date.day, rest / 3'600'000'000, rest / 60'000'000 % 60, rest / 1'000'000 % 60);
-  std::string fraction = fmt::format("{:06}", rest % 1'000'000);
-  auto needed = fraction.find_last_not_of('0') + 1;  // none: npos + 1 = 0
-  if (needed <= static_cast<size_t>(digits)) fraction.resize(static_cast<size_t>(digits));
-  if (!fraction.empty()) out += "." + fraction;
+  if (year > 9999) {
+    put_number(out, year);
+  } else {
+    put_digits<4>(out, year);
+  }
+  out.push_back('-');
+  put_digits<2>(out, date.month);
+  out.push_back('-');
+  put_digits<2>(out, date.day);
+  out.push_back('T');
+  put_digits<2>(out, rest / 3'600'000'000);
+  out.push_back(':');
+  put_digits<2>(out, rest / 60'000'000 % 60);
+  out.push_back(':');
+  put_digits<2>(out, rest / 1'000'000 % 60);
+  out.push_back('.');
+  size_t fraction = out.size();
+  put_digits<6>(out, rest % 1'000'000);
+  size_t needed = out.find_last_not_of('0') + 1 - fraction;  // none: it finds the point
+  if (needed <= static_cast<size_t>(digits)) out.resize(fraction + static_cast<size_t>(digits));
+  if (out.back() == '.') out.pop_back();
   out += "Z\"";
 }
 

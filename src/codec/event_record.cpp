@@ -61,7 +61,22 @@ bool is(simdjson::ondemand::field& field, std::string_view name_and_quote) {
 
 }  // namespace
 
-std::string position_to_hex(const Position& position) { return to_hex(position.encoded()); }
+void put_position_hex(std::string& out, const Position& position) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  auto put = [&](auto part) {
+    for (int shift = sizeof part * 8 - 4; shift >= 0; shift -= 4) out.push_back(digits[part >> shift & 15]);
+  };
+  put(position.epoch);
+  put(position.commit);
+  put(position.change);
+  put(position.ordinal);
+}
+
+std::string position_to_hex(const Position& position) {
+  std::string out;
+  put_position_hex(out, position);
+  return out;
+}
 
 std::optional<Position> position_from_hex(std::string_view text) {
   auto bytes = from_hex(text);
@@ -93,7 +108,8 @@ void EventRecordWriter::write_row(EventRecord& record, size_t row) {
   }
   record.event = event_;
   record.event += op_event_name(batch_.ops[row]);
-  record.position = position_to_hex(batch_.positions[row]);
+  record.position.clear();
+  put_position_hex(record.position, batch_.positions[row]);
 }
 
 void EventRecordWriter::write_range(EventRecord& record, size_t range) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 namespace tributary {
 namespace {
@@ -55,6 +56,22 @@ Sequence read_character(std::string_view text) {
 
 bool is_plain(unsigned char c) { return c >= 0x20 && c < 0x80 && c != '"' && c != '\\'; }
 
+// Where the plain characters from `at` on end: eight at a time, by the high bit of each byte of a word.
+size_t plain_end(std::string_view text, size_t at) {
+  constexpr uint64_t ones = 0x0101010101010101;
+  constexpr uint64_t highs = ones * 0x80;
+  // Sets the high bit of a byte that is less than `limit`. A borrow may set one too many behind such a byte, and none before.
+  auto below = [](uint64_t word, uint64_t limit) { return word - ones * limit; };
+  for (; at + sizeof(uint64_t) <= text.size(); at += sizeof(uint64_t)) {
+    uint64_t word = 0;
+    std::memcpy(&word, text.data() + at, sizeof word);
+    uint64_t special = (below(word, 0x20) | below(word ^ ones * '"', 1) | below(word ^ ones * '\\', 1) | word) & highs;
+    if (special != 0) break;
+  }
+  while (at < text.size() && is_plain(static_cast<unsigned char>(text[at]))) ++at;
+  return at;
+}
+
 }  // namespace
 
 bool put_json_string(std::string& out, std::string_view text) {
@@ -63,7 +80,7 @@ bool put_json_string(std::string& out, std::string_view text) {
   size_t at = 0;
   while (at < text.size()) {
     size_t begin = at;
-    while (at < text.size() && is_plain(static_cast<unsigned char>(text[at]))) ++at;
+    at = plain_end(text, at);
     out.append(text, begin, at - begin);
     if (at == text.size()) break;
     auto c = static_cast<unsigned char>(text[at]);

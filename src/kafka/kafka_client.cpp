@@ -12,6 +12,10 @@ constexpr std::chrono::seconds leader_limit{20};
 constexpr std::chrono::milliseconds leader_poll{20};
 // Until the first look at what librdkafka complains about; each next one is three times as long, since a slow answer counts.
 constexpr std::chrono::milliseconds reach_slice{500};
+// Brokers that refuse connections are away, not slow: no more is waited for them than until this long a slice has passed. The
+// first refusal says little: of a name with two addresses one may lead nowhere.
+constexpr std::chrono::milliseconds refused_slice{1500};
+const KafkaProperties own_properties{{"reconnect.backoff.max.ms", "1000"}};  // a broker that is back is found at once
 constexpr int scram_mended = 0x020601ff;  // librdkafka 2.6.1
 
 ErrorCode code_of(rd_kafka_resp_err_t code) {
@@ -62,7 +66,7 @@ Result<std::unique_ptr<KafkaClient>> KafkaClient::make(rd_kafka_type_t type, con
   client->delivered_ = std::move(delivered);
   std::string reason(512, '\0');
   std::unique_ptr<rd_kafka_conf_t, KafkaDelete<rd_kafka_conf_destroy>> conf(rd_kafka_conf_new());
-  for (const KafkaProperties* properties : {&brokers, &more}) {
+  for (const KafkaProperties* properties : {&own_properties, &brokers, &more}) {
     for (const auto& [name, value] : *properties) {
       if (rd_kafka_conf_set(conf.get(), name.c_str(), value.c_str(), reason.data(), reason.size()) !=
           RD_KAFKA_CONF_OK) {
@@ -105,13 +109,19 @@ Status KafkaClient::reach(std::chrono::milliseconds limit) const {
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return {};
     rd_kafka_poll(handle_, 0);
     bool passes = code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__TIMED_OUT;
-    if (!passes || turned_away() || left <= slice) return unreachable(code);
+    bool refused = slice >= refused_slice && all_down();
+    if (!passes || turned_away() || refused || left <= slice) return unreachable(code);
   }
 }
 
 bool KafkaClient::turned_away() const {
   std::lock_guard lock(mutex_);
   return newest_ == RD_KAFKA_RESP_ERR__AUTHENTICATION || newest_ == RD_KAFKA_RESP_ERR__SSL;
+}
+
+bool KafkaClient::all_down() const {
+  std::lock_guard lock(mutex_);
+  return all_down_;
 }
 
 Error KafkaClient::unreachable(rd_kafka_resp_err_t code) const {
@@ -126,6 +136,7 @@ Error KafkaClient::unreachable(rd_kafka_resp_err_t code) const {
 void KafkaClient::on_error(rd_kafka_t* /*handle*/, int code, const char* reason, void* self) {
   auto* client = static_cast<KafkaClient*>(self);
   std::lock_guard lock(client->mutex_);
+  client->all_down_ = client->all_down_ || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
   if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && !client->trouble_.empty()) return;  // says less
   client->trouble_ = reason;
   client->newest_ = code;

@@ -64,6 +64,7 @@ class KafkaClient {
  private:
   KafkaClient() = default;
   bool turned_away() const;
+  bool all_down() const;
   static void on_error(rd_kafka_t* handle, int code, const char* reason, void* self);
   static void on_delivery(rd_kafka_t* handle, const rd_kafka_message_t* message, void* self);
 
@@ -72,6 +73,7 @@ class KafkaClient {
   mutable std::mutex mutex_;
   std::string trouble_;
   int newest_ = 0;  // its code
+  bool all_down_ = false;  // at some time no broker was connected, and librdkafka had tried them all
 };
 
 }  // namespace tributary

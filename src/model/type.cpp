@@ -129,11 +129,16 @@ std::string decimal_to_string(Int128 value, uint8_t scale) {
   char* end = buffer + sizeof buffer;
   char* begin = end;
   int digits = 0;
-  do {
-    *--begin = static_cast<char>('0' + static_cast<int>(magnitude % 10));
-    magnitude /= 10;
+  auto put = [&](auto& rest) {
+    *--begin = static_cast<char>('0' + static_cast<int>(rest % 10));
+    rest /= 10;
     if (++digits == scale) *--begin = '.';
-  } while (magnitude != 0 || digits <= scale);
+  };
+  while (magnitude > UINT64_MAX) put(magnitude);
+  auto rest = static_cast<uint64_t>(magnitude);  // whose division is one instruction
+  do {
+    put(rest);
+  } while (rest != 0 || digits <= scale);
   if (scale == 0 && *begin == '.') ++begin;
   if (negative) *--begin = '-';
   return {begin, end};

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::chrono::seconds read_back_limit{8};
 constexpr std::chrono::seconds schema_limit{5};  // a schema is written before its first event: it is on its way
-constexpr std::chrono::seconds check_limit{10};
+constexpr std::chrono::seconds open_limit{10};  // for brokers that are slow to answer at all
 constexpr int request_milliseconds = 10'000;
 constexpr int tries_max = 100;  // of claims that others were faster with
 
@@ -38,6 +38,7 @@ KafkaLog::~KafkaLog() = default;
 Result<std::unique_ptr<KafkaLog>> KafkaLog::open(KafkaLogOptions options) {
   std::unique_ptr<KafkaLog> log(new KafkaLog(std::move(options)));
   ASSIGN_OR_RETURN(log->admin_, KafkaClient::make(RD_KAFKA_CONSUMER, log->options_.brokers, {}));
+  RETURN_IF_ERROR(log->admin_->reach(open_limit));
   RETURN_IF_ERROR(ensure_topics(*log->admin_, log->topics_, shape_of(log->options_)));
   AppendLedger* ledger = log->options_.lag ? &log->ledger_ : nullptr;
   ASSIGN_OR_RETURN(log->state_, StateFollower::open(log->options_.brokers, log->topics_.state(), ledger));
@@ -51,7 +52,7 @@ Result<std::unique_ptr<KafkaLog>> KafkaLog::open(KafkaLogOptions options) {
 std::vector<std::string> KafkaLog::troubles(const KafkaLogOptions& options) {
   auto ask = [&]() -> Result<std::vector<std::string>> {
     ASSIGN_OR_RETURN(auto client, KafkaClient::make(RD_KAFKA_CONSUMER, options.brokers, {}));
-    RETURN_IF_ERROR(client->reach(check_limit));
+    RETURN_IF_ERROR(client->reach(open_limit));
     KafkaTopics topics(options.pipeline, options.topics, options.domains, options.shape.compact);
     return topic_differences(*client, topics, shape_of(options));
   };
@@ -112,7 +113,7 @@ Status KafkaLog::take_lease(const ClientId& client) {
     RETURN_IF_ERROR(finish_state());
     RETURN_IF_ERROR(producer_.begin());
     for (const std::string& key : now.outdated) {
-      RETURN_IF_ERROR(producer_.send({topics_.state(), PartitionId{0}, key, std::nullopt}));
+      RETURN_IF_ERROR(producer_.send(producer_.destination({topics_.state(), PartitionId{0}}), {key, std::nullopt}));
     }
     RETURN_IF_ERROR(finish_state());
     state_->forget_outdated(client);

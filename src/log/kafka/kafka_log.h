@@ -82,6 +82,10 @@ class KafkaLog final : public EventLog {
 
  private:
   using Parts = std::map<ClientId, std::map<TopicPartition, AppendedPart>>;
+  struct Target {  // of the events of one kind, for as long as one append
+    KafkaDestination& to;
+    AppendedPart& part;
+  };
 
   explicit KafkaLog(KafkaLogOptions options);
   Status find_ends();
@@ -91,8 +95,9 @@ class KafkaLog final : public EventLog {
   Status send_rows(const EventBatch& batch, Parts& parts);
   Status send_blocks(const EventBatch& batch, Parts& parts);
   Status send_event(const struct EventRecord& record, const class EventRecordWriter& writer, const EventBatch& batch,
-                    PartitionId partition, Parts& parts);
-  Status send_tombstone(const struct EventRecord& record, const EventBatch& batch, PartitionId partition, Parts& parts);
+                    const Target& target);
+  Status send_tombstone(const struct EventRecord& record, const EventBatch& batch, const Target& target);
+  Target target(const EventBatch& batch, const std::string& event, PartitionId partition, Parts& parts);
   Status send_states(std::span<const LogAppend> appends, Parts& parts);
   Status send_state(const StateRecordKey& key, const std::string& value);
   Status finish_state();

@@ -56,7 +56,7 @@ Status KafkaLog::append(std::span<const LogAppend> appends) {
   if (any_events) {
     RETURN_IF_ERROR(producer_.finish());
     for (auto& [client, of_client] : parts) {
-      for (auto& [at, part] : of_client) part.next = producer_.ends().at(at);
+      for (auto& [at, part] : of_client) part.next = producer_.end(at).value();
     }
     RETURN_IF_ERROR(producer_.begin());
   }
@@ -86,25 +86,35 @@ Status KafkaLog::send_rows(const EventBatch& batch, Parts& parts) {
   EventRecord record;
   std::vector<PartitionId> subset = client_partitions(options_.partitioning, batch.client.value, batch.domain);
   for (const PartitionRows& part : rows_by_partition(batch, subset)) {
+    std::map<Op, Target> targets;
     for (size_t range = 0; range < batch.ranges.size(); ++range) {
       writer.write_range(record, range);
-      RETURN_IF_ERROR(send_event(record, writer, batch, part.partition, parts));
+      RETURN_IF_ERROR(send_event(record, writer, batch, target(batch, record.event, part.partition, parts)));
     }
     for (uint32_t row : part.rows) {
       writer.write_row(record, row);
+      Op op = batch.ops[row];
       if (options_.shape.compact) RETURN_IF_ERROR(check_whole(batch, row));
-      RETURN_IF_ERROR(send_event(record, writer, batch, part.partition, parts));
-      bool gone = options_.shape.compact && batch.ops[row] == Op::kDelete;
-      if (gone) RETURN_IF_ERROR(send_tombstone(record, batch, part.partition, parts));
+      auto to = targets.find(op);
+      if (to == targets.end()) to = targets.emplace(op, target(batch, record.event, part.partition, parts)).first;
+      RETURN_IF_ERROR(send_event(record, writer, batch, to->second));
+      if (options_.shape.compact && op == Op::kDelete) RETURN_IF_ERROR(send_tombstone(record, batch, to->second));
     }
   }
   return {};
 }
 
+KafkaLog::Target KafkaLog::target(const EventBatch& batch, const std::string& event, PartitionId partition,
+                                  Parts& parts) {
+  TopicPartition at{topics_.topic_of(batch.domain, event), partition};
+  AppendedPart& part = parts[batch.client][at];
+  part.at = at;
+  return {producer_.destination(at), part};
+}
+
 // Each partition's share of the batch is one record.
 Status KafkaLog::send_blocks(const EventBatch& batch, Parts& parts) {
-  std::string topic =
-      topics_.topic_of(batch.domain, fmt::format("{}.{}", topics_.event_of(batch.domain), op_event_name(Op::kCreate)));
+  std::string event = fmt::format("{}.{}", topics_.event_of(batch.domain), op_event_name(Op::kCreate));
   std::vector<PartitionId> subset = client_partitions(options_.partitioning, batch.client.value, batch.domain);
   std::string version = std::to_string(batch.schema->version);
   auto compression = options_.compression == "zstd" ? BlockCompression::kZstd : BlockCompression::kLz4;
@@ -115,20 +125,18 @@ Status KafkaLog::send_blocks(const EventBatch& batch, Parts& parts) {
     add_header(headers, header_event, block_event);
     add_header(headers, header_schema_version, version);
     add_header(headers, header_table, batch.schema->table);
-    AppendedPart& part = parts[batch.client][{topic, partition}];
-    part.at = {topic, partition};
+    auto [to, part] = target(batch, event, partition, parts);
     ++part.records;
     part.events += share.rows() + share.ranges.size();
     part.bytes += value.size();
-    Status sent = producer_.send({topic, partition, batch.client.value, value, headers});
+    Status sent = producer_.send(to, {batch.client.value, value, headers});
     if (!sent.ok()) return with_context(sent.error(), fmt::format("client {}", batch.client));
   }
   return {};
 }
 
 Status KafkaLog::send_event(const EventRecord& record, const EventRecordWriter& writer, const EventBatch& batch,
-                            PartitionId partition, Parts& parts) {
-  const std::string& topic = topics_.topic_of(batch.domain, record.event);
+                            const Target& target) {
   rd_kafka_headers_t* headers = rd_kafka_headers_new(6);
   add_header(headers, header_client, batch.client.value);
   add_header(headers, header_event, record.event);
@@ -136,13 +144,12 @@ Status KafkaLog::send_event(const EventRecord& record, const EventRecordWriter& 
   add_header(headers, header_schema_version, writer.schema_version());
   add_header(headers, header_table, writer.table());
   if (!record.exact.empty()) add_header(headers, header_exact, record.exact);
-  AppendedPart& part = parts[batch.client][{topic, partition}];
-  part.at = {topic, partition};
+  auto& [to, part] = target;
   ++part.records;
   ++part.events;
   part.bytes += record.key.size() + record.value.size();
   std::string_view key = record.key.empty() ? std::string_view() : std::string_view(record.key);
-  Status sent = producer_.send({topic, partition, key, record.value, headers});
+  Status sent = producer_.send(to, {key, record.value, headers});
   if (!sent.ok())
     return with_context(sent.error(),
                         fmt::format("client {}, event {} at {}", batch.client, record.event, record.position));
@@ -150,13 +157,11 @@ Status KafkaLog::send_event(const EventRecord& record, const EventRecordWriter& 
 }
 
 // Says to whoever keeps the newest record of each key that this one may go. No event: readers of ours pass it over.
-Status KafkaLog::send_tombstone(const EventRecord& record, const EventBatch& batch, PartitionId partition,
-                                Parts& parts) {
-  const std::string& topic = topics_.topic_of(batch.domain, record.event);
-  AppendedPart& part = parts[batch.client][{topic, partition}];
+Status KafkaLog::send_tombstone(const EventRecord& record, const EventBatch& batch, const Target& target) {
+  auto& [to, part] = target;
   ++part.records;
   part.bytes += record.key.size();
-  Status sent = producer_.send({topic, partition, record.key, std::nullopt});
+  Status sent = producer_.send(to, {record.key, std::nullopt});
   return sent.ok() ? sent : with_context(sent.error(), fmt::format("client {}", batch.client));
 }
 
@@ -198,14 +203,13 @@ Status KafkaLog::send_states(std::span<const LogAppend> appends, Parts& parts) {
 
 Status KafkaLog::send_state(const StateRecordKey& key, const std::string& value) {
   std::string bytes = key.encode();
-  return producer_.send({topics_.state(), PartitionId{0}, bytes, value});
+  return producer_.send(producer_.destination({topics_.state(), PartitionId{0}}), {bytes, value});
 }
 
 Status KafkaLog::finish_state() {
   RETURN_IF_ERROR(producer_.finish());
-  auto end = producer_.ends().find({topics_.state(), PartitionId{0}});
-  if (end == producer_.ends().end()) return {};
-  return state_->wait_applied(static_cast<int64_t>(end->second.value) - 1, read_back_limit);
+  std::optional<Offset> end = producer_.end({topics_.state(), PartitionId{0}});
+  return end ? state_->wait_applied(static_cast<int64_t>(end->value) - 1, read_back_limit) : Status();
 }
 
 }  // namespace tributary

@@ -23,13 +23,16 @@ Result<std::unique_ptr<TopicFollower>> TopicFollower::open(const KafkaProperties
                                                          {"fetch.error.backoff.ms", "50"},
                                                          {"enable.partition.eof", "true"},
                                                          {"check.crcs", "true"}}));
+  // Asked first: with the leader known and a number instead of "from the beginning" it starts without a pause.
+  int64_t low = 0;
+  int64_t high = 0;
+  RETURN_IF_ERROR(follower->ask_ends(low, high));
   follower->handle_.reset(rd_kafka_topic_new(follower->client_->handle(), follower->topic_.c_str(), nullptr));
-  if (follower->handle_ == nullptr ||
-      rd_kafka_consume_start(follower->handle_.get(), 0, RD_KAFKA_OFFSET_BEGINNING) != 0) {
+  if (follower->handle_ == nullptr || rd_kafka_consume_start(follower->handle_.get(), 0, low) != 0) {
     return kafka_error(rd_kafka_last_error(), "topic " + follower->topic_);
   }
   follower->thread_ = std::thread([self = follower.get()] { self->run(); });
-  RETURN_IF_ERROR(follower->wait_newest(open_limit));
+  if (high > 0) RETURN_IF_ERROR(follower->wait_applied(high - 1, open_limit));
   return follower;
 }
 
@@ -92,13 +95,17 @@ Status TopicFollower::wait_applied(int64_t offset, std::chrono::milliseconds lim
                                 : problem_};
 }
 
-Status TopicFollower::wait_newest(std::chrono::milliseconds limit) const {
-  int64_t low = 0;
-  int64_t high = 0;
+Status TopicFollower::ask_ends(int64_t& low, int64_t& high) const {
   auto code = ask_leaders([&] {
     return rd_kafka_query_watermark_offsets(client_->handle(), topic_.c_str(), 0, &low, &high, request_milliseconds);
   });
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_error(code, "topic " + topic_);
+  return code == RD_KAFKA_RESP_ERR_NO_ERROR ? Status() : kafka_error(code, "topic " + topic_);
+}
+
+Status TopicFollower::wait_newest(std::chrono::milliseconds limit) const {
+  int64_t low = 0;
+  int64_t high = 0;
+  RETURN_IF_ERROR(ask_ends(low, high));
   return high == 0 ? Status() : wait_applied(high - 1, limit);
 }
 

@@ -56,6 +56,7 @@ class TopicFollower {
       : topic_(std::move(topic)), options_(options), apply_(std::move(apply)) {}
   void run();
   bool take(const rd_kafka_message_t& message);
+  Status ask_ends(int64_t& low, int64_t& high) const;
 
   std::string topic_;
   Options options_;
