@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from harness import DebeziumConnector, ExitCode, Workload, wait_for
+from harness import DebeziumConnector, ExitCode, KafkaBroker, Workload, wait_for
 from harness.shop import SHOP_DOMAINS
+from test_kafka_log import on_kafka, order_per_key_goes_back_only_as_repeats, raw_is_a_set
 
 TABLES = [domain["table"] for domain in SHOP_DOMAINS.values()]
 
@@ -81,6 +82,51 @@ def test_a_client_read_from_a_connector_equals_its_database(kafka, shops, pipeli
                   for event in pipeline.events(client="acme", store="raw")]
     assert len(identities) == len(set(identities)), "events are in raw more than once"
     assert not pipeline.client_status("acme")["warnings"]
+
+
+def kill_and_start(victim):
+    victim.kill()
+    victim.start()
+
+
+@pytest.mark.long
+def test_a_connector_and_a_log_on_one_broker_lose_nothing_whatever_is_killed(shops, pipelines, unique_name):
+    (acme,) = shops("acme")
+    broker = KafkaBroker().start()
+    connector = DebeziumConnector(broker, acme, unique_name("dbz"), TABLES, schemas=True, settings={"skipped.operations": "none"})
+    writer = Workload(acme, seed=73).seed_rows()
+    try:
+        connector.start().wait_streaming()
+        pipeline = make_pipeline(pipelines, {"acme": client_of(broker, connector.name, acme)}, acme,
+                                 settings=on_kafka(broker)).start_and_wait()
+        writer.start(rate=100)
+
+        def queryable(status):
+            return status["clients"][0]["queryable_events"]
+
+        pipeline.wait_status(lambda status: queryable(status) > 300, 120, "events to flow")
+        for victim in 2 * [connector, broker, pipeline]:
+            kill_and_start(victim)
+            if victim is pipeline:
+                pipeline.wait_state()
+            before = queryable(pipeline.status())
+            pipeline.wait_status(lambda status, before=before: queryable(status) > before + 200, 120,
+                                 f"events after the kill of the {type(victim).__name__}")
+        acme.execute("TRUNCATE visits")
+        writer.close()
+        end_marker(acme, broker, connector)
+        pipeline.wait_queryable(limit=120)
+        pipeline.terminate()
+        pipeline.run_until_caught_up().expect(ExitCode.OK)
+        pipeline.verify_clean()
+        raw_is_a_set(pipeline, "acme")
+        order_per_key_goes_back_only_as_repeats(broker, pipeline)
+        assert not pipeline.client_status("acme")["warnings"]
+    finally:
+        writer.close()
+        connector.remove()
+        connector.drop_slot()
+        broker.remove()
 
 
 def test_taking_over_from_a_connector_leaves_no_gap_and_reads_no_table(kafka, shops, pipelines, connectors):
