@@ -22,7 +22,7 @@ Status KafkaProducer::open() {
                          {"acks", "all"},
                          {"message.timeout.ms", "0"},  // our own limit decides
                          // Batches fill while an append is under way; finish() sends what is left at once.
-                         {"linger.ms", "20"},
+                         {"linger.ms", "100"},
                          {"compression.type", compression_},
                          {"batch.size", "524288"},
                          {"message.max.bytes", "1000000000"},  // the topic's own limit decides
@@ -88,6 +88,8 @@ Status KafkaProducer::send(KafkaDestination& to, const KafkaRecord& record) {
       return fail(kafka_error(code, std::string("topic ") + rd_kafka_topic_name(to.topic)));
     }
     rd_kafka_poll(client_->handle(), poll_milliseconds);
+    // All batches may be waiting to be filled.
+    if (settled_ == settled) rd_kafka_flush(client_->handle(), poll_milliseconds);
     if (settled_ != settled) last_progress = std::chrono::steady_clock::now();
     settled = settled_;
   }
