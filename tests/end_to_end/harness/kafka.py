@@ -242,12 +242,14 @@ class KafkaBroker(JavaServer):
         """
         partitions = range(self.partitions(topic))
         with self.consumer(isolation_level=isolation) as consumer:
-            begin = confluent_kafka.OFFSET_BEGINNING
-            consumer.assign([confluent_kafka.TopicPartition(topic, number, (start or {}).get(number, begin))
-                             for number in partitions])
-            found = {number: [] for number in partitions}
+            # Asked first: a consumer that begins at a number, and knows the leader, begins half a second earlier.
+            ends = {number: consumer.get_watermark_offsets(confluent_kafka.TopicPartition(topic, number), timeout=REQUEST_LIMIT)
+                    for number in partitions}
+            found = {number: [] for number, (low, high) in ends.items() if low < high}
+            consumer.assign([confluent_kafka.TopicPartition(topic, number, (start or {}).get(number, ends[number][0]))
+                             for number in found])
             self._read_to_the_end(consumer, found)
-        return [record for number in partitions for record in found[number]]
+        return [record for number in found for record in found[number]]
 
     def _read_to_the_end(self, consumer, found):
         ended = set()
