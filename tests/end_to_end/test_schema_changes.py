@@ -189,6 +189,30 @@ def test_what_is_taken_back_leaves_no_change_behind(around, there, back, called,
            "UPDATE items SET note = 'after' WHERE id = 2")
 
 
+@pytest.mark.parametrize("running", [True, False])
+@pytest.mark.parametrize("together", [True, False])
+def test_two_tables_have_each_others_names_for_a_while(shops, pipelines, running, together):
+    (database,) = shops("names")
+    for name in ("one", "two"):
+        own(database, f"CREATE TABLE {name} (id integer PRIMARY KEY, name text); "
+                      f"INSERT INTO {name} SELECT g, '{name}' FROM generate_series(1, 50) g")
+    pipeline = pipelines({"names": database}, domains={name: {"table": f"public.{name}", "event": name} for name in ("one", "two")})
+    if running:
+        pipeline.start_and_wait()
+    else:
+        pipeline.run_until_caught_up().expect(ExitCode.OK)
+    exchange = "ALTER TABLE one RENAME TO gone; ALTER TABLE two RENAME TO one; ALTER TABLE gone RENAME TO two"
+    statements = [exchange, "UPDATE one SET name = 'in two' WHERE id = 3", "DELETE FROM two WHERE id = 5",
+                  "INSERT INTO one VALUES (60, 'of two')", exchange]
+    for statement in ["BEGIN; " + "; ".join(statements) + "; COMMIT"] if together else statements:
+        own(database, statement)
+    if running:
+        pipeline.wait_queryable()
+    else:
+        pipeline.run_until_caught_up().expect(ExitCode.OK)
+    pipeline.verify_clean()
+
+
 def test_a_table_that_does_not_fit_any_more_is_set_aside_alone(shops, pipelines):
     first, second = shops("first", "second")
     pipeline = pipelines({"first": first, "second": second}).start_and_wait()

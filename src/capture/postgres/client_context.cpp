@@ -223,13 +223,12 @@ void ClientContext::forget_snapshot(const std::string& table) {
 asio::awaitable<Result<std::optional<TableTarget>>> ClientContext::resolve(PgRelation relation) {
   std::string table = TableName{relation.schema, relation.name}.plain();
   auto domain = domains.find(table);
-  if (domain == domains.end()) {
-    // A captured table under another name for a while: what is told of it now is not captured.
-    for (const auto& [captured, snapshot] : snapshots) {
-      if (is_of(snapshot, relation.oid)) to_read_when_delivered[captured] = true;
-    }
-    co_return std::optional<TableTarget>();
+  // A captured table under another's name for a while: what is told of it now is not captured, or taken for the other's.
+  for (const auto& [captured, snapshot] : snapshots) {
+    bool is_it = is_of(snapshot, relation.oid);
+    if (captured == table ? snapshot.table_oid != relation.oid : is_it) to_read_when_delivered[captured] = true;
   }
+  if (domain == domains.end()) co_return std::optional<TableTarget>();
   std::optional<CatalogTable> now;
   std::map<TypeKey, CatalogType> types;
   {
