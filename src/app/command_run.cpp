@@ -179,10 +179,13 @@ int drive(Assembly& assembly, StopSignals& signals, const RunOptions& options) {
                         ? next_status + std::chrono::milliseconds(static_cast<int64_t>(options.seconds * 1000))
                         : std::chrono::steady_clock::time_point::max();
   bool too_long = false;
+  bool too_early = false;  // told to stop before it was caught up
   bool done = false;
   while (!done) {
     bool told_to_stop = signals.wait(options.until_caught_up ? tick_until_caught_up : tick);
-    done = told_to_stop || (options.until_caught_up && caught_up.reached());
+    bool reached = options.until_caught_up && caught_up.reached();
+    done = told_to_stop || reached;
+    too_early = options.until_caught_up && !reached;
     auto now = std::chrono::steady_clock::now();
     too_long = !done && now >= give_up_at;
     done = done || too_long;
@@ -192,7 +195,8 @@ int drive(Assembly& assembly, StopSignals& signals, const RunOptions& options) {
     reporter.report(status);
     if (assembly.capture_link != nullptr) assembly.capture_link->tell(status["clients"]);
     if (assembly.process_link != nullptr) assembly.process_link->tell(status["clients"]);
-    if (Status written = write_status(assembly.pipeline.data, status); !written.ok()) say(written.error().message);
+    if (Status written = write_status(assembly.pipeline.data, status); !written.ok())
+      reporter.once(written.error().message);
     if (Status noted = note_progress(assembly, journal); !noted.ok()) reporter.once(noted.error().message);
     if (now >= next_retention && assembly.runtime != nullptr) {
       next_retention = now + retention_interval;
@@ -217,11 +221,11 @@ int drive(Assembly& assembly, StopSignals& signals, const RunOptions& options) {
     std::fprintf(stderr, "tributary: %s\n", stopped_message(options.file, stopped).c_str());
     return exit_unavailable;
   }
-  if (!too_long) return exit_ok;
-  std::fprintf(stderr,
-               "tributary: not caught up within %g s; `tributary status %s` says how far each client is; run it again "
-               "to go on\n",
-               options.seconds, options.file.c_str());
+  if (!too_long && !too_early) return exit_ok;
+  std::string when = too_long ? fmt::format("within {:g} s", options.seconds) : "when it was told to stop";
+  std::fprintf(
+      stderr, "tributary: not caught up %s; `tributary status %s` says how far each client is; run it again to go on\n",
+      when.c_str(), options.file.c_str());
   return exit_try_again;
 }
 

@@ -162,6 +162,12 @@ def test_until_caught_up_gives_up_when_told_so(shops, pipelines):
     done = pipeline.run_until_caught_up("--seconds", "0.5")
     assert done.exit_code == ExitCode.TEMPORARY
     assert "not caught up within 0.5 s" in done.errors
+    run = subprocess.Popen([program(), "run", pipeline.file, "--until-caught-up"], cwd=pipeline.folder,
+                           env={**os.environ, **pipeline.environment}, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: pipeline.status()["running"], 20, "the run to begin")
+    run.terminate()
+    _, errors = run.communicate(timeout=30)
+    assert run.returncode == ExitCode.TEMPORARY and "not caught up when it was told to stop" in errors, errors
     done = pipeline.command("run", "--seconds", "5")
     assert done.exit_code == ExitCode.USAGE
 
