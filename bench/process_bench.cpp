@@ -256,8 +256,10 @@ void write_debezium(const Options& options) {
 // As chunks of a snapshot have them: each speaks for the keys from the end of the one before to its own.
 void add_range(EventBatch& batch, std::string& end) {
   std::string high = batch.row_key(batch.rows() - 1) + '\0';
-  batch.ranges.push_back(
-      {.kind = RangeKind::kAbsence, .position = batch.positions.front(), .low = std::exchange(end, high), .high = high});
+  batch.ranges.push_back({.kind = RangeKind::kAbsence,
+                          .position = batch.positions.front(),
+                          .low = std::exchange(end, high),
+                          .high = high});
 }
 
 void put_in_log(Pipeline& pipeline, ShopChanges& shop, const Options& options, const ShopChanges::Mix& mix,

@@ -17,18 +17,18 @@ namespace tributary {
 
 struct RawQuery {
   ClientId client;
-  std::string domain;                       // empty: all
-  std::set<std::string> keys;               // row key bytes, any of them; empty: all
-  std::optional<Position> after;            // only what is newer
-  std::optional<Position> up_to;            // only what is not newer
-  std::optional<int64_t> from_micros;       // commit time, inclusive
-  std::optional<int64_t> to_micros;         // exclusive
+  std::string domain;  // empty: all
+  std::set<std::string> keys;  // row key bytes, any of them; empty: all
+  std::optional<Position> after;  // only what is newer
+  std::optional<Position> up_to;  // only what is not newer
+  std::optional<int64_t> from_micros;  // commit time, inclusive
+  std::optional<int64_t> to_micros;  // exclusive
 };
 
 struct RawPiece {
   std::vector<EventBatch> batches;
   std::string cursor;  // where to go on
-  bool end = false;    // there is nothing behind
+  bool end = false;  // there is nothing behind
 };
 
 // Gives the schema of an event, as EventLog::schema() does. Thread-safe; outlives the store that asks it.
