@@ -214,6 +214,7 @@ asio::awaitable<Result<SchemaPtr>> ClientContext::register_schema(TableSchema sc
 }
 
 void ClientContext::forget_snapshot(const std::string& table) {
+  ++times_forgotten[table];
   if (snapshots.erase(table) == 0) return;
   LogAppend append{config.client, {}, {}};
   append.state_changes[snapshot_state_key(table)] = "";

@@ -115,6 +115,7 @@ struct ClientContext : std::enable_shared_from_this<ClientContext> {
   StreamState state;  // as of the newest append that was queued
   std::map<std::string, CatalogTable> tables;    // captured, as the catalog had them last
   std::map<std::string, SnapshotState> snapshots;  // as of the newest append that was queued
+  std::map<std::string, uint64_t> times_forgotten;  // of tables: a reading that began before is worth nothing
   // Table → what stands for how the publication has it: another one means that changes may have been left out.
   std::map<std::string, uint64_t> publication_marks;
   std::set<std::string> tables_to_read;

@@ -32,6 +32,7 @@ std::string column_list(const CatalogTable& table) {
 // A table being read.
 struct TableRun {
   std::string name;
+  uint64_t times_forgotten = 0;  // before it began
   CatalogTable table;
   std::vector<CatalogRelation> relations;
   TableTarget target;
@@ -80,6 +81,7 @@ uint64_t chunk_rows(const ClientContext& context) {
 // Finds the table and where to go on, or to begin. False: the table is not there (any more).
 asio::awaitable<Result<bool>> plan(TableConnection& reader, TableRun& run) {
   ClientContext& context = reader.context;
+  run.times_forgotten = context.times_forgotten[run.name];
   Result<std::optional<CatalogTable>> found = co_await find_table(reader.connection, split_table_name(run.name));
   if (!found.ok()) co_return found.error();
   if (!*found || !(*found)->refusal().empty()) co_return false;
@@ -129,7 +131,8 @@ void adapt(const ClientContext& context, TableRun& run, const Chunk& chunk) {
 
 // Changes of the table were left out meanwhile (ClientContext::forget_snapshot).
 bool forgotten(const ClientContext& context, const TableRun& run) {
-  return run.progress.first != Position{} && !context.snapshots.contains(run.name);
+  auto times = context.times_forgotten.find(run.name);
+  return times != context.times_forgotten.end() && times->second != run.times_forgotten;
 }
 
 enum class Next { kMore, kDone, kAgain };
