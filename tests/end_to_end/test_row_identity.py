@@ -124,8 +124,10 @@ def test_a_partitioned_table_is_one_table(shops, pipelines):
     "INSERT INTO logs VALUES (9001, '2025-01-05', 'new partition')",
     "CREATE TABLE logs_c (LIKE logs INCLUDING ALL); INSERT INTO logs_c VALUES (9002, '2025-01-05', 'had rows before'); "
     "ALTER TABLE logs ATTACH PARTITION logs_c FOR VALUES FROM ('2025-01-01') TO ('2025-02-01')",
-    "ALTER TABLE logs DETACH PARTITION logs_a; INSERT INTO logs VALUES (9003, '2024-01-05', 'to the default')"],
-    ids=["created", "attached", "detached"])
+    "ALTER TABLE logs DETACH PARTITION logs_a; INSERT INTO logs VALUES (9003, '2024-01-05', 'to the default')",
+    "ALTER TABLE logs DETACH PARTITION logs_a; UPDATE logs_a SET body = 'meanwhile' WHERE id % 3 = 0; DELETE FROM logs_a WHERE id % 7 = 0; "
+    "ALTER TABLE logs ATTACH PARTITION logs_a FOR VALUES FROM ('2024-01-01') TO ('2024-02-01')"],
+    ids=["created", "attached", "detached", "detached for a while"])
 def test_partitions_come_and_go(shops, pipelines, statement):
     (database,) = shops("identity")
     own(database, PARTITIONED)

@@ -6,6 +6,7 @@ namespace tributary {
 namespace {
 
 constexpr uint8_t format_version = 2;
+constexpr uint8_t snapshot_version = 3;
 constexpr uint64_t entries_max = 1 << 20;  // partitions or columns: more is corruption
 
 Error corrupt(std::string_view what) {
@@ -73,7 +74,7 @@ Result<StreamState> StreamState::decode(std::string_view bytes) {
 
 std::string SnapshotState::encode() const {
   std::string out;
-  put_u8(out, format_version);
+  put_u8(out, snapshot_version);
   put_u32(out, epoch);
   put_u8(out, done ? 1 : 0);
   put_u32(out, table_oid);
@@ -94,6 +95,7 @@ std::string SnapshotState::encode() const {
   for (const SnapshotRelation& relation : relations) {
     put_u32(out, relation.oid);
     put_u32(out, relation.file_node);
+    put_u32(out, relation.attached);
   }
   put_varint(out, next_relation);
   put_varint(out, next_block);
@@ -131,8 +133,10 @@ Result<SnapshotState> decode_snapshot(std::string_view bytes, bool with_mark) {
   for (uint64_t i = 0; i < keys && reader.ok() && i < entries_max; ++i) state.key.emplace_back(reader.string());
   uint64_t relations = reader.varint();
   for (uint64_t i = 0; i < relations && reader.ok() && i < entries_max; ++i) {
-    uint32_t oid = reader.u32();
-    state.relations.push_back({oid, reader.u32()});
+    SnapshotRelation& relation = state.relations.emplace_back();
+    relation.oid = reader.u32();
+    relation.file_node = reader.u32();
+    if (version >= 3) relation.attached = reader.u32();
   }
   state.next_relation = static_cast<uint32_t>(reader.varint());
   state.next_block = reader.varint();
@@ -146,7 +150,7 @@ Result<SnapshotState> decode_snapshot(std::string_view bytes, bool with_mark) {
 
 Result<SnapshotState> SnapshotState::decode(std::string_view bytes) {
   uint8_t version = bytes.empty() ? 0 : static_cast<uint8_t>(bytes[0]);
-  if (version == 0 || version > format_version) return corrupt("snapshot state");
+  if (version == 0 || version > snapshot_version) return corrupt("snapshot state");
   Result<SnapshotState> state = decode_snapshot(bytes, true);
   if (!state.ok() && version == 1) state = decode_snapshot(bytes, false);
   return state;

@@ -56,7 +56,13 @@ struct SnapshotColumn {
 struct SnapshotRelation {
   uint32_t oid = 0;
   uint32_t file_node = 0;  // pg_relation_filenode: another one means that rows moved without an event
-  friend bool operator==(const SnapshotRelation&, const SnapshotRelation&) = default;
+  // Of a partition: by which rows of pg_inherits it is one (their xmin). A partition that was detached and attached again has
+  // others, and changed meanwhile without an event. 0: not known.
+  uint32_t attached = 0;
+  friend bool operator==(const SnapshotRelation& one, const SnapshotRelation& other) {
+    bool same_place = one.attached == other.attached || one.attached == 0 || other.attached == 0;
+    return one.oid == other.oid && one.file_node == other.file_node && same_place;
+  }
 };
 
 struct SnapshotState {

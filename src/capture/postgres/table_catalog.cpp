@@ -179,7 +179,9 @@ asio::awaitable<Result<std::vector<CatalogRelation>>> find_relations(PgConnectio
   Result<PgRows> rows = co_await connection.query(fmt::format(R"(
 SELECT c.oid, coalesce(pg_relation_filenode(c.oid), 0), n.nspname, c.relname, coalesce(pg_relation_size(c.oid), 0),
        c.reltuples::bigint, c.relkind, c.relpersistence,
-       has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE')
+       has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'),
+       coalesce((SELECT sum(i.xmin::text::bigint) % 4294967296 FROM pg_inherits i
+                 WHERE i.inhrelid IN (SELECT relid FROM pg_partition_ancestors(c.oid))), 0)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = {0} AND c.relkind <> 'p'
    OR c.oid IN (SELECT relid FROM pg_partition_tree({0}) WHERE isleaf AND relid <> {0})
@@ -189,7 +191,8 @@ ORDER BY c.oid)",
   std::vector<CatalogRelation> relations;
   for (int row = 0; row < rows->rows(); ++row) {
     CatalogRelation relation;
-    relation.relation = {static_cast<uint32_t>(rows->number(row, 0)), static_cast<uint32_t>(rows->number(row, 1))};
+    relation.relation = {static_cast<uint32_t>(rows->number(row, 0)), static_cast<uint32_t>(rows->number(row, 1)),
+                         static_cast<uint32_t>(rows->number(row, 9))};
     relation.quoted = TableName{rows->text(row, 2), rows->text(row, 3)}.quoted();
     relation.bytes = rows->number(row, 4);
     relation.rows = std::stod(rows->text(row, 5));
