@@ -216,7 +216,8 @@ class ShownClient:
     def __init__(self, entry, written, captured):
         self.entry, self.written, self.captured = entry, written, captured
         lag = entry["lag"]
-        self.behind = f"{lag['events']:,} events, {lag['seconds'] or 0:.2f} s"
+        events = "?" if lag["events"] is None else f"{lag['events']:,}"  # not known yet
+        self.behind = f"{events} events, {lag['seconds'] or 0:.2f} s"
 
     def _remarks(self):
         remarks = [f"reading {snapshot['table']}: {snapshot['fraction']:.0%}" for snapshot in self.entry["snapshots"]

@@ -24,3 +24,6 @@ def test_a_line_for_no_terminal_names_its_numbers():
     sentence = demo.ShownClient(entry, 287.2, 1287).sentence()
     assert sentence == ("acme streaming: 287 rows/s written, 1,287/s captured, 6,346 queryable, 225 events, 0.50 s behind, "
                         "reading public.orders: 25%")
+    entry["lag"] = {"events": None, "seconds": None}
+    assert "? events, 0.00 s behind" in demo.ShownClient(entry, 0, 0).sentence()
+    assert "? events, 0.00 s" in demo.ShownClient(entry, 0, 0).lines()[0]
