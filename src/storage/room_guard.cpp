@@ -27,7 +27,7 @@ class GuardedFile : public rocksdb::FSWritableFileOwnerWrapper {
       if (placed_) return FSWritableFileOwnerWrapper::PositionedAppend(data, size_, options, debug);
       IOStatus appended = FSWritableFileOwnerWrapper::Append(data, options, debug);
       placed_ = appended.IsNoSpace();
-      return placed_ && !fresh_ ? IOStatus::IOError(appended.getState()) : appended;
+      return placed_ && !fresh_ ? IOStatus::IOError(appended.ToString()) : appended;
     });
     if (written.ok()) size_ += data.size();
     return written;
