@@ -10,6 +10,21 @@ namespace {
 
 constexpr uint32_t varchar_oid = 1043;
 
+// Types of one family: what was told as one of them is a value of the other, or is told again. 0: alone.
+int family_of_type(uint32_t oid) {
+  switch (oid) {
+    case 21:  // smallint
+    case 23:  // integer
+    case 20: return 1;  // bigint
+    case 700:  // real
+    case 701: return 2;  // double precision
+    case 25:  // text
+    case 1042:  // character
+    case varchar_oid: return 3;
+    default: return 0;
+  }
+}
+
 // Follows a domain to the type it is made of, with the modifier that the domain sets.
 constexpr std::string_view base_type_sql = R"(
   LATERAL (WITH RECURSIVE step(type, modifier, depth) AS (
@@ -288,21 +303,6 @@ bool names_differ(const PgRelation& relation, const CatalogTable& now) {
   std::vector<std::string_view> only_told = without(told, have);
   std::vector<std::string_view> only_have = without(have, told);
   return (!only_told.empty() && !only_have.empty()) || without(told, only_told) != without(have, only_have);
-}
-
-// Types of one family: what was told as one of them is a value of the other, or is told again. 0: alone.
-static int family_of_type(uint32_t oid) {
-  switch (oid) {
-    case 21:
-    case 23:
-    case 20: return 1;      // smallint, integer, bigint
-    case 700:
-    case 701: return 2;             // real, double precision
-    case 25:
-    case 1042:
-    case 1043: return 3;  // text, character, character varying
-    default: return 0;
-  }
 }
 
 bool types_differ(const PgRelation& relation, const CatalogTable& now) {
