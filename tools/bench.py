@@ -98,21 +98,37 @@ def table_of_runs(runs):
     return lines
 
 
+def count(text):
+    number = int(text)
+    if not 1 <= number <= 10**9:
+        raise argparse.ArgumentTypeError(f"{text} is not from 1 to 1,000,000,000")
+    return number
+
+
+def seconds(text):
+    number = float(text)
+    if not 1 <= number <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text} is not from 1 second to a day")
+    return number
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=[*BENCHMARKS, "all"])
     parser.add_argument("--json", type=pathlib.Path, help="write the result to this file too")
-    parser.add_argument("--rows", type=int, default=1_000_000, help="rows inserted (default 1,000,000)")
-    parser.add_argument("--updates", type=int, default=200_000, help="one-row transactions (default 200,000)")
-    parser.add_argument("--runs", type=int, default=3, help="rounds (default 3)")
-    parser.add_argument("--rate", type=int, default=5000, help="latency: rows a second (default 5,000)")
-    parser.add_argument("--seconds", type=float, default=60, help="latency, idle: how long, after a warm-up (default 60)")
+    parser.add_argument("--rows", type=count, default=1_000_000, help="rows inserted (default 1,000,000)")
+    parser.add_argument("--updates", type=count, default=200_000, help="one-row transactions (default 200,000)")
+    parser.add_argument("--runs", type=count, default=3, help="rounds (default 3)")
+    parser.add_argument("--rate", type=count, default=5000, help="latency: rows a second (default 5,000)")
+    parser.add_argument("--seconds", type=seconds, default=60, help="latency, idle: how long, after a warm-up (default 60)")
     parser.add_argument("--case", help="process, query: only cases with this in their name")
     parser.add_argument("--log", choices=["embedded", "kafka"], default="embedded", help="capture: into which log")
     parser.add_argument("--no-peers", dest="peers", action="store_false", help="process: without Flink; capture: without Debezium")
     parser.add_argument("--no-cold", dest="cold", action="store_false", help="process: only with state in the cache")
     options = parser.parse_args()
+    if options.json and not options.json.parent.is_dir():
+        parser.error(f"--json: there is no folder {options.json.parent}")
     options.say = lambda text: print(f"bench: {text}", file=sys.stderr, flush=True)
     return options
 

@@ -17,6 +17,7 @@ namespace {
 constexpr size_t parked_at_once = 1000;
 constexpr std::chrono::seconds lease_silence_max{10};  // of a node that captures; then another takes its clients over
 constexpr std::chrono::seconds engine_awaited{10};  // when `run` starts
+constexpr std::chrono::seconds passwords_interval{1};
 constexpr std::chrono::seconds answers_awaited{10};  // of the analytics server, when told to stop
 
 // A slot keeps its server's log for ever, so somebody has to be told; that a client is gone from the file is no reason to
@@ -210,11 +211,17 @@ void Assembly::open_capture(AssemblyParts parts) {
       lease.prefers = [link = capture_link.get()](const ClientId& client) { return link->prefers(client); };
   }
   options.temp_directory = directory->spill();
-  options.password_now = [this](const ClientId& client) {
-    auto now = load_pipeline(pipeline.file);
-    const auto* read = std::get_if<Pipeline>(&now);
-    const auto& clients = read != nullptr && read->clients.contains(client.value) ? read->clients : pipeline.clients;
-    return clients.at(client.value).password;
+  // Clients of one server come back together: one look at the file is for all of them.
+  options.password_now = [this, known = pipeline.clients,
+                          looked = std::chrono::steady_clock::time_point()](const ClientId& client) mutable {
+    auto time = std::chrono::steady_clock::now();
+    if (time - looked >= passwords_interval) {
+      looked = time;
+      auto now = load_pipeline(pipeline.file);
+      if (auto* read = std::get_if<Pipeline>(&now)) known = std::move(read->clients);
+    }
+    auto of = known.find(client.value);
+    return of == known.end() ? pipeline.clients.at(client.value).password : of->second.password;
   };
   DebeziumCaptureOptions of_connectors;
   if (runtime != nullptr) {

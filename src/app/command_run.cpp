@@ -40,13 +40,16 @@ void say(const std::string& line) {
   std::fprintf(stderr, "%s %s\n", time, line.c_str());
 }
 
-// SIGTERM and SIGINT wait to be asked for; blocked in this and every later thread.
+// SIGTERM, SIGINT and SIGHUP wait to be asked for; blocked in this and every later thread.
 class StopSignals {
  public:
   StopSignals() {
     sigemptyset(&set_);
     sigaddset(&set_, SIGTERM);
     sigaddset(&set_, SIGINT);
+    struct sigaction hang_up{};
+    bool ignored = sigaction(SIGHUP, nullptr, &hang_up) == 0 && hang_up.sa_handler == SIG_IGN;  // by nohup
+    if (!ignored) sigaddset(&set_, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &set_, nullptr);
     ::signal(SIGPIPE, SIG_IGN);
   }

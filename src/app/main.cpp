@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <malloc.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -139,10 +140,10 @@ int parse_and_run(int argc, char** argv) {
   auto* reset = client->add_subcommand(
       "reset", "read all of a client's tables again, after its slot was lost or its database was restored");
   reset->add_option("CLIENT", reset_client, "the client's id")->required();
-  reset->footer(
-      examples("  tributary client shop.yaml reset acme\n"
-               "The pipeline must not run. At its next start the slot is made again and every table is read again;\n"
-               "rows that vanished meanwhile disappear. Queries see the old rows until then."));
+  reset->footer(examples(
+      "  tributary client shop.yaml reset acme\n"
+      "The slot is made again and every table is read again, at once where the pipeline runs, else at its next\n"
+      "start; rows that vanished meanwhile disappear. Queries see the old rows until then."));
   reset->callback([&] { code = client_reset_command(client_file, reset_client); });
 
   QueryOptions query_options;
@@ -328,6 +329,15 @@ int parse_and_run(int argc, char** argv) {
     });
   }
 
+  // An empty one, of a variable that is not set, would mean all.
+  CLI::Validator name([](std::string& text) { return std::string(text.empty() ? "an empty text is no name" : ""); },
+                      "");
+  for (CLI::App* command : app.get_subcommands({})) {
+    for (const char* option : {"--client", "--view"}) {
+      if (CLI::Option* known = command->get_option_no_throw(option)) known->check(name);
+    }
+  }
+
   // Without its FILE the parser would take `reset` for it, and explain `client`.
   std::vector<std::string_view> words(argv + 1, argv + argc);
   bool wants_help = !words.empty() && (words.back() == "--help" || words.back() == "-h");
@@ -348,6 +358,22 @@ int parse_and_run(int argc, char** argv) {
   return code;
 }
 
+// Each client is some connections, each part of a store a file. False: fewer may be open than any command needs.
+bool may_open_files() {
+  constexpr rlim_t files_min = 128;
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return true;
+  if (files.rlim_cur < files.rlim_max) {
+    files.rlim_cur = files.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &files);
+  }
+  if (files.rlim_cur >= files_min) return true;
+  std::fprintf(stderr,
+               "tributary: this process may have %ju files open (`ulimit -n`), and needs at least %ju; raise it\n",
+               static_cast<uintmax_t>(files.rlim_cur), static_cast<uintmax_t>(files_min));
+  return false;
+}
+
 // An answer that did not arrive whole (a full disk, say) is none.
 int written(int code) {
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
@@ -361,6 +387,7 @@ int main(int argc, char** argv) {
   // libmongoc makes a file of counters when it is loaded, used or not, and leaves it behind when the process is killed.
   ::shm_unlink(fmt::format("/mongoc-{}", ::getpid()).c_str());
   if (argc > 1 && std::string_view(argv[1]) == engine_command) return run_engine_child(argc, argv);
+  if (!may_open_files()) return exit_no_permission;
   hide_from_libraries(libpq_variables());
   // More heaps than cores keep memory in more pieces, and no thread from waiting.
   ::mallopt(M_ARENA_MAX, static_cast<int>(std::max(2U, std::thread::hardware_concurrency())));

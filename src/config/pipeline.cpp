@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <fstream>
 
 #include "base/utf8.h"
@@ -49,6 +50,12 @@ TextPlace Pipeline::place_of(const ViewConfig& view, const std::string& key) con
 }
 
 std::variant<Pipeline, std::vector<FileError>> load_pipeline(const std::string& path, const LoadOptions& options) {
+  std::error_code unknown;
+  if (std::filesystem::exists(path, unknown) && !std::filesystem::is_regular_file(path, unknown)) {
+    // It is read more than once, and a pipe that nobody writes to would be waited for.
+    return std::vector<FileError>{
+        {path, {}, "this is no file; save the pipeline as one: its lock file will stand beside it"}};
+  }
   std::ifstream file(path, std::ios::binary);
   std::string content(yaml_bytes_max + 1, '\0');
   file.read(content.data(), static_cast<std::streamsize>(content.size()));

@@ -255,6 +255,7 @@ std::optional<std::string> DataDirectory::why_not_creatable(const fs::path& path
   struct stat info{};
   while (::stat(there.c_str(), &info) != 0) {
     if (errno != ENOENT && errno != ENOTDIR) return fmt::format("{}: {}", there.string(), std::strerror(errno));
+    if (::lstat(there.c_str(), &info) == 0) return fmt::format("{} is a link to nothing", there.string());
     if (there == there.parent_path()) return std::nullopt;
     there = there.parent_path();
   }

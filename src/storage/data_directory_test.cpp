@@ -57,6 +57,10 @@ TEST(DataDirectory, SaysWhatKeepsItFromBeingMade) {
   std::ofstream(temporary.path() / "file") << "x";
   EXPECT_EQ(DataDirectory::why_not_creatable(temporary.path() / "new" / "data"), std::nullopt);
   EXPECT_EQ(DataDirectory::why_not_creatable(temporary.path()), std::nullopt);
+  fs::create_symlink(temporary.path() / "absent", temporary.path() / "link");
+  EXPECT_THAT(DataDirectory::why_not_creatable(temporary.path() / "link").value(), HasSubstr("a link to nothing"));
+  EXPECT_THAT(DataDirectory::why_not_creatable(temporary.path() / "link" / "data").value(),
+              HasSubstr("a link to nothing"));
   EXPECT_THAT(DataDirectory::why_not_creatable(temporary.path() / "file").value(), HasSubstr("not a directory"));
   EXPECT_THAT(DataDirectory::why_not_creatable(temporary.path() / "file" / "data").value(),
               HasSubstr("not a directory"));

@@ -48,6 +48,11 @@ WRONG_WORDS = {
     ("query", "FILE", "--client", "acme", "DROP TABLE users"): (ExitCode.NO_PERMISSION, "not allowed"),
     ("query", "FILE", "--client", "acme", "SELECT 1", "--format", "Nonsense"): (ExitCode.DATA, "Nonsense"),
     ("tap", "FILE", "--client", "nobody"): (ExitCode.USAGE, "nobody"),
+    ("tap", "FILE", "--client", ""): (ExitCode.USAGE, "no name"),  # of a variable that is not set
+    ("verify", "FILE", "--client", ""): (ExitCode.USAGE, "no name"),
+    ("verify", "FILE", "--view", ""): (ExitCode.USAGE, "no name"),
+    ("dead-letters", "FILE", "drop", "--client", ""): (ExitCode.USAGE, "no name"),
+    ("replay", "FILE", "--client", ""): (ExitCode.USAGE, "no name"),
     ("tap", "FILE", "--from", "yesterday"): (ExitCode.USAGE, "yesterday"),
     ("tap", "FILE", "--store", "nowhere"): (ExitCode.USAGE, "nowhere"),
     ("tap", "FILE", "ordr.*", "--until-caught-up"): (ExitCode.OK, "there are"),  # the log may hold events of before
@@ -79,11 +84,23 @@ def test_wrong_arguments(shop, pipelines):
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_without_a_pipeline_file(built_program, tmp_path, words):  # pylint: disable=unused-argument
     (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
     before = made(tmp_path)
-    for name in ("absent.yaml", "folder"):
-        done = subprocess.run([program(), words[0], name, *words[1:]], capture_output=True, text=True, cwd=tmp_path, check=False)
+    for name in ("absent.yaml", "folder", "pipe"):
+        done = subprocess.run([program(), words[0], name, *words[1:]], capture_output=True, text=True, cwd=tmp_path, timeout=60,
+                              check=False)
         assert done.returncode == ExitCode.CONFIG and name in done.stderr and not done.stdout, done
     assert made(tmp_path) == before
+
+
+def test_with_too_few_files_to_open(shop, pipelines):
+    pipeline = pipelines({"acme": shop})
+    before = made(pipeline.folder)
+    for words in COMMANDS:
+        done = subprocess.run(["prlimit", "--nofile=16:16", program(), words[0], pipeline.file, *words[1:]], capture_output=True,
+                              text=True, env={**os.environ, **pipeline.environment}, timeout=60, check=False)
+        assert done.returncode == ExitCode.NO_PERMISSION and "16 files open" in done.stderr, (words, done)
+    assert made(pipeline.folder) == before
 
 
 def test_before_the_first_run_nothing_is_made(shop, pipelines):

@@ -33,6 +33,23 @@ def test_sigterm_stops_with_exit_zero(shops, pipelines):
     pipeline.verify_clean()
 
 
+def test_a_terminal_that_is_closed_stops_it_in_order_unless_it_runs_under_nohup(shop, pipelines):
+    pipeline = pipelines({"acme": shop}).start_and_wait()
+    code, _ = pipeline.terminate(number=signal.SIGHUP)
+    assert code == ExitCode.OK and "stopping" in pipeline.log_text()
+    ignores = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup leaves it to the program
+    try:
+        pipeline.start()
+    finally:
+        signal.signal(signal.SIGHUP, ignores)
+    pipeline.wait_state()
+    pipeline.process.send_signal(signal.SIGHUP)
+    shop.execute("INSERT INTO users (id, email) VALUES (1, 'x')")
+    pipeline.wait_queryable()
+    assert pipeline.terminate()[0] == ExitCode.OK
+    pipeline.verify_clean()
+
+
 def test_sigterm_stops_also_in_the_middle_of_a_backlog(shops, pipelines):
     (acme,) = shops("acme")
     acme.execute("INSERT INTO users (id, email, biography) SELECT g, 'x', repeat(md5(g::text), 20) "
@@ -344,6 +361,9 @@ def test_a_data_directory_that_cannot_be_made(pipelines, shop, tmp_path):
     done = pipeline.command("run", "--until-caught-up").expect(ExitCode.CANNOT_CREATE)
     assert "not a directory" in done.errors
     assert "not a directory" in pipeline.command("check").expect(ExitCode.OK).output
+    (tmp_path / "link").symlink_to(tmp_path / "absent")
+    linked = pipelines({"acme": shop}, settings={"data": str(tmp_path / "link")})
+    assert "a link to nothing" in linked.command("run", "--until-caught-up").expect(ExitCode.CANNOT_CREATE).errors
 
 
 def test_a_source_that_libpq_would_refuse_is_told_offline(pipelines, shop):

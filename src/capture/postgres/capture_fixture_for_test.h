@@ -19,7 +19,7 @@ using MergedTable = std::map<std::string, std::map<std::string, std::string>>;
 class CaptureFixture : public ::testing::Test {
  public:
   void SetUp() override;
-  void TearDown() override { source.reset(); }
+  void TearDown() override;
 
   CaptureClient client(const std::string& name, const std::string& database_name, std::vector<std::string> tables);
   void start(std::vector<std::string> tables, PostgresCaptureOptions options = {});

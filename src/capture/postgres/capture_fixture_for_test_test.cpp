@@ -34,6 +34,13 @@ void CaptureFixture::SetUp() {
   sql->run("SET timezone = 'UTC'");
 }
 
+// One server has all tests' slots. Those that it has not seen the end of yet are dropped by the next test.
+void CaptureFixture::TearDown() {
+  source.reset();
+  TestConnection(TestPostgres::shared().url(database))
+      .rows("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active");
+}
+
 PostgresCaptureOptions CaptureFixture::defaults() {
   PostgresCaptureOptions options;
   options.health_interval = std::chrono::milliseconds(200);

@@ -12,6 +12,10 @@ Error out_of_order(std::string_view what) {
   return {ErrorCode::kCorrupt, fmt::format("the replication stream is out of order: {}", what)};
 }
 
+bool changes_row(PgMessageKind kind) {
+  return kind == PgMessageKind::kInsert || kind == PgMessageKind::kUpdate || kind == PgMessageKind::kDelete;
+}
+
 }  // namespace
 
 ChangeAssembler::ChangeAssembler(ClientId client, Start start, TransactionSpill& spill, Visibility& visibility,
@@ -113,9 +117,15 @@ Result<ChangeAssembler::Step> ChangeAssembler::replay() {
       }
     }
     char type = replayed_.bytes.empty() ? '\0' : replayed_.bytes[0];
+    bool aborted = replay_->aborted(replayed_);
     // Relation messages count whoever sent them: the server does not repeat them after a rollback.
-    if (replay_->aborted(replayed_) && type != static_cast<char>(PgMessageKind::kRelation)) continue;
+    bool tells = type == static_cast<char>(PgMessageKind::kRelation);
+    if (aborted && !tells && told_last_ == 0) continue;
     RETURN_IF_ERROR(decode_pgoutput(replayed_.bytes, true, message_));
+    if (aborted && !tells) {
+      if (changes_row(message_.kind)) learn_partition(message_.relation);
+      continue;
+    }
     ASSIGN_OR_RETURN(Step step, apply_decoded(replayed_.lsn));
     if (step == Step::kNeedsTable) {
       replay_again_ = true;
@@ -133,6 +143,17 @@ void ChangeAssembler::learn_table() {
   text_.make_utf8(table.relation.name);
   for (PgRelationColumn& column : table.relation.columns) text_.make_utf8(column.name);
   table.resolved = false;
+  told_last_ = table.relation.oid;
+}
+
+// The server tells of a partition, after its table, before the first change in it: the change names the table alone.
+void ChangeAssembler::learn_partition(uint32_t changed) {
+  uint32_t told = std::exchange(told_last_, 0);
+  if (told == 0 || told == changed) return;
+  auto table = tables_.find(changed);
+  if (table == tables_.end()) return;
+  table->second.partitions.push_back(told);
+  table->second.resolved = false;
 }
 
 Result<ChangeAssembler::Step> ChangeAssembler::apply_decoded(uint64_t lsn) {
@@ -140,8 +161,11 @@ Result<ChangeAssembler::Step> ChangeAssembler::apply_decoded(uint64_t lsn) {
     case PgMessageKind::kRelation: learn_table(); return Step::kDone;
     case PgMessageKind::kInsert:
     case PgMessageKind::kUpdate:
-    case PgMessageKind::kDelete: message_.truncated.assign(1, message_.relation); return apply_change(lsn);
-    case PgMessageKind::kTruncate: return apply_change(lsn);
+    case PgMessageKind::kDelete:
+      learn_partition(message_.relation);
+      message_.truncated.assign(1, message_.relation);
+      return apply_change(lsn);
+    case PgMessageKind::kTruncate: told_last_ = 0; return apply_change(lsn);
     case PgMessageKind::kMessage:
       // A message outside a transaction stands for itself: everything before it has been sent.
       if (!message_.transactional) RETURN_IF_ERROR(sent_until(message_.message_lsn));

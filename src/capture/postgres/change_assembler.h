@@ -48,10 +48,13 @@ class ChangeAssembler {
   Result<Step> replay();
 
   const PgRelation& needed() const { return needed_->relation; }
+  // Of a partitioned table: the partitions, told of with it, that its changes are in.
+  const std::vector<uint32_t>& needed_partitions() const { return needed_->partitions; }
   // No target: the table's changes are left out.
   void resolve(std::optional<TableTarget> target) {
     needed_->target = std::move(target);
     needed_->resolved = true;
+    needed_->partitions.clear();
   }
 
   // The transport says that everything before `lsn` has been sent.
@@ -70,6 +73,7 @@ class ChangeAssembler {
  private:
   struct Table {
     PgRelation relation;
+    std::vector<uint32_t> partitions;  // told of since it was resolved
     bool resolved = false;
     std::optional<TableTarget> target;
   };
@@ -93,6 +97,7 @@ class ChangeAssembler {
   Table* find_table(uint32_t oid);
   Status add_fact(const FactOrigin& origin);
   void learn_table();
+  void learn_partition(uint32_t changed);
 
   uint32_t epoch_;
   TransactionSpill& spill_;
@@ -103,6 +108,7 @@ class ChangeAssembler {
   std::unordered_map<uint32_t, Table> tables_;
   Table* last_table_ = nullptr;  // of the newest change of a row: nearly always the next one's too
   Table* needed_ = nullptr;
+  uint32_t told_last_ = 0;  // the relation that the message before told of; 0: it told of none
 
   std::optional<Transaction> transaction_;
   std::optional<uint32_t> streamed_;  // between Stream Start and Stream Stop

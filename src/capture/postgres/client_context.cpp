@@ -60,7 +60,13 @@ Trouble trouble_of(const Error& error, const std::string& sqlstate, const std::s
     return stop("Check user and password of the source, and pg_hba.conf on the server.");
   }
   if (sqlstate == "3D000") return stop("Check the database's name in the source's URL.");
-  if (has("certificate") || has("SSL")) {
+  if (has("does not support SSL")) {
+    return {Trouble::Kind::kRetry, text,
+            "Turn ssl on at the server; or, where nobody else can reach the way to it, say sslmode=disable in the "
+            "source's URL."};
+  }
+  // A TLS connection that was cut off says SSL too: "SSL error: unexpected eof", "SSL connection has been closed".
+  if (has("certificate") || (has("SSL error") && !has("unexpected eof"))) {
     return {Trouble::Kind::kRetry, text,
             "Check the server's certificate, or say sslmode and sslrootcert in the source's URL."};
   }
@@ -221,7 +227,62 @@ void ClientContext::forget_snapshot(const std::string& table) {
   queue_append(std::move(append), 0, &table_bytes_in_flight, std::nullopt);
 }
 
-asio::awaitable<Result<std::optional<TableTarget>>> ClientContext::resolve(PgRelation relation) {
+// Of one that was made as a partition of the table every row was told of; another brought rows that were not. Both are known from
+// now on, also after a crash: a partition that goes takes its rows along untold.
+void ClientContext::add_partitions(const std::string& table, const std::vector<CatalogRelation>& partitions) {
+  SnapshotState& snapshot = snapshots.at(table);
+  std::vector<SnapshotRelation> to_read;
+  for (const CatalogRelation& partition : partitions) {
+    bool read = snapshot.done && partition.made_here;
+    (read ? snapshot.relations : to_read).push_back(partition.relation);
+  }
+  if (snapshot.done) snapshot.next_relation = static_cast<uint32_t>(snapshot.relations.size());
+  snapshot.relations.insert(snapshot.relations.end(), to_read.begin(), to_read.end());
+  if (!to_read.empty()) {
+    snapshot.done = false;
+    tables_to_read.insert(table);
+    work.notify();
+  }
+  LogAppend append{config.client, {}, {}};
+  append.state_changes[snapshot_state_key(table)] = snapshot.encode();
+  queue_append(std::move(append), 0, &table_bytes_in_flight, std::nullopt);
+}
+
+// Changes are in `partitions` of a table, which may be partitions of it no more, or of no captured table before we look.
+asio::awaitable<Status> ClientContext::note_partitions(std::string table, uint32_t oid,
+                                                       std::vector<uint32_t> partitions) {
+  auto forget_known = [&] {
+    auto read = snapshots.find(table);
+    std::erase_if(partitions,
+                  [&](uint32_t partition) { return read != snapshots.end() && is_of(read->second, partition); });
+  };
+  forget_known();
+  if (partitions.empty()) co_return Status();
+  Result<std::vector<CatalogRelation>> now = std::vector<CatalogRelation>();
+  {
+    AsyncLock::Held held = co_await control_lock.hold();
+    now = co_await find_relations(*control, oid);
+  }
+  if (!now.ok()) co_return now.error();
+  forget_known();
+  if (!snapshots.contains(table)) {
+    ++times_forgotten[table];  // a reading that has no chunk yet has them in no list that lasts
+    co_return Status();
+  }
+  std::vector<CatalogRelation> came;
+  for (CatalogRelation& relation : *now) {
+    auto at = std::find(partitions.begin(), partitions.end(), relation.relation.oid);
+    if (at == partitions.end()) continue;
+    partitions.erase(at);
+    came.push_back(std::move(relation));
+  }
+  if (!came.empty()) add_partitions(table, came);
+  if (!partitions.empty()) to_read_when_delivered[table] = true;  // they came and went, with rows
+  co_return Status();
+}
+
+asio::awaitable<Result<std::optional<TableTarget>>> ClientContext::resolve(PgRelation relation,
+                                                                           std::vector<uint32_t> partitions) {
   std::string table = TableName{relation.schema, relation.name}.plain();
   auto domain = domains.find(table);
   // A captured table under another's name for a while: what is told of it now is not captured, or taken for the other's.
@@ -243,6 +304,8 @@ asio::awaitable<Result<std::optional<TableTarget>>> ClientContext::resolve(PgRel
     types = std::move(*described);
   }
   std::function<Result<std::vector<SchemaPtr>>()> ask = [this] { return log.newest_schemas(config.client); };
+  Status noted = co_await note_partitions(table, relation.oid, std::move(partitions));
+  if (!noted.ok()) co_return noted.error();
   Result<std::vector<SchemaPtr>> known = co_await on_queue<Result<std::vector<SchemaPtr>>>(std::move(ask));
   if (!known.ok()) co_return known.error();
   const TableSchema* before = nullptr;
@@ -310,7 +373,8 @@ asio::awaitable<Status> settle_message(ClientContext& context, uint64_t lsn, std
     Result<ChangeAssembler::Step> step = context.message_applied ? assembler.replay() : assembler.apply(lsn, bytes);
     if (!step.ok()) co_return step.error();
     if (*step == ChangeAssembler::Step::kNeedsTable) {
-      Result<std::optional<TableTarget>> target = co_await context.resolve(assembler.needed());
+      Result<std::optional<TableTarget>> target =
+          co_await context.resolve(assembler.needed(), assembler.needed_partitions());
       if (!target.ok()) co_return target.error();
       assembler.resolve(std::move(*target));
       continue;

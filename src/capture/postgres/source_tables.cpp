@@ -41,7 +41,7 @@ void read_afresh(ClientContext& context, const std::string& table) {
 // What a look at a table found.
 struct FoundTable {
   CatalogTable table;
-  std::vector<SnapshotRelation> relations;
+  std::vector<CatalogRelation> relations;
   std::string refused;  // why it cannot be captured, or empty
 };
 
@@ -79,7 +79,7 @@ asio::awaitable<Status> publish_missing(ClientContext& context, std::map<std::st
 }
 
 asio::awaitable<Result<std::string>> check_relations(ClientContext& context, const CatalogTable& table,
-                                                     std::vector<SnapshotRelation>& found) {
+                                                     std::vector<CatalogRelation>& found) {
   Result<std::vector<CatalogRelation>> relations = co_await find_relations(*context.control, table.oid);
   if (!relations.ok()) co_return relations.error();
   for (const CatalogRelation& relation : *relations) {
@@ -89,15 +89,14 @@ asio::awaitable<Result<std::string>> check_relations(ClientContext& context, con
       co_return fmt::format("{} has an unlogged partition: run ALTER TABLE {} SET LOGGED;", table.name.plain(),
                             relation.quoted);
     }
-    found.push_back(relation.relation);
   }
+  found = std::move(*relations);
   co_return std::string();
 }
 
 // The connector has told of all rows up to the slot's place: the table counts as read.
 std::map<std::string, SnapshotState>::iterator take_over(ClientContext& context, const CatalogTable& table,
-                                                         const std::vector<SnapshotRelation>& relations,
-                                                         uint64_t mark) {
+                                                         const std::vector<CatalogRelation>& relations, uint64_t mark) {
   SnapshotState complete;
   complete.epoch = context.state.epoch;
   complete.done = true;
@@ -106,7 +105,7 @@ std::map<std::string, SnapshotState>::iterator take_over(ClientContext& context,
   complete.first = context.state.appended;
   for (const CatalogColumn& column : table.columns) complete.columns.push_back(column.column);
   complete.key = table.key;
-  complete.relations = relations;
+  for (const CatalogRelation& relation : relations) complete.relations.push_back(relation.relation);
   complete.next_relation = static_cast<uint32_t>(relations.size());
   context.tables_to_read.erase(table.name.plain());
   LogAppend append{context.config.client, {}, {}};
@@ -144,13 +143,18 @@ void capture_table(ClientContext& context, const std::string& plain, FoundTable 
   if (context.tables_taken_over) snapshot = take_over(context, table, look.relations, mark);
   bool complete =
       snapshot != context.snapshots.end() && snapshot->second.epoch == context.state.epoch && snapshot->second.done;
-  // Partitions come, go and are truncated alone without an event on their table.
-  bool same_partitions = table.kind != 'p' || (complete && snapshot->second.relations == look.relations);
   bool changed = complete && (!reread_reason(snapshot->second, table).empty() ||
                               !rewrite_reason(snapshot->second, table, look.relations).empty());
-  if (!complete || !same_partitions || changed) {
+  // Partitions go and are truncated alone without an event on their table.
+  auto relations = complete && table.kind == 'p' ? in_order(snapshot->second.relations, look.relations)
+                                                 : std::optional(std::vector<CatalogRelation>());
+  if (!complete || changed || !relations) {
     if (complete) snapshot->second.done = false;
     context.tables_to_read.insert(plain);
+  } else if (relations->size() > snapshot->second.relations.size()) {
+    relations->erase(relations->begin(),
+                     relations->begin() + static_cast<ptrdiff_t>(snapshot->second.relations.size()));
+    context.add_partitions(plain, *relations);
   }
   context.tables[plain] = std::move(table);
 }

@@ -9,6 +9,7 @@ namespace tributary {
 namespace {
 
 constexpr uint32_t varchar_oid = 1043;
+constexpr int tableoid_number = -6;  // of pg_attribute's row that is made with a table and never changed
 
 // Types of one family: what was told as one of them is a value of the other, or is told again. 0: alone.
 int family_of_type(uint32_t oid) {
@@ -190,18 +191,26 @@ asio::awaitable<Result<std::optional<CatalogTable>>> find_table(PgConnection& co
   co_return table_of(*rows);
 }
 
+// Of a partition that was made as one, the row of pg_inherits is of the transaction that made it, and its columns are as they were
+// made then: ATTACH alters them, also in that transaction.
 asio::awaitable<Result<std::vector<CatalogRelation>>> find_relations(PgConnection& connection, uint32_t table_oid) {
   Result<PgRows> rows = co_await connection.query(fmt::format(R"(
 SELECT c.oid, coalesce(pg_relation_filenode(c.oid), 0), n.nspname, c.relname, coalesce(pg_relation_size(c.oid), 0),
        c.reltuples::bigint, c.relkind, c.relpersistence,
        has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'),
        coalesce((SELECT sum(i.xmin::text::bigint) % 4294967296 FROM pg_inherits i
-                 WHERE i.inhrelid IN (SELECT relid FROM pg_partition_ancestors(c.oid))), 0)
+                 WHERE i.inhrelid IN (SELECT relid FROM pg_partition_ancestors(c.oid))), 0),
+       pg_relation_filenode(c.oid) = c.oid AND NOT EXISTS (
+         SELECT FROM pg_inherits i JOIN pg_attribute made ON made.attrelid = i.inhrelid AND made.attnum = {1}
+         LEFT JOIN pg_attribute first ON first.attrelid = i.inhrelid AND first.attnum = 1
+         WHERE i.inhrelid IN (SELECT relid FROM pg_partition_ancestors(c.oid))
+           AND (i.xmin::text, first.xmin::text, first.cmin::text)
+               IS DISTINCT FROM (made.xmin::text, made.xmin::text, made.cmin::text))
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = {0} AND c.relkind <> 'p'
    OR c.oid IN (SELECT relid FROM pg_partition_tree({0}) WHERE isleaf AND relid <> {0})
 ORDER BY c.oid)",
-                                                              table_oid));
+                                                              table_oid, tableoid_number));
   if (!rows.ok()) co_return rows.error();
   std::vector<CatalogRelation> relations;
   for (int row = 0; row < rows->rows(); ++row) {
@@ -214,9 +223,21 @@ ORDER BY c.oid)",
     relation.kind = rows->text(row, 6)[0];
     relation.persistence = rows->text(row, 7)[0];
     relation.readable = rows->is_true(row, 8);
+    relation.made_here = rows->is_true(row, 10);
     relations.push_back(std::move(relation));
   }
   co_return relations;
+}
+
+std::optional<std::vector<CatalogRelation>> in_order(const std::vector<SnapshotRelation>& known,
+                                                     std::vector<CatalogRelation> now) {
+  auto begin = now.begin();
+  for (const SnapshotRelation& relation : known) {
+    auto at = std::find_if(begin, now.end(), [&](const CatalogRelation& it) { return it.relation == relation; });
+    if (at == now.end()) return std::nullopt;
+    std::rotate(begin++, at, at + 1);
+  }
+  return now;
 }
 
 asio::awaitable<Result<std::map<TypeKey, CatalogType>>> find_types(PgConnection& connection,
@@ -357,8 +378,8 @@ std::string reread_reason(const SnapshotState& snapshot, const CatalogTable& now
 }
 
 std::string rewrite_reason(const SnapshotState& snapshot, const CatalogTable& now,
-                           const std::vector<SnapshotRelation>& relations) {
-  if (snapshot.relations == relations) return {};
+                           const std::vector<CatalogRelation>& relations) {
+  if (in_order(snapshot.relations, relations)) return {};
   for (const CatalogColumn& column : now.columns) {
     auto altered = [&](const SnapshotColumn& read) {
       return read.name == column.column.name && read.version != 0 && read.version != column.column.version;

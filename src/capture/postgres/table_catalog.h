@@ -54,12 +54,17 @@ struct CatalogRelation {
   char kind = 'r';
   char persistence = 'p';
   bool readable = true;  // by us, itself: the right to read a partitioned table says nothing of its partitions
+  // Of its table from its beginning, and never rewritten (as SET LOGGED does): every row that it ever had was told of.
+  bool made_here = true;
 };
 
 // nullopt: there is no such table.
 asio::awaitable<Result<std::optional<CatalogTable>>> find_table(PgConnection& connection, TableName name);
 asio::awaitable<Result<std::optional<CatalogTable>>> find_table(PgConnection& connection, uint32_t oid);
 asio::awaitable<Result<std::vector<CatalogRelation>>> find_relations(PgConnection& connection, uint32_t table_oid);
+// `now` with the relations of `known` first, in their order; nullopt: one of those is gone, or not as it was.
+std::optional<std::vector<CatalogRelation>> in_order(const std::vector<SnapshotRelation>& known,
+                                                     std::vector<CatalogRelation> now);
 using TypeKey = std::pair<uint32_t, int32_t>;  // type, modifier
 asio::awaitable<Result<std::map<TypeKey, CatalogType>>> find_types(PgConnection& connection,
                                                                    std::vector<TypeKey> types);
@@ -90,6 +95,6 @@ std::string reread_reason(const SnapshotState& snapshot, const CatalogTable& now
 // The same of ALTER TABLE … ALTER COLUMN … TYPE with the type that it had (USING …): it gives the table a new file and the
 // column's row in the catalog a new version. VACUUM FULL and CLUSTER do only the first, and change no value.
 std::string rewrite_reason(const SnapshotState& snapshot, const CatalogTable& now,
-                           const std::vector<SnapshotRelation>& relations);
+                           const std::vector<CatalogRelation>& relations);
 
 }  // namespace tributary

@@ -78,6 +78,26 @@ uint64_t chunk_rows(const ClientContext& context) {
   return context.pace.rows_at_once(context.snapshot_pace.rows_at_once(context.options.chunk_rows));
 }
 
+// Those that came since are read last.
+void take_relations(TableRun& run, std::vector<CatalogRelation> relations) {
+  run.relations = std::move(relations);
+  for (size_t i = run.progress.relations.size(); i < run.relations.size(); ++i)
+    run.progress.relations.push_back(run.relations[i].relation);
+}
+
+// Partitions that the stream has told of since (ClientContext::add_partitions): finish() looks for them. True: there are some.
+bool take_told(const ClientContext& context, TableRun& run) {
+  auto stored = context.snapshots.find(run.name);
+  if (stored == context.snapshots.end()) return false;
+  std::vector<SnapshotRelation>& known = run.progress.relations;
+  size_t before = known.size();
+  for (const SnapshotRelation& told : stored->second.relations) {
+    bool is_known = std::any_of(known.begin(), known.end(), [&](const auto& one) { return one.oid == told.oid; });
+    if (!is_known) known.push_back(told);
+  }
+  return known.size() > before;
+}
+
 // Finds the table and where to go on, or to begin. False: the table is not there (any more).
 asio::awaitable<Result<bool>> plan(TableConnection& reader, TableRun& run) {
   ClientContext& context = reader.context;
@@ -86,12 +106,12 @@ asio::awaitable<Result<bool>> plan(TableConnection& reader, TableRun& run) {
   if (!found.ok()) co_return found.error();
   if (!*found || !(*found)->refusal().empty()) co_return false;
   run.table = std::move(**found);
-  Result<std::vector<CatalogRelation>> relations = co_await find_relations(reader.connection, run.table.oid);
-  if (!relations.ok()) co_return relations.error();
-  run.relations = std::move(*relations);
   Result<SchemaPtr> schema = co_await context.register_schema(schema_of(run.table));
   if (!schema.ok()) co_return schema.error();
   run.target = {*schema, context.domains.at(run.name)};
+  Result<std::vector<CatalogRelation>> relations = co_await find_relations(reader.connection, run.table.oid);
+  if (!relations.ok()) co_return relations.error();
+  run.relations = std::move(*relations);
 
   SnapshotState fresh;
   fresh.epoch = context.state.epoch;
@@ -105,9 +125,12 @@ asio::awaitable<Result<bool>> plan(TableConnection& reader, TableRun& run) {
                  stored->second.columns == fresh.columns && stored->second.key == fresh.key &&
                  stored->second.table_oid == fresh.table_oid &&
                  stored->second.publication_mark == fresh.publication_mark &&
-                 stored->second.relations == fresh.relations &&
-                 stored->second.next_relation <= fresh.relations.size() && stored->second.first != Position{};
-  run.progress = resumes ? stored->second : fresh;
+                 stored->second.next_relation <= stored->second.relations.size() && stored->second.first != Position{};
+  run.progress = fresh;
+  if (auto relations = resumes ? in_order(stored->second.relations, run.relations) : std::nullopt) {
+    run.progress = stored->second;
+    take_relations(run, std::move(*relations));
+  }
   // A block has seldom more than 64 rows, and the first chunk tells.
   run.chunk_blocks = std::clamp<uint64_t>(chunk_rows(context) / 64, 1, context.options.chunk_first_blocks);
   for (size_t i = 0; i < run.relations.size(); ++i) {
@@ -170,6 +193,7 @@ asio::awaitable<Result<Next>> read_next(TableConnection& reader, TableRun& run) 
     progress.end_block = 0;
   }
   adapt(context, run, *chunk);
+  (void)take_told(context, run);
   context.append_rows(std::move(chunk->batches), chunk->bytes, run.name, progress);
   show_progress(context, run);
   // An append that failed ends the session elsewhere (watch_source).
@@ -188,9 +212,13 @@ asio::awaitable<Result<Next>> finish(TableConnection& reader, TableRun& run) {
   if (!*now || !reread_reason(run.progress, **now).empty()) co_return Next::kAgain;
   Result<std::vector<CatalogRelation>> relations = co_await find_relations(reader.connection, run.table.oid);
   if (!relations.ok()) co_return relations.error();
-  std::vector<SnapshotRelation> physical;
-  for (const CatalogRelation& relation : *relations) physical.push_back(relation.relation);
-  if (run.table.kind == 'p' && physical != run.progress.relations) co_return Next::kAgain;
+  if (run.table.kind == 'p') {
+    auto known = in_order(run.progress.relations, std::move(*relations));
+    if (!known) co_return Next::kAgain;
+    take_relations(run, std::move(*known));
+    if (take_told(context, run)) co_return Next::kMore;
+    if (run.progress.next_relation < run.relations.size()) co_return Next::kMore;
+  }
   if (run.progress.first == Position{}) {  // no leaf, no chunk: empty as of now
     run.progress.first = Position::before_commit(context.state.epoch, context.delivered_lsn);
   }
@@ -215,6 +243,11 @@ asio::awaitable<Trouble> read_table(TableConnection& reader, std::string name) {
   ClientContext& context = reader.context;
   TableRun run;
   run.name = name;
+  auto told = [&context, &name] {
+    auto stored = context.snapshots.find(name);
+    return stored == context.snapshots.end() ? 0 : stored->second.relations.size();
+  };
+  size_t told_before = told();
   Result<bool> planned = co_await plan(reader, run);
   if (!planned.ok() && waited_for_lock(planned.error())) co_return co_await come_back(reader, name);
   if (!planned.ok()) co_return reader.failed(planned.error());
@@ -223,13 +256,19 @@ asio::awaitable<Trouble> read_table(TableConnection& reader, std::string name) {
     context.tables_to_read.erase(name);  // refresh_tables() says why, and asks again when it is back
     co_return Trouble{};
   }
+  if (run.progress.first == Position{}) {
+    if (told() > told_before) co_return Trouble{};  // of partitions that the plan may lack
+    context.snapshots[name] = run.progress;  // what the stream tells meanwhile is compared with this reading
+  }
   Trouble passed = co_await pass_barrier(reader);
   if (passed.kind == Kind::kNone) passed = co_await pass_mark(reader, "snapshot");
   if (passed.kind != Kind::kNone) co_return passed;
   context.set_mode(SourceMode::kSnapshot);
   Result<Next> next = Next::kMore;
-  while (next.ok() && *next == Next::kMore) next = co_await read_next(reader, run);
-  if (next.ok() && *next == Next::kDone) next = co_await finish(reader, run);
+  while (next.ok() && *next == Next::kMore) {
+    next = co_await read_next(reader, run);
+    if (next.ok() && *next == Next::kDone) next = co_await finish(reader, run);
+  }
   if (!next.ok() && waited_for_lock(next.error())) co_return co_await come_back(reader, name);
   hide_progress(context, name);
   if (next.ok() && *next == Next::kDone) {

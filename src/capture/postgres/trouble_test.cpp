@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "capture/postgres/capture_fixture_for_test.h"
+#include "capture/postgres/client_context.h"
 #include "capture/postgres/connection.h"
 #include "capture/postgres/source_state.h"
 
@@ -428,6 +429,19 @@ TEST_F(TroubleTest, AHostThatSaysNothingLeavesTimeForTheNextOne) {
   asio::co_spawn(loop, run(), asio::detached);
   loop.run();
   EXPECT_TRUE(connected.ok()) << connected.error().message;
+}
+
+TEST(TroubleOfTest, OnlyWhatIsOfCertificatesSpeaksOfThem) {
+  auto remedy = [](const char* text) { return trouble_of({ErrorCode::kUnavailable, text}, "", "acme").remedy; };
+  for (const char* text : {"SSL error: certificate verify failed", "SSL error: wrong version number",
+                           "root certificate file \"/ca.crt\" does not exist"}) {
+    EXPECT_NE(remedy(text).find("certificate"), std::string::npos) << text;
+  }
+  for (const char* text : {"SSL connection has been closed unexpectedly", "SSL SYSCALL error: EOF detected",
+                           "SSL error: unexpected eof while reading", "SSL SYSCALL error: Connection reset by peer"}) {
+    EXPECT_EQ(remedy(text), "") << text;
+  }
+  EXPECT_NE(remedy("server does not support SSL, but SSL was required").find("sslmode=disable"), std::string::npos);
 }
 
 TEST(ConnectionSettingsTest, PasswordsAreNeverShownAndRemoteHostsAreVerified) {

@@ -190,15 +190,15 @@ class Pipeline:
     def running(self):
         return self.process is not None and self.process.poll() is None
 
-    def terminate(self, limit=STOP_LIMIT):
-        """SIGTERM. Returns exit code and seconds; fails when it takes longer than `limit`."""
+    def terminate(self, limit=STOP_LIMIT, number=signal.SIGTERM):
+        """Sends the signal. Returns exit code and seconds; fails when it takes longer than `limit`."""
         begin = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
+        self.process.send_signal(number)
         try:
             code = self.process.wait(limit)
         except subprocess.TimeoutExpired as expired:
             self.kill()
-            raise CommandFailed(f"tributary run did not stop within {limit} s of SIGTERM\n{self.log_tail()}") from expired
+            raise CommandFailed(f"tributary run did not stop within {limit} s of {number.name}\n{self.log_tail()}") from expired
         return code, time.monotonic() - begin
 
     def kill(self):
