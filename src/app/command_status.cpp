@@ -12,21 +12,10 @@ int status_command(const std::string& file, bool as_json) {
   auto loaded = load_or_complain(file, {.environment = {}, .source_passwords = false});
   if (int* code = std::get_if<int>(&loaded)) return *code;
   const auto& pipeline = std::get<Pipeline>(loaded);
-  nlohmann::json status;
   // Before its first run a pipeline has a status; on what this program does not know it says nothing.
   Status known = check_data_directory(pipeline, "show");
   if (!known.ok() && known.error().code != ErrorCode::kNotFound) return print_error(known.error());
-  auto running = control_status(pipeline);
-  if (running.ok()) status = nlohmann::json::parse(*running, nullptr, false);
-  if (!status.is_object()) {
-    status = stopped_status(pipeline);
-    // It may just be starting or stopping.
-    auto holder = DataDirectory::holder(pipeline.data);
-    if (holder && holder->use == DataUse::kRun) {
-      status["running"] = true;
-      status["pid"] = holder->process;
-    }
-  }
+  nlohmann::json status = known_status(pipeline);
   std::string text = as_json ? json_line(status) + "\n" : status_text(status);
   std::fwrite(text.data(), 1, text.size(), stdout);
   return exit_ok;

@@ -12,6 +12,7 @@
 #include "app/dead_letter_rows.h"
 #include "app/scratch_folder.h"
 #include "app/source_schemas.h"
+#include "app/status_report.h"
 #include "config/views_text.h"
 #include "model/row_key.h"
 #include "verify/verify.h"
@@ -178,6 +179,22 @@ void report_not_compiled(const Pipeline& pipeline, const CompiledPipeline& compi
   }
 }
 
+// A difference may be what `status` warns of: a table that cannot be captured any more keeps the rows that it had.
+void note_warnings(const Pipeline& pipeline, VerifyReport& report) {
+  nlohmann::json status = known_status(pipeline);
+  for (ClientReport& client : report.clients) {
+    bool clean = client.error.empty() && std::ranges::all_of(client.views, &ViewReport::clean);
+    if (clean) continue;
+    for (const nlohmann::json& known : status["clients"]) {
+      if (known["client"] != client.client.value) continue;
+      std::string reason = known["reason"];
+      if (!reason.empty()) client.notes.push_back("status says: " + reason);
+      for (const nlohmann::json& warning : known["warnings"])
+        client.notes.push_back("status warns: " + warning.get<std::string>());
+    }
+  }
+}
+
 // Of a file whose views are not live, what is live is judged: nullopt where the file says the same.
 Result<std::optional<Pipeline>> as_live(const Pipeline& pipeline, Pipe& pipe) {
   ASSIGN_OR_RETURN(std::string views, pipe.live_views());
@@ -280,6 +297,7 @@ int verify_command(const VerifyOptions& options) {
   const Pipeline& judged_pipeline = *live ? **live : pipeline;
   report_left_out(judged_pipeline, checked.compiled, options, *report);
   if (!checked.errors.empty()) report_not_compiled(judged_pipeline, checked.compiled, options, *report);
+  note_warnings(judged_pipeline, *report);
   std::string text = options.json ? report_json(*report) + "\n" : report_text(*report);
   std::fwrite(text.data(), 1, text.size(), stdout);
   if (report->different()) return exit_difference;

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "app/control.h"
 #include "app/control_releases.h"
 #include "app/json_line.h"
 
@@ -319,6 +320,21 @@ json stopped_status(const Pipeline& pipeline) {
   status["running"] = false;
   status["pid"] = nullptr;
   status["engine_pid"] = 0;
+  return status;
+}
+
+json known_status(const Pipeline& pipeline) {
+  json status;
+  auto running = control_status(pipeline);
+  if (running.ok()) status = json::parse(*running, nullptr, false);
+  if (status.is_object()) return status;
+  status = stopped_status(pipeline);
+  // It may just be starting or stopping.
+  auto holder = DataDirectory::holder(pipeline.data);
+  if (holder && holder->use == DataUse::kRun) {
+    status["running"] = true;
+    status["pid"] = holder->process;
+  }
   return status;
 }
 

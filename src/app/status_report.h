@@ -14,6 +14,9 @@ nlohmann::json running_status(const Assembly& assembly, int64_t now_micros);
 // What is known of a pipeline that does not run: its last written status, or nothing but its clients.
 nlohmann::json stopped_status(const Pipeline& pipeline);
 
+// The one or the other, whichever it is by now.
+nlohmann::json known_status(const Pipeline& pipeline);
+
 std::string status_text(const nlohmann::json& status);
 
 // Where a running pipeline writes its status each second, so that it can be shown when it does not run.

@@ -79,6 +79,7 @@ std::string report_text(const VerifyReport& report) {
       for (const std::string& key : view.excepted_keys) out += fmt::format("  excepted {}\n", key);
       for (const std::string& note : view.notes) out += fmt::format("  note: {}\n", note);
     }
+    for (const std::string& note : client.notes) out += fmt::format("{}: note: {}\n", client.client, note);
   }
   return out;
 }
@@ -91,7 +92,8 @@ std::string report_json(const VerifyReport& report) {
     clients.push_back({{"client", client.client.value},
                        {"error", client.error},
                        {"mark", fmt::format("{:X}/{:X}", client.mark >> 32, client.mark & 0xFFFFFFFF)},
-                       {"views", std::move(views)}});
+                       {"views", std::move(views)},
+                       {"notes", client.notes}});
   }
   nlohmann::json out{{"clean", report.clean()}, {"different", report.different()}, {"clients", std::move(clients)}};
   return out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);

@@ -178,6 +178,7 @@ struct ClientReport {
   std::string error;  // not empty: the client could not be compared, and why
   uint64_t mark = 0;  // log position of the first snapshot
   std::vector<ViewReport> views;
+  std::vector<std::string> notes;
 };
 
 struct VerifyReport {

@@ -1,5 +1,6 @@
 """verify finds what was made different by hand in the analytics, says where, and keeps the clients apart."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import pytest
 from harness import ExitCode, Workload, wait_for
 from harness.by_hand import change_rows, run_by_hand
 from harness.pipeline import program
+from harness.shop import own
 
 
 @pytest.fixture
@@ -107,6 +109,19 @@ def test_a_client_that_cannot_be_read_is_named_and_the_others_are_compared(stopp
     assert done.exit_code not in (ExitCode.OK,)
     assert "acme" in done.output + done.errors and "permission denied" in done.output + done.errors
     assert "globex" in done.output
+
+
+def test_a_difference_of_a_table_that_is_set_aside_comes_with_the_reason(shops, pipelines):
+    acme, globex = shops("acme", "globex")
+    pipeline = pipelines({"acme": acme, "globex": globex}).start_and_wait()
+    own(acme, "ALTER TABLE visits DROP CONSTRAINT visits_pkey CASCADE")
+    pipeline.wait_status(lambda status: status["clients"][0]["warnings"], 30, "the table to be set aside")
+    acme.execute("INSERT INTO visits (id) VALUES ('00000000-0000-0000-0000-000000004711')")
+    done = pipeline.verify().expect(ExitCode.DIFFERENCE)
+    assert "4711" in done.output and "acme: note: status warns: public.visits has no primary key" in done.output
+    assert "globex: note" not in done.output
+    notes = {client["client"]: client["notes"] for client in json.loads(pipeline.verify("--json").output)["clients"]}
+    assert "ADD PRIMARY KEY" in notes["acme"][0] and notes["globex"] == []
 
 
 def test_a_difference_is_found_and_nothing_is_imagined_while_writers_go_on(shops, pipelines):
