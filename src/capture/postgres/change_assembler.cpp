@@ -152,7 +152,7 @@ void ChangeAssembler::learn_partition(uint32_t changed) {
   if (told == 0 || told == changed) return;
   auto table = tables_.find(changed);
   if (table == tables_.end()) return;
-  table->second.partitions.push_back(told);
+  table->second.partitions.push_back({told, transaction_ ? transaction_->id : 0});
   table->second.resolved = false;
 }
 

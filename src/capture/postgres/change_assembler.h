@@ -24,6 +24,12 @@
 
 namespace tributary {
 
+// A partition of which the server told before the first change in it, and whose change that was.
+struct ToldPartition {
+  uint32_t oid = 0;
+  uint32_t transaction = 0;
+};
+
 class ChangeAssembler {
  public:
   enum class Step { kDone, kNeedsTable };
@@ -49,7 +55,7 @@ class ChangeAssembler {
 
   const PgRelation& needed() const { return needed_->relation; }
   // Of a partitioned table: the partitions, told of with it, that its changes are in.
-  const std::vector<uint32_t>& needed_partitions() const { return needed_->partitions; }
+  const std::vector<ToldPartition>& needed_partitions() const { return needed_->partitions; }
   // No target: the table's changes are left out.
   void resolve(std::optional<TableTarget> target) {
     needed_->target = std::move(target);
@@ -73,7 +79,7 @@ class ChangeAssembler {
  private:
   struct Table {
     PgRelation relation;
-    std::vector<uint32_t> partitions;  // told of since it was resolved
+    std::vector<ToldPartition> partitions;  // told of since it was resolved
     bool resolved = false;
     std::optional<TableTarget> target;
   };

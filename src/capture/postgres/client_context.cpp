@@ -248,15 +248,25 @@ void ClientContext::add_partitions(const std::string& table, const std::vector<C
   queue_append(std::move(append), 0, &table_bytes_in_flight, std::nullopt);
 }
 
-// Changes are in `partitions` of a table, which may be partitions of it no more, or of no captured table before we look.
+// Changes are in `partitions` of a table, which may be partitions of it no more, or of no captured table before we look. One that
+// was changed before it became what it is now may have lost rows untold in between.
 asio::awaitable<Status> ClientContext::note_partitions(std::string table, uint32_t oid,
-                                                       std::vector<uint32_t> partitions) {
-  auto forget_known = [&] {
-    auto read = snapshots.find(table);
-    std::erase_if(partitions,
-                  [&](uint32_t partition) { return read != snapshots.end() && is_of(read->second, partition); });
+                                                       std::vector<ToldPartition> partitions) {
+  auto is_older = [](const ToldPartition& told, const SnapshotRelation& now) {
+    return now.came != 0 && static_cast<int32_t>(told.transaction - now.came) <= 0;
   };
-  forget_known();
+  auto take_known = [&] {
+    auto read = snapshots.find(table);
+    if (read == snapshots.end()) return;
+    for (const SnapshotRelation& known : read->second.relations) {
+      std::erase_if(partitions, [&](const ToldPartition& told) {
+        if (told.oid != known.oid) return false;
+        if (is_older(told, known)) to_read_when_delivered[table] = true;
+        return true;
+      });
+    }
+  };
+  take_known();
   if (partitions.empty()) co_return Status();
   Result<std::vector<CatalogRelation>> now = std::vector<CatalogRelation>();
   {
@@ -264,25 +274,29 @@ asio::awaitable<Status> ClientContext::note_partitions(std::string table, uint32
     now = co_await find_relations(*control, oid);
   }
   if (!now.ok()) co_return now.error();
-  forget_known();
+  take_known();
   if (!snapshots.contains(table)) {
     ++times_forgotten[table];  // a reading that has no chunk yet has them in no list that lasts
     co_return Status();
   }
   std::vector<CatalogRelation> came;
   for (CatalogRelation& relation : *now) {
-    auto at = std::find(partitions.begin(), partitions.end(), relation.relation.oid);
-    if (at == partitions.end()) continue;
-    partitions.erase(at);
-    came.push_back(std::move(relation));
+    size_t told = std::erase_if(partitions, [&](const ToldPartition& partition) {
+      return partition.oid == relation.relation.oid && !is_older(partition, relation.relation);
+    });
+    if (told > 0) came.push_back(std::move(relation));
   }
-  if (!came.empty()) add_partitions(table, came);
-  if (!partitions.empty()) to_read_when_delivered[table] = true;  // they came and went, with rows
+  bool lost = !partitions.empty() || !std::ranges::all_of(came, &CatalogRelation::untouched);
+  if (lost) {
+    to_read_when_delivered[table] = true;
+  } else if (!came.empty()) {
+    add_partitions(table, came);
+  }
   co_return Status();
 }
 
 asio::awaitable<Result<std::optional<TableTarget>>> ClientContext::resolve(PgRelation relation,
-                                                                           std::vector<uint32_t> partitions) {
+                                                                           std::vector<ToldPartition> partitions) {
   std::string table = TableName{relation.schema, relation.name}.plain();
   auto domain = domains.find(table);
   // A captured table under another's name for a while: what is told of it now is not captured, or taken for the other's.

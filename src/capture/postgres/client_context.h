@@ -178,8 +178,9 @@ struct ClientContext : std::enable_shared_from_this<ClientContext> {
   asio::awaitable<T> on_queue(std::function<T()> work);
   asio::awaitable<Result<SchemaPtr>> register_schema(TableSchema schema);
   // What the assembler needs to know of a relation, of which it was told that changes are in `partitions`.
-  asio::awaitable<Result<std::optional<TableTarget>>> resolve(PgRelation relation, std::vector<uint32_t> partitions);
-  asio::awaitable<Status> note_partitions(std::string table, uint32_t oid, std::vector<uint32_t> partitions);
+  asio::awaitable<Result<std::optional<TableTarget>>> resolve(PgRelation relation,
+                                                              std::vector<ToldPartition> partitions);
+  asio::awaitable<Status> note_partitions(std::string table, uint32_t oid, std::vector<ToldPartition> partitions);
   // Partitions that came since a table was read, or is being read.
   void add_partitions(const std::string& table, const std::vector<CatalogRelation>& partitions);
   // Changes of the table were left out: what a snapshot read of it does not count any more, also after a restart.

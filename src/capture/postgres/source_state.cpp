@@ -6,7 +6,7 @@ namespace tributary {
 namespace {
 
 constexpr uint8_t format_version = 2;
-constexpr uint8_t snapshot_version = 3;
+constexpr uint8_t snapshot_version = 4;
 constexpr uint64_t entries_max = 1 << 20;  // partitions or columns: more is corruption
 
 Error corrupt(std::string_view what) {
@@ -96,6 +96,7 @@ std::string SnapshotState::encode() const {
     put_u32(out, relation.oid);
     put_u32(out, relation.file_node);
     put_u32(out, relation.attached);
+    put_u32(out, relation.came);
   }
   put_varint(out, next_relation);
   put_varint(out, next_block);
@@ -137,6 +138,7 @@ Result<SnapshotState> decode_snapshot(std::string_view bytes, bool with_mark) {
     relation.oid = reader.u32();
     relation.file_node = reader.u32();
     if (version >= 3) relation.attached = reader.u32();
+    if (version >= 4) relation.came = reader.u32();
   }
   state.next_relation = static_cast<uint32_t>(reader.varint());
   state.next_block = reader.varint();

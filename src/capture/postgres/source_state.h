@@ -59,6 +59,8 @@ struct SnapshotRelation {
   // Of a partition: by which rows of pg_inherits it is one (their xmin). A partition that was detached and attached again has
   // others, and changed meanwhile without an event. 0: not known.
   uint32_t attached = 0;
+  // Of one that came after its table was read: the transaction since which it is a partition. 0: it was there.
+  uint32_t came = 0;
   friend bool operator==(const SnapshotRelation& one, const SnapshotRelation& other) {
     bool same_place = one.attached == other.attached || one.attached == 0 || other.attached == 0;
     return one.oid == other.oid && one.file_node == other.file_node && same_place;

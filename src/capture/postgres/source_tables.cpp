@@ -105,7 +105,10 @@ std::map<std::string, SnapshotState>::iterator take_over(ClientContext& context,
   complete.first = context.state.appended;
   for (const CatalogColumn& column : table.columns) complete.columns.push_back(column.column);
   complete.key = table.key;
-  for (const CatalogRelation& relation : relations) complete.relations.push_back(relation.relation);
+  for (const CatalogRelation& relation : relations) {
+    complete.relations.push_back(relation.relation);
+    complete.relations.back().came = 0;
+  }
   complete.next_relation = static_cast<uint32_t>(relations.size());
   context.tables_to_read.erase(table.name.plain());
   LogAppend append{context.config.client, {}, {}};

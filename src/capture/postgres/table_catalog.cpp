@@ -192,7 +192,8 @@ asio::awaitable<Result<std::optional<CatalogTable>>> find_table(PgConnection& co
 }
 
 // Of a partition that was made as one, the row of pg_inherits is of the transaction that made it, and its columns are as they were
-// made then: ATTACH alters them, also in that transaction.
+// made then: ATTACH alters them, also in that transaction. A table that was never rewritten has the file with which it was
+// made, whose number is its own; ATTACH alters its row of pg_class, and so does what rewrites it later.
 asio::awaitable<Result<std::vector<CatalogRelation>>> find_relations(PgConnection& connection, uint32_t table_oid) {
   Result<PgRows> rows = co_await connection.query(fmt::format(R"(
 SELECT c.oid, coalesce(pg_relation_filenode(c.oid), 0), n.nspname, c.relname, coalesce(pg_relation_size(c.oid), 0),
@@ -205,7 +206,11 @@ SELECT c.oid, coalesce(pg_relation_filenode(c.oid), 0), n.nspname, c.relname, co
          LEFT JOIN pg_attribute first ON first.attrelid = i.inhrelid AND first.attnum = 1
          WHERE i.inhrelid IN (SELECT relid FROM pg_partition_ancestors(c.oid))
            AND (i.xmin::text, first.xmin::text, first.cmin::text)
-               IS DISTINCT FROM (made.xmin::text, made.xmin::text, made.cmin::text))
+               IS DISTINCT FROM (made.xmin::text, made.xmin::text, made.cmin::text)),
+       pg_relation_filenode(c.oid) = c.oid
+         OR EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid AND i.xmin::text = c.xmin::text),
+       coalesce((SELECT i.xmin::text::bigint FROM pg_inherits i
+                 WHERE i.inhrelid IN (SELECT relid FROM pg_partition_ancestors(c.oid)) ORDER BY age(i.xmin) LIMIT 1), 0)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = {0} AND c.relkind <> 'p'
    OR c.oid IN (SELECT relid FROM pg_partition_tree({0}) WHERE isleaf AND relid <> {0})
@@ -224,6 +229,8 @@ ORDER BY c.oid)",
     relation.persistence = rows->text(row, 7)[0];
     relation.readable = rows->is_true(row, 8);
     relation.made_here = rows->is_true(row, 10);
+    relation.untouched = rows->is_true(row, 11);
+    relation.relation.came = static_cast<uint32_t>(rows->number(row, 12));
     relations.push_back(std::move(relation));
   }
   co_return relations;
@@ -237,6 +244,7 @@ std::optional<std::vector<CatalogRelation>> in_order(const std::vector<SnapshotR
     if (at == now.end()) return std::nullopt;
     std::rotate(begin++, at, at + 1);
   }
+  if (!std::all_of(begin, now.end(), [](const CatalogRelation& it) { return it.untouched; })) return std::nullopt;
   return now;
 }
 

@@ -54,15 +54,17 @@ struct CatalogRelation {
   char kind = 'r';
   char persistence = 'p';
   bool readable = true;  // by us, itself: the right to read a partitioned table says nothing of its partitions
-  // Of its table from its beginning, and never rewritten (as SET LOGGED does): every row that it ever had was told of.
-  bool made_here = true;
+  // Of a partition. Its relation's `came` is set here.
+  bool made_here = true;  // as one, and never rewritten, so that every row that it ever had was told of
+  bool untouched = true;  // since it is one, no row of it went untold: it was neither truncated nor rewritten
 };
 
 // nullopt: there is no such table.
 asio::awaitable<Result<std::optional<CatalogTable>>> find_table(PgConnection& connection, TableName name);
 asio::awaitable<Result<std::optional<CatalogTable>>> find_table(PgConnection& connection, uint32_t oid);
 asio::awaitable<Result<std::vector<CatalogRelation>>> find_relations(PgConnection& connection, uint32_t table_oid);
-// `now` with the relations of `known` first, in their order; nullopt: one of those is gone, or not as it was.
+// `now` with the relations of `known` first, in their order; nullopt: one of those is gone, or not as it was, or one that
+// came has lost rows untold.
 std::optional<std::vector<CatalogRelation>> in_order(const std::vector<SnapshotRelation>& known,
                                                      std::vector<CatalogRelation> now);
 using TypeKey = std::pair<uint32_t, int32_t>;  // type, modifier

@@ -119,7 +119,10 @@ asio::awaitable<Result<bool>> plan(TableConnection& reader, TableRun& run) {
   fresh.publication_mark = context.publication_marks[run.name];
   fresh.key = run.table.key;
   for (const CatalogColumn& column : run.table.columns) fresh.columns.push_back(column.column);
-  for (const CatalogRelation& relation : run.relations) fresh.relations.push_back(relation.relation);
+  for (const CatalogRelation& relation : run.relations) {
+    fresh.relations.push_back(relation.relation);
+    fresh.relations.back().came = 0;
+  }
   auto stored = context.snapshots.find(run.name);
   bool resumes = stored != context.snapshots.end() && !stored->second.done && stored->second.epoch == fresh.epoch &&
                  stored->second.columns == fresh.columns && stored->second.key == fresh.key &&
