@@ -24,11 +24,21 @@ std::string operator_key(StateOperator id, const ClientId& client, std::string_v
   return state_key(static_cast<uint16_t>(id), client.value, tail);
 }
 
-// Whether an update of this table can leave out a value.
-bool may_lack_values(const TableSchema& schema) {
-  return schema.old_image != OldImage::kFull &&
-         std::any_of(schema.columns.begin(), schema.columns.end(),
-                     [](const ColumnSchema& column) { return column.may_be_absent; });
+// Whether a row lacks a value, or an update of this table can leave one out. What a schema promises is not enough: a value that was
+// moved out of its row before its column's storage became plain stays out, and a partition has an identity and storage of its own.
+bool lacks_values(const EventBatch& batch) {
+  const TableSchema& schema = *batch.schema;
+  bool may = schema.old_image != OldImage::kFull &&
+             std::any_of(schema.columns.begin(), schema.columns.end(),
+                         [](const ColumnSchema& column) { return column.may_be_absent; });
+  if (may) return true;
+  return std::any_of(batch.columns.begin(), batch.columns.end(), [&](const Column& column) {
+    const std::vector<CellState>& states = column.states();
+    for (auto at = states.begin(); (at = std::find(at, states.end(), CellState::kAbsent)) != states.end(); ++at) {
+      if (batch.ops[static_cast<size_t>(at - states.begin())] != Op::kDelete) return true;
+    }
+    return false;
+  });
 }
 
 // One round of one domain.
@@ -76,13 +86,13 @@ class Round {
     RowEntry::Schemas schemas;
   };
   struct Entry {  // one row key in this round
-    std::string_view id;                 // its key in the state
-    std::string_view key;                // the end of that
+    std::string_view id;  // its key in the state
+    std::string_view key;  // the end of that
     const ClientId* client = nullptr;
     RowEntry::Schemas* schemas = nullptr;  // of the client's table
     RowEntry row;
-    bool again = false;                  // is given out whether or not it changed
-    const EventBatch* batch = nullptr;   // a fact about the key, for its key columns
+    bool again = false;  // is given out whether or not it changed
+    const EventBatch* batch = nullptr;  // a fact about the key, for its key columns
     size_t batch_row = 0;
   };
 
@@ -121,7 +131,7 @@ class Round {
     }
     for (const EventBatch* batch : batches_) {
       Client& client = clients_.at(batch->client);
-      if (client.stateful || batch->rows() == 0 || !may_lack_values(*batch->schema)) continue;
+      if (client.stateful || batch->rows() == 0 || !lacks_values(*batch)) continue;
       client.stateful = true;
       state_.put(operator_key(StateOperator::kStateful, batch->client, domain_, {}), "1");
     }

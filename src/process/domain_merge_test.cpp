@@ -43,6 +43,46 @@ MergeOutput merged(MemoryState& state, bool keep_rows, const EventBatch& batch) 
   return std::move(done).value();
 }
 
+// A schema that promises whole rows is not believed: what is absent all the same is filled, or waits.
+TEST(DomainMergeTest, AValueIsAbsentThatNoneShouldBe) {
+  TableSchema made = *schema();
+  made.columns.push_back({"body", {TypeId::kText}, "text", false, false});
+  auto two = std::make_shared<const TableSchema>(made);
+  auto batch = [&](Op op, int64_t id, uint64_t commit, const char* body) {
+    EventBatch made_batch(acme, "orders", two);
+    made_batch.ops.push_back(op);
+    made_batch.positions.push_back({1, commit, 0, 0});
+    made_batch.commit_micros.push_back(0);
+    made_batch.transactions.push_back(0);
+    made_batch.columns[0].append_fixed(id);
+    if (body == nullptr) {
+      made_batch.columns[1].append_absent();
+    } else {
+      made_batch.columns[1].append_bytes(body);
+    }
+    return made_batch;
+  };
+  MemoryState state;
+  auto merge = [&](const EventBatch& events) {
+    const Relation relation{"orders", {{"id", {TypeId::kInt64}, false}, {"body", {TypeId::kText}, true}}, {"id"}};
+    DomainMerge merge(
+        {.domain = "orders", .state_name = {}, .keep_rows = false, .sweep_rows_max = 1, .used_columns = {}},
+        [&](const ClientId&, const std::string&, uint32_t) -> Result<SchemaPtr> { return two; });
+    merge.add(events);
+    return std::move(merge.run(state, relation)).value();
+  };
+  EXPECT_EQ(merge(batch(Op::kCreate, 1, 1, "long")).live.rows(), 1U);
+  EXPECT_EQ(merge(batch(Op::kDelete, 7, 2, nullptr)).live.rows(), 0U);
+  EXPECT_TRUE(state.entries().empty()) << "a delete has its key alone, and is no reason to keep rows";
+  MergeOutput lacks = merge(batch(Op::kUpdate, 1, 3, nullptr));
+  EXPECT_EQ(lacks.live.rows(), 0U);
+  ASSERT_EQ(lacks.parked.size(), 1U);
+  EXPECT_EQ(merge(batch(Op::kSnapshot, 1, 4, "long")).live.rows(), 1U);
+  MergeOutput filled = merge(batch(Op::kUpdate, 1, 5, nullptr));
+  EXPECT_TRUE(filled.parked.empty());
+  EXPECT_EQ(filled.live.columns[1].bytes(0), "long");
+}
+
 // A row that is kept is given out again by the sweep; nobody comes by a row that is not.
 TEST(DomainMergeTest, ARowThatIsNotKeptCountsUnderTheNewAttributesAtOnce) {
   for (bool keeps : {true, false}) {

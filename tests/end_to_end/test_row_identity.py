@@ -141,6 +141,81 @@ def test_partitions_come_and_go(shops, pipelines, statement):
     pipeline.verify_clean()
 
 
+@pytest.mark.parametrize("change", [
+    "ALTER TABLE logs REPLICA IDENTITY FULL",  # which its partitions do not inherit
+    "ALTER TABLE logs ALTER body SET STORAGE PLAIN",  # its partitions' values stay out of their rows
+    "ALTER TABLE logs_a REPLICA IDENTITY FULL; ALTER TABLE logs REPLICA IDENTITY FULL"],
+    ids=["full above", "plain above", "full in one"])
+def test_a_value_is_left_out_that_the_table_would_not_leave_out(shops, pipelines, change):
+    database, other = shops("identity", "other")
+    for each in (database, other):
+        own(each, PARTITIONED)
+        own(each, "ALTER TABLE logs ALTER body SET STORAGE EXTERNAL; ALTER TABLE logs ADD level integer")
+        each.execute("INSERT INTO logs (id, day, body) SELECT g, date '2024-01-01' + (g % 90)::integer, repeat('z', 5000) FROM generate_series(1, 100) g")
+    own(database, change)
+    pipeline = pipelines({"identity": database, "other": other}, domains=domain("logs")).start_and_wait()
+    for each in (database, other):
+        each.execute("UPDATE logs SET level = 1 WHERE id % 3 = 0")
+        each.execute("UPDATE logs SET id = id + 1000 WHERE id % 5 = 0")
+        each.execute("DELETE FROM logs WHERE id % 7 = 0")
+    pipeline.wait_queryable()
+    pipeline.verify_clean()
+
+
+@pytest.mark.parametrize("identity, said", [("USING INDEX logs_a_code", "another replica identity"),
+                                            ("NOTHING", "REPLICA IDENTITY NOTHING")])
+def test_a_partition_that_names_its_rows_otherwise_has_its_table_left_out(shops, pipelines, identity, said):
+    (database,) = shops("identity")
+    own(database, PARTITIONED)
+    own(database, "CREATE SEQUENCE codes; ALTER TABLE logs ADD code integer NOT NULL DEFAULT nextval('codes'); CREATE UNIQUE INDEX logs_a_code ON logs_a (code); GRANT ALL ON SEQUENCE codes TO PUBLIC"
+        if "INDEX" in identity else "SELECT 1")
+    insert = "INSERT INTO logs (id, day, body) SELECT g, date '2024-01-01' + (g % 90)::integer, 'b' FROM generate_series({}, {}) g"
+    database.execute(insert.format(1, 200))
+    pipeline = pipelines({"identity": database}, domains={**domain("logs"), "users": {"table": "public.users", "event": "user"}}).start_and_wait()
+    own(database, f"ALTER TABLE logs_a REPLICA IDENTITY {identity}")
+    if "INDEX" in identity:
+        database.execute("UPDATE logs SET id = id + 1000 WHERE id % 3 = 0; DELETE FROM logs WHERE id % 7 = 0")
+    pipeline.wait_status(lambda status: said in "".join(status["clients"][0]["warnings"]), 30, "it to be left out by name")
+    database.execute("UPDATE logs SET id = id + 2000 WHERE id % 3 = 0; DELETE FROM logs WHERE id % 8 = 0")  # its owner may
+    assert said in pipeline.command("check", "--connect").errors + pipeline.command("check", "--connect").output
+    database.execute("INSERT INTO users (id, email) VALUES (1, 'flows')")
+    pipeline.verify_clean("--view", "users")
+    own(database, "ALTER TABLE logs_a REPLICA IDENTITY FULL")
+    pipeline.wait_status(lambda status: not status["clients"][0]["warnings"] and status["clients"][0]["state"] == "streaming", 30,
+                         "it to be captured again")
+    pipeline.verify_clean()
+
+
+def test_a_partition_changes_its_identity_for_a_while(shops, pipelines):
+    (database,) = shops("identity")
+    own(database, PARTITIONED)
+    own(database, "CREATE SEQUENCE codes; ALTER TABLE logs ADD code integer NOT NULL DEFAULT nextval('codes'); CREATE UNIQUE INDEX logs_a_code ON logs_a (code); GRANT ALL ON SEQUENCE codes TO PUBLIC")
+    database.execute("INSERT INTO logs (id, day, body) SELECT g, date '2024-01-01' + (g % 90)::integer, 'b' FROM generate_series(1, 200) g")
+    pipeline = pipelines({"identity": database}, domains=domain("logs"))
+    for stopped in (False, True):
+        if not stopped:
+            pipeline.start_and_wait()
+        own(database, f"ALTER TABLE logs_a REPLICA IDENTITY USING INDEX logs_a_code; UPDATE logs SET id = id + {1000 + stopped} WHERE id % 3 = 0; "
+                      f"DELETE FROM logs WHERE id % 7 = {1 + stopped}; ALTER TABLE logs_a REPLICA IDENTITY DEFAULT")
+        if stopped:
+            pipeline.start_and_wait()
+        pipeline.wait_queryable()
+        pipeline.verify_clean()
+        pipeline.terminate()
+
+
+def test_a_partition_beside_its_table_is_left_out_by_name(shops, pipelines):
+    (database,) = shops("identity")
+    own(database, PARTITIONED)
+    database.execute("INSERT INTO logs SELECT g, date '2024-01-01' + (g % 90)::integer, 'b' FROM generate_series(1, 200) g")
+    pipeline = pipelines({"identity": database}, domains=domain("logs", "logs_a"))
+    said = "public.logs_a is a partition of public.logs, and its changes are told as that table's"
+    assert said in pipeline.command("check", "--connect").errors + pipeline.command("check", "--connect").output
+    pipeline.start_and_wait()
+    assert said in pipeline.client_status("identity")["warnings"][0]
+    pipeline.verify_clean("--view", "logs")
+
+
 def test_rights_on_a_partitioned_table_are_enough(shops, pipelines, server):
     (database,) = shops("identity")
     admin = server.database("postgres")

@@ -152,7 +152,13 @@ void ChangeAssembler::learn_partition(uint32_t changed) {
   if (told == 0 || told == changed) return;
   auto table = tables_.find(changed);
   if (table == tables_.end()) return;
-  table->second.partitions.push_back({told, transaction_ ? transaction_->id : 0});
+  const PgRelation& relation = tables_.at(told).relation;
+  ToldPartition partition{told, transaction_ ? transaction_->id : 0, relation.replica_identity, {}};
+  for (const PgRelationColumn& column : relation.columns) {
+    if (column.key) partition.key.push_back(column.name);
+  }
+  table->second.keys_as_rows = table->second.keys_as_rows || relation.replica_identity != 'f';
+  table->second.partitions.push_back(std::move(partition));
   table->second.resolved = false;
 }
 
@@ -230,12 +236,14 @@ Status ChangeAssembler::add_fact(const FactOrigin& origin) {
     }
     return {};
   }
-  const TableTarget& target = *find_table(message_.relation)->target;
+  const Table& table = *find_table(message_.relation);
+  const TableTarget& target = *table.target;
+  char old_image = message_.old_image == 'O' && table.keys_as_rows ? 'K' : message_.old_image;
   switch (message_.kind) {
     case PgMessageKind::kInsert: return facts_.add_insert(target, origin, message_.new_cells);
     case PgMessageKind::kUpdate:
-      return facts_.add_update(target, origin, message_.old_image, message_.old_cells, message_.new_cells);
-    default: return facts_.add_delete(target, origin, message_.old_image, message_.old_cells);
+      return facts_.add_update(target, origin, old_image, message_.old_cells, message_.new_cells);
+    default: return facts_.add_delete(target, origin, old_image, message_.old_cells);
   }
 }
 

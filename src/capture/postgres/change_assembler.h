@@ -28,6 +28,8 @@ namespace tributary {
 struct ToldPartition {
   uint32_t oid = 0;
   uint32_t transaction = 0;
+  char replica_identity = 'd';
+  std::vector<std::string> key;  // columns of its identity
 };
 
 class ChangeAssembler {
@@ -81,6 +83,8 @@ class ChangeAssembler {
     PgRelation relation;
     std::vector<ToldPartition> partitions;  // told of since it was resolved
     bool resolved = false;
+    // Of REPLICA IDENTITY FULL with partitions that are not: the server calls a key with NULLs beside it a whole old row, too.
+    bool keys_as_rows = false;
     std::optional<TableTarget> target;
   };
   struct Transaction {

@@ -227,6 +227,17 @@ void ClientContext::forget_snapshot(const std::string& table) {
   queue_append(std::move(append), 0, &table_bytes_in_flight, std::nullopt);
 }
 
+namespace {
+
+// Whether changes of a partition, which has an identity of its own, say all of its table's row key.
+bool names_rows(const ToldPartition& partition, const TableSchema& table) {
+  return partition.replica_identity == 'f' || std::ranges::all_of(table.key_columns, [&](uint32_t index) {
+           return std::ranges::find(partition.key, table.columns[index].name) != partition.key.end();
+         });
+}
+
+}  // namespace
+
 // Of one that was made as a partition of the table every row was told of; another brought rows that were not. Both are known from
 // now on, also after a crash: a partition that goes takes its rows along untold.
 void ClientContext::add_partitions(const std::string& table, const std::vector<CatalogRelation>& partitions) {
@@ -318,6 +329,7 @@ asio::awaitable<Result<std::optional<TableTarget>>> ClientContext::resolve(PgRel
     types = std::move(*described);
   }
   std::function<Result<std::vector<SchemaPtr>>()> ask = [this] { return log.newest_schemas(config.client); };
+  std::vector<ToldPartition> told = partitions;
   Status noted = co_await note_partitions(table, relation.oid, std::move(partitions));
   if (!noted.ok()) co_return noted.error();
   Result<std::vector<SchemaPtr>> known = co_await on_queue<Result<std::vector<SchemaPtr>>>(std::move(ask));
@@ -339,6 +351,9 @@ asio::awaitable<Result<std::optional<TableTarget>>> ClientContext::resolve(PgRel
       show_tables();
     }
     co_return std::optional<TableTarget>();
+  }
+  for (const ToldPartition& partition : told) {
+    if (!names_rows(partition, schema)) to_read_when_delivered[table] = true;
   }
   if (now && now->name.plain() == table) {
     auto read = snapshots.find(table);

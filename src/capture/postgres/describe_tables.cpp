@@ -15,6 +15,8 @@ asio::awaitable<Result<std::vector<TableLook>>> look(asio::any_io_executor execu
   PgConnection connection(executor, *settings);
   if (Status connected = co_await connection.connect(false, limit); !connected.ok()) co_return connected.error();
   std::vector<TableLook> looks;
+  std::set<std::string> all;
+  for (const CapturedTable& table : client.tables) all.insert(split_table_name(table.table).plain());
   for (const CapturedTable& table : client.tables) {
     auto found = co_await find_table(connection, split_table_name(table.table));
     if (!found.ok()) co_return found.error();
@@ -25,6 +27,13 @@ asio::awaitable<Result<std::vector<TableLook>>> look(asio::any_io_executor execu
       continue;
     }
     entry.refusal = (*found)->refusal();
+    auto relations = co_await find_relations(connection, (*found)->oid);
+    if (!relations.ok()) co_return relations.error();
+    if (entry.refusal.empty()) {
+      auto refusal = co_await partition_refusal(connection, **found, *relations, all);
+      if (!refusal.ok()) co_return refusal.error();
+      entry.refusal = std::move(*refusal);
+    }
     if (entry.refusal.empty()) entry.schema = schema_of(**found);
   }
   co_return looks;

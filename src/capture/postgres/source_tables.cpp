@@ -78,22 +78,6 @@ asio::awaitable<Status> publish_missing(ClientContext& context, std::map<std::st
   co_return Status();
 }
 
-asio::awaitable<Result<std::string>> check_relations(ClientContext& context, const CatalogTable& table,
-                                                     std::vector<CatalogRelation>& found) {
-  Result<std::vector<CatalogRelation>> relations = co_await find_relations(*context.control, table.oid);
-  if (!relations.ok()) co_return relations.error();
-  for (const CatalogRelation& relation : *relations) {
-    if (relation.kind == 'f')
-      co_return fmt::format("{} has a foreign table as its partition {}", table.name.plain(), relation.quoted);
-    if (relation.persistence == 'u') {
-      co_return fmt::format("{} has an unlogged partition: run ALTER TABLE {} SET LOGGED;", table.name.plain(),
-                            relation.quoted);
-    }
-  }
-  found = std::move(*relations);
-  co_return std::string();
-}
-
 // The connector has told of all rows up to the slot's place: the table counts as read.
 std::map<std::string, SnapshotState>::iterator take_over(ClientContext& context, const CatalogTable& table,
                                                          const std::vector<CatalogRelation>& relations, uint64_t mark) {
@@ -117,7 +101,8 @@ std::map<std::string, SnapshotState>::iterator take_over(ClientContext& context,
   return context.snapshots.insert_or_assign(table.name.plain(), std::move(complete)).first;
 }
 
-asio::awaitable<Result<FoundTable>> look_at_table(ClientContext& context, const std::string& plain) {
+asio::awaitable<Result<FoundTable>> look_at_table(ClientContext& context, const std::string& plain,
+                                                  const std::set<std::string>& published) {
   Result<std::optional<CatalogTable>> found = co_await find_table(*context.control, split_table_name(plain));
   if (!found.ok()) co_return found.error();
   FoundTable look;
@@ -128,7 +113,10 @@ asio::awaitable<Result<FoundTable>> look_at_table(ClientContext& context, const 
   look.table = std::move(**found);
   look.refused = look.table.refusal();
   if (!look.refused.empty()) co_return look;
-  Result<std::string> refused = co_await check_relations(context, look.table, look.relations);
+  Result<std::vector<CatalogRelation>> relations = co_await find_relations(*context.control, look.table.oid);
+  if (!relations.ok()) co_return relations.error();
+  look.relations = std::move(*relations);
+  Result<std::string> refused = co_await partition_refusal(*context.control, look.table, look.relations, published);
   if (!refused.ok()) co_return refused.error();
   look.refused = std::move(*refused);
   co_return look;
@@ -217,8 +205,11 @@ asio::awaitable<Trouble> ClientContext::refresh_tables() {
   Result<Published> published = co_await published_tables(*this);
   if (!published.ok()) co_return co_await look_failed(*this, published.error());
   std::map<std::string, FoundTable> looks;
+  std::set<std::string> all;
+  for (const auto& [plain, version] : published->tables) all.insert(plain);
+  for (const auto& [plain, domain] : domains) all.insert(plain);
   for (const auto& [plain, domain] : domains) {
-    Result<FoundTable> look = co_await look_at_table(*this, plain);
+    Result<FoundTable> look = co_await look_at_table(*this, plain, all);
     if (!look.ok()) co_return co_await look_failed(*this, look.error());
     looks[plain] = std::move(*look);
   }

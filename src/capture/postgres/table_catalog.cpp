@@ -1,5 +1,7 @@
 #include "capture/postgres/table_catalog.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <set>
 
@@ -46,7 +48,7 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident,
        row_security_active(c.oid), a.xmin,
        (SELECT string_agg(quote_literal(e.enumlabel), ',' ORDER BY e.oid) FROM pg_enum e
         WHERE e.enumtypid IN (base.type, (SELECT t.typelem FROM pg_type t WHERE t.oid = base.type))),
-       current_user
+       current_user, c.relispartition
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (SELECT i.* FROM pg_index i
@@ -71,6 +73,7 @@ std::optional<CatalogTable> table_of(const PgRows& rows) {
   table.key_deferrable = rows.is_true(0, 7);
   table.rows_hidden = rows.is_true(0, 17);
   table.reader = rows.text(0, 20);
+  table.is_partition = rows.is_true(0, 21);
   std::map<uint64_t, std::string> key;
   for (int row = 0; row < rows.rows(); ++row) {
     if (rows.null(row, 8)) continue;  // a table without columns
@@ -234,6 +237,66 @@ ORDER BY c.oid)",
     relations.push_back(std::move(relation));
   }
   co_return relations;
+}
+
+namespace {
+
+// Identities are not inherited: each partition has its own.
+asio::awaitable<Result<std::string>> identity_refusal(PgConnection& connection, const CatalogTable& table) {
+  std::string key;
+  for (const std::string& name : table.key) key += (key.empty() ? "" : ", ") + quote_pg_literal(name);
+  Result<PgRows> rows = co_await connection.query(fmt::format(R"(
+SELECT n.nspname, c.relname, c.relreplident
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.oid IN (SELECT relid FROM pg_partition_tree({}) WHERE isleaf) AND c.relreplident <> 'f'
+  AND NOT ARRAY[{}]::text[] <@ ARRAY(
+        SELECT a.attname::text FROM pg_index i
+        JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[])
+        WHERE i.indrelid = c.oid
+          AND CASE c.relreplident WHEN 'i' THEN i.indisreplident WHEN 'd' THEN i.indisprimary END)
+ORDER BY c.oid LIMIT 1)",
+                                                              table.oid, key));
+  if (!rows.ok()) co_return rows.error();
+  if (rows->rows() == 0) co_return std::string();
+  TableName partition{rows->text(0, 0), rows->text(0, 1)};
+  bool nothing = rows->text(0, 2) == "n";
+  co_return fmt::format(
+      "{} has a partition whose changes do not name its rows by ({}): {} has {}; run ALTER TABLE {} REPLICA IDENTITY "
+      "FULL;",
+      table.name.plain(), fmt::join(table.key, ", "), partition.plain(),
+      nothing ? "REPLICA IDENTITY NOTHING" : "another replica identity", partition.quoted());
+}
+
+}  // namespace
+
+asio::awaitable<Result<std::string>> partition_refusal(PgConnection& connection, const CatalogTable& table,
+                                                       const std::vector<CatalogRelation>& relations,
+                                                       std::set<std::string> published) {
+  std::string plain = table.name.plain();
+  for (const CatalogRelation& relation : relations) {
+    if (relation.kind == 'f')
+      co_return fmt::format("{} has a foreign table as its partition {}", plain, relation.quoted);
+    if (relation.persistence == 'u') {
+      co_return fmt::format("{} has an unlogged partition: run ALTER TABLE {} SET LOGGED;", plain, relation.quoted);
+    }
+  }
+  if (table.is_partition) {
+    Result<PgRows> rows = co_await connection.query(
+        fmt::format("SELECT n.nspname, c.relname FROM pg_partition_ancestors({0}) a JOIN pg_class c ON c.oid = a.relid "
+                    "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid <> {0}",
+                    table.oid));
+    if (!rows.ok()) co_return rows.error();
+    for (int row = 0; row < rows->rows(); ++row) {
+      std::string whole = TableName{rows->text(row, 0), rows->text(row, 1)}.plain();
+      if (!published.contains(whole)) continue;
+      co_return fmt::format(
+          "{0} is a partition of {1}, and its changes are told as that table's: take {0} out of the "
+          "pipeline file, or {1}",
+          plain, whole);
+    }
+  }
+  if (table.kind != 'p') co_return std::string();
+  co_return co_await identity_refusal(connection, table);
 }
 
 std::optional<std::vector<CatalogRelation>> in_order(const std::vector<SnapshotRelation>& known,

@@ -4,6 +4,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,7 @@ struct CatalogTable {
   bool readable = true;       // it may SELECT from it
   bool rows_hidden = false;   // by row-level security: a read of it would miss rows that the stream has
   bool key_deferrable = false;
+  bool is_partition = false;
   std::vector<CatalogColumn> columns;
   std::vector<std::string> key;  // the row key's columns, in its index's order; empty: none
 
@@ -63,6 +65,11 @@ struct CatalogRelation {
 asio::awaitable<Result<std::optional<CatalogTable>>> find_table(PgConnection& connection, TableName name);
 asio::awaitable<Result<std::optional<CatalogTable>>> find_table(PgConnection& connection, uint32_t oid);
 asio::awaitable<Result<std::vector<CatalogRelation>>> find_relations(PgConnection& connection, uint32_t table_oid);
+// Why a table that could be captured alone cannot be with these partitions, or beside the `published` table that it is a partition
+// of, with what to do; or empty.
+asio::awaitable<Result<std::string>> partition_refusal(PgConnection& connection, const CatalogTable& table,
+                                                       const std::vector<CatalogRelation>& relations,
+                                                       std::set<std::string> published);
 // `now` with the relations of `known` first, in their order; nullopt: one of those is gone, or not as it was, or one that
 // came has lost rows untold.
 std::optional<std::vector<CatalogRelation>> in_order(const std::vector<SnapshotRelation>& known,
