@@ -58,7 +58,7 @@ check_shell() {
 
 check_tools() {
   [ -n "$(find tests/tools -name 'test_*.py' -print -quit 2>/dev/null)" ] || return 0
-  PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -c tests/pytest.ini tests/tools >&2
+  PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -c tests/pytest.ini -m 'not long' tests/tools >&2
 }
 
 changed_sources() {
