@@ -53,18 +53,20 @@ def test_tables_that_cannot_be_captured_are_named_and_the_rest_flows(shops, pipe
                   "CREATE TABLE nullable (id integer UNIQUE); CREATE TABLE partial (id integer NOT NULL); "
                   "CREATE UNIQUE INDEX ON partial (id) WHERE id > 0; "
                   "CREATE TABLE late (id integer PRIMARY KEY DEFERRABLE INITIALLY DEFERRED); "
+                  "CREATE TABLE made (a integer, title text, slug text GENERATED ALWAYS AS (lower(title)) STORED, PRIMARY KEY (a, slug)); "
                   "CREATE VIEW seen AS SELECT * FROM good; CREATE MATERIALIZED VIEW kept AS SELECT * FROM good; "
                   "CREATE SEQUENCE counter; CREATE TABLE no_columns ()")
     database.execute("CREATE EXTENSION file_fdw; CREATE SERVER files FOREIGN DATA WRAPPER file_fdw; "
                      "CREATE FOREIGN TABLE elsewhere (id integer) SERVER files OPTIONS (filename '/dev/null'); "
                      "GRANT SELECT ON elsewhere TO PUBLIC")
-    bad = ("keyless", "nothing", "full_keyless", "unlogged", "nullable", "partial", "late", "seen", "kept", "counter", "no_columns",
+    bad = ("keyless", "made", "nothing", "full_keyless", "unlogged", "nullable", "partial", "late", "seen", "kept", "counter", "no_columns",
            "elsewhere", "absent")
     pipeline = pipelines({"identity": database}, domains=domain("good", *bad)).start_and_wait()
     warnings = pipeline.client_status("identity")["warnings"]
     for table in bad:
         assert any(table in warning for warning in warnings), (table, warnings)
     assert any("keyless" in warning and "PRIMARY KEY" in warning for warning in warnings)
+    assert any("public.made has a generated column in its key" in warning for warning in warnings)
     database.execute("INSERT INTO good VALUES (1)")
     for table in ("keyless", "nothing", "late", "nullable"):  # a published table without identity would refuse the client's own statements
         database.execute(f"INSERT INTO {table} VALUES (1)")

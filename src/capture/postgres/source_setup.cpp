@@ -37,6 +37,28 @@ asio::awaitable<Trouble> take_lease(ClientContext& context) {
   co_return Trouble{};
 }
 
+// What was read for another domain, or of a table that is in none, misses what comes from now on, also if it is back one day.
+void forget_others(ClientContext& context) {
+  LogAppend append{context.config.client, {}, {}};
+  for (auto at = context.snapshots.begin(); at != context.snapshots.end();) {
+    auto& [table, snapshot] = *at;
+    auto domain = context.domains.find(table);
+    bool ours = domain != context.domains.end() && (snapshot.domain.empty() || snapshot.domain == domain->second);
+    if (!ours) {
+      append.state_changes[snapshot_state_key(table)] = "";
+      at = context.snapshots.erase(at);
+      continue;
+    }
+    if (snapshot.domain.empty()) {
+      snapshot.domain = domain->second;
+      append.state_changes[snapshot_state_key(table)] = snapshot.encode();
+    }
+    ++at;
+  }
+  if (!append.state_changes.empty())
+    context.queue_append(std::move(append), 0, &context.table_bytes_in_flight, std::nullopt);
+}
+
 asio::awaitable<Trouble> load_state(ClientContext& context, bool& known) {
   std::function<Result<SourceState>()> ask = [&context] { return context.log.source_state(context.config.client); };
   Result<SourceState> stored = co_await context.on_queue<Result<SourceState>>(std::move(ask));
@@ -60,6 +82,7 @@ asio::awaitable<Trouble> load_state(ClientContext& context, bool& known) {
     }
     if (key == debezium_state_of_client_key) of_connector = debezium_epoch(value);
   }
+  forget_others(context);
   if (of_connector > context.state.epoch) {
     // It was read from a connector's topics meanwhile: what is known of its slot and tables is from before that.
     context.state.epoch = of_connector;

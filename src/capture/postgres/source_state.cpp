@@ -102,6 +102,7 @@ std::string SnapshotState::encode() const {
   put_varint(out, next_block);
   put_varint(out, end_block);
   put_varint(out, rows);
+  put_string(out, domain);
   return out;
 }
 
@@ -144,6 +145,7 @@ Result<SnapshotState> decode_snapshot(std::string_view bytes, bool with_mark) {
   state.next_block = reader.varint();
   state.end_block = reader.varint();
   state.rows = reader.varint();
+  if (version >= 4) state.domain = reader.string();
   if (!reader.ok() || !reader.at_end()) return corrupt("snapshot state");
   return state;
 }

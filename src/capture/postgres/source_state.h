@@ -70,6 +70,7 @@ struct SnapshotRelation {
 struct SnapshotState {
   uint32_t epoch = 0;
   bool done = false;
+  std::string domain;  // that its rows are of; empty: not known
   uint32_t table_oid = 0;
   uint64_t publication_mark = 0;  // as ClientContext::publication_marks had it
   Position first;  // of the first chunk

@@ -43,6 +43,7 @@ StreamState stream_example() {
 SnapshotState snapshot_example() {
   return {.epoch = 2,
           .done = false,
+          .domain = "orders",
           .table_oid = 16385,
           .publication_mark = uint64_t{745} << 32 | 746,
           .first = {2, 0x1A2B3C7, 0xFFFFFFFFFFFFFFFF, 0xFFFFFFFF},
@@ -72,6 +73,7 @@ TEST(SourceState, StoredBytesStayReadableAndAreWrittenTheSame) {
     ASSERT_TRUE(state.ok()) << name << ": " << state.error().to_string();
     SnapshotState expected = snapshot_example();
     if (std::string_view(name).ends_with("mark")) expected.publication_mark = 0;
+    if (std::string_view(name) < "snapshot-4") expected.domain.clear();
     for (SnapshotRelation& relation : expected.relations) {
       if (std::string_view(name) < "snapshot-4") relation.came = 0;
       if (std::string_view(name) < "snapshot-3") relation.attached = 0;

@@ -84,6 +84,7 @@ std::map<std::string, SnapshotState>::iterator take_over(ClientContext& context,
   SnapshotState complete;
   complete.epoch = context.state.epoch;
   complete.done = true;
+  complete.domain = context.domains.at(table.name.plain());
   complete.table_oid = table.oid;
   complete.publication_mark = mark;
   complete.first = context.state.appended;

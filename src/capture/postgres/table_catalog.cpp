@@ -48,7 +48,7 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident,
        row_security_active(c.oid), a.xmin,
        (SELECT string_agg(quote_literal(e.enumlabel), ',' ORDER BY e.oid) FROM pg_enum e
         WHERE e.enumtypid IN (base.type, (SELECT t.typelem FROM pg_type t WHERE t.oid = base.type))),
-       current_user, c.relispartition
+       current_user, c.relispartition, coalesce(x.indnkeyatts, 0)
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (SELECT i.* FROM pg_index i
@@ -87,6 +87,7 @@ std::optional<CatalogTable> table_of(const PgRows& rows) {
     table.columns.push_back(std::move(column));
   }
   for (auto& [ordinal, name] : key) table.key.push_back(std::move(name));
+  table.key_unpublished = key.size() < rows.number(0, 22);
   return table;
 }
 
@@ -166,6 +167,12 @@ std::string CatalogTable::refusal() const {
     return fmt::format(
         "{} has a deferrable primary key: two rows may share it inside a transaction; make it NOT DEFERRABLE, "
         "or make a unique index on NOT NULL columns and run ALTER TABLE {} REPLICA IDENTITY USING INDEX …;",
+        plain, name.quoted());
+  }
+  if (key_unpublished) {
+    return fmt::format(
+        "{} has a generated column in its key, and the server publishes none: make a unique index on other NOT NULL "
+        "columns and run ALTER TABLE {} REPLICA IDENTITY USING INDEX …;",
         plain, name.quoted());
   }
   if (key.empty() && replica_identity == 'i') {

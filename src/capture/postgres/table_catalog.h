@@ -40,6 +40,7 @@ struct CatalogTable {
   bool rows_hidden = false;   // by row-level security: a read of it would miss rows that the stream has
   bool key_deferrable = false;
   bool is_partition = false;
+  bool key_unpublished = false;  // a column of its key is generated, and its values are in no event
   std::vector<CatalogColumn> columns;
   std::vector<std::string> key;  // the row key's columns, in its index's order; empty: none
 

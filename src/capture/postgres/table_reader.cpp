@@ -115,6 +115,7 @@ asio::awaitable<Result<bool>> plan(TableConnection& reader, TableRun& run) {
 
   SnapshotState fresh;
   fresh.epoch = context.state.epoch;
+  fresh.domain = run.target.domain;
   fresh.table_oid = run.table.oid;
   fresh.publication_mark = context.publication_marks[run.name];
   fresh.key = run.table.key;
