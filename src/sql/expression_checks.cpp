@@ -58,6 +58,33 @@ void check_aggregate(PlanningContext& context, const Expression& call, const Sur
   if (std::string refused = refuse_call(call); !refused.empty()) context.fail(call.offset, refused);
 }
 
+// A row's own number must not say how long a text gets: one of gigabytes holds up everybody's round.
+std::string refuse_length(const Expression& call) {
+  constexpr int64_t padded_max = 100'000;
+  bool pads = call.name == "lpad" || call.name == "rpad";
+  if (pads && call.children.size() > 1) {
+    const Expression& length = call.children[1];
+    if (length.integer && *length.integer <= padded_max) return {};
+    return fmt::format("{}() takes a constant length up to {} here", call.name, padded_max);
+  }
+  if ((call.name != "format" && call.name != "printf") || call.children.empty()) return {};
+  std::optional<std::string> text = call.children[0].text;
+  // Widths of six digits and more, and those that an argument gives: "{:{}}", "%*d".
+  bool bounded = text && text->find('*') == std::string::npos;
+  int digits = 0;
+  bool inside = false;
+  char before = '\0';
+  for (char c : text.value_or("")) {
+    digits = c >= '0' && c <= '9' ? digits + 1 : 0;
+    bool nested = call.name == "format" && c == '{' && inside && before != '{';  // "{{" is a brace
+    bounded = bounded && digits < 6 && !nested;
+    if (c == '{' || c == '}') inside = c == '{' && !(inside && before == '{');
+    before = c;
+  }
+  if (bounded) return {};
+  return fmt::format("{}() takes a constant text with constant widths below 100000 here", call.name);
+}
+
 // Whether the children are to be looked at.
 bool check_call(PlanningContext& context, const Expression& call, const Surroundings& around) {
   if (!call.call.schema.empty() && call.call.schema != "main") {
@@ -72,6 +99,7 @@ bool check_call(PlanningContext& context, const Expression& call, const Surround
   if (refused.empty() && (call.call.distinct || call.call.has_filter || call.call.ordered)) {
     refused = fmt::format("{}() is no aggregate and takes no DISTINCT, FILTER or ORDER BY", call.name);
   }
+  if (refused.empty()) refused = refuse_length(call);
   if (!refused.empty()) context.fail(call.offset, refused);
   return refused.empty();
 }

@@ -89,6 +89,9 @@ void read_details(const json& node, const std::string& class_name, Expression& r
       if (integer && value.contains("value") && value["value"].is_number_integer()) {
         result.integer = value["value"].get<int64_t>();
       }
+      if (type == "VARCHAR" && value.contains("value") && value["value"].is_string()) {
+        result.text = value["value"].get<std::string>();
+      }
       break;
     }
     case ExpressionKind::kFunction: read_call(node, result); break;

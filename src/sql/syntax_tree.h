@@ -74,6 +74,7 @@ struct Expression {
   std::vector<std::string> name_parts;  // kColumn
   std::vector<Expression> children;
   std::optional<int64_t> integer;       // kConstant of an integer type
+  std::optional<std::string> text;      // kConstant of a text
   CallDetails call;                     // kFunction
   WindowDetails window;                 // kWindow
   std::string star_relation;              // kStar: "o" of o.*

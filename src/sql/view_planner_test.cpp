@@ -112,6 +112,14 @@ TEST_F(ViewPlannerTest, RefusesWithItsPlace) {
   starts("SELECT current_setting('x') FROM users", "1:8 current_setting() is not among");
   starts("SELECT getvariable('x') FROM users", "1:8 getvariable() is not among");
   starts("SELECT repeat(email, 100) FROM users", "1:8 repeat() is not among");
+  starts("SELECT id, lpad(email, id, '0') AS p FROM users", "1:12 lpad() takes a constant length up to 100000");
+  starts("SELECT id, rpad(email, 2000000000, '0') AS p FROM users", "1:12 rpad() takes a constant length");
+  starts("SELECT id, format('{:>' || id || '}', email) AS p FROM users", "1:12 format() takes a constant text");
+  starts("SELECT id, format('{:{}}', email, id) AS p FROM users", "1:12 format() takes a constant text");
+  starts("SELECT id, printf('%*d', id, id) AS p FROM users", "1:12 printf() takes a constant text");
+  starts("SELECT id, printf('%2000000000d', id) AS p FROM users", "1:12 printf() takes a constant text");
+  for (const char* bounded : {"lpad(email, 20, '0')", "format('{{{:>8}}} {}', email, id)", "printf('%08d', id)"})
+    EXPECT_FALSE(plan(fmt::format("SELECT id, {} AS p FROM users", bounded)).nodes.empty()) << bounded;
   starts("SELECT client.paln FROM users", "1:8 no client has an attribute \"paln\"; did you mean \"plan\"?");
   starts("SELECT x.id FROM users u", "1:8 \"x\" is not in FROM; write u.id");
   starts("SELECT id, email AS id FROM users", "1:12 two columns are called \"id\"");

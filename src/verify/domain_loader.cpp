@@ -25,11 +25,17 @@ std::string domain_name_of(const std::string& column) {
   return column == "client_id" || column.starts_with("_") ? column + "_" : column;
 }
 
+// One of the pipeline's names has as many underscores behind it as tell it apart from the table's others.
 const SourceColumn* find_column(const SourceTable& table, const std::string& name) {
+  const SourceColumn* renamed = nullptr;
   for (const SourceColumn& column : table.columns) {
-    if (column.name == name || domain_name_of(column.name) == name) return &column;
+    if (column.name == name) return &column;
+    std::string as_domain = domain_name_of(column.name);
+    bool ours = as_domain != column.name && name.starts_with(as_domain) &&
+                name.find_first_not_of('_', as_domain.size()) == std::string::npos;
+    if (ours && (renamed == nullptr || column.name.size() > renamed->name.size())) renamed = &column;
   }
-  return nullptr;
+  return renamed;
 }
 
 std::string key_condition(const SourceReader& reader, const DomainTable& domain, std::span<const VerifyKey> keys) {
