@@ -6,6 +6,7 @@ from test_types import DOMAINS, ROWS, STREAMED, TYPES, UPDATED, insert, things, 
 
 from harness import ExitCode, create_shop
 from harness.postgres import READER
+from harness.shop import own
 
 # Each would change how PostgreSQL writes a value, or end or refuse what we ask.
 HOSTILE = {"datestyle": "SQL, DMY", "intervalstyle": "iso_8601", "timezone": "America/St_Johns", "bytea_output": "escape",
@@ -151,3 +152,28 @@ def test_a_server_without_free_connections_is_tried_again(own_server, shops, pip
             connection.close()
     pipeline.wait_state("streaming", client="acme", limit=60)
     pipeline.verify_clean()
+
+
+@pytest.mark.parametrize("publication", ["FOR ALL TABLES", "FOR TABLES IN SCHEMA public"])
+@pytest.mark.parametrize("away, back", [("SET UNLOGGED", "SET LOGGED"), ("SET SCHEMA elsewhere", "SET SCHEMA public")],
+                         ids=["unlogged", "elsewhere"])
+def test_a_table_that_is_not_told_of_for_a_while_is_read_again(shops, pipelines, publication, away, back):
+    """Where the owner publishes all tables, a table can leave the publication and come back by itself."""
+    (acme,) = shops("acme")
+    own(acme, "CREATE TABLE a (id integer PRIMARY KEY, v text)")
+    acme.execute("CREATE SCHEMA elsewhere; GRANT ALL ON SCHEMA elsewhere TO PUBLIC; INSERT INTO a SELECT g, 'v' FROM generate_series(1, 20) g")
+    pipeline = pipelines({"acme": acme}, domains={"a": {"table": "public.a", "event": "a"}})
+    acme.execute(f"CREATE PUBLICATION tributary_{pipeline.name}_acme {publication} WITH (publish_via_partition_root = true)")
+    for stopped in (False, True):
+        if not stopped:
+            pipeline.start_and_wait()
+        there = "elsewhere.a" if "SCHEMA" in away else "a"
+        for statement in (f"ALTER TABLE a {away}", f"DELETE FROM {there} WHERE id % 4 = {int(stopped)}",
+                          f"INSERT INTO {there} VALUES ({100 + stopped})", f"ALTER TABLE {there} {back}"):
+            own(acme, statement)
+        if stopped:
+            pipeline.start_and_wait()
+        acme.execute("UPDATE a SET v = 'w' WHERE id = 3")
+        pipeline.wait_queryable()
+        pipeline.verify_clean()
+        pipeline.terminate()

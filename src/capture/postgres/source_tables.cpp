@@ -8,25 +8,32 @@ namespace {
 struct Published {
   std::map<std::string, uint64_t> tables;  // → version of the table's, or its schema's, entry
   std::set<std::string> filtered;
+  std::set<std::string> named;  // one by one: the server keeps them from being made UNLOGGED
 };
 
-// A catalog row's version is its xmin: every ALTER PUBLICATION … SET makes a new row.
+// A catalog row's version is its xmin: every ALTER PUBLICATION … SET makes a new row. Of a table that is published with its schema
+// it is that of the schema's entry and that of its being in the schema: it is not published while it is in another.
 asio::awaitable<Result<Published>> published_tables(ClientContext& context) {
   bool filters = context.control->server_version() >= 150000;
-  Result<PgRows> rows = co_await context.control->query(fmt::format(
-      "SELECT t.schemaname, t.tablename, coalesce(r.xmin::text, {}, '0'), {} "
-      "FROM pg_publication_tables t JOIN pg_publication p USING (pubname) "
-      "JOIN pg_namespace n ON n.nspname = t.schemaname "
-      "JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename "
-      "LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid = c.oid {} WHERE pubname = {}",
-      filters ? "s.xmin::text" : "NULL", filters ? "t.rowfilter IS NOT NULL OR r.prattrs IS NOT NULL" : "false",
-      filters ? "LEFT JOIN pg_publication_namespace s ON s.pnpubid = p.oid AND s.pnnspid = n.oid" : "",
-      quote_pg_literal(context.config.name)));
+  Result<PgRows> rows = co_await context.control->query(
+      fmt::format("SELECT t.schemaname, t.tablename, coalesce(r.xmin::text, {}, '0'), {}, r.xmin IS NOT NULL "
+                  "FROM pg_publication_tables t JOIN pg_publication p USING (pubname) "
+                  "JOIN pg_namespace n ON n.nspname = t.schemaname "
+                  "JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename "
+                  "LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid = c.oid {} WHERE pubname = {}",
+                  filters ? "((s.xmin::text::bigint + (SELECT d.xmin::text::bigint FROM pg_depend d "
+                            "WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0 "
+                            "AND d.refclassid = 'pg_namespace'::regclass)) % 4294967296)::text"
+                          : "NULL",
+                  filters ? "t.rowfilter IS NOT NULL OR r.prattrs IS NOT NULL" : "false",
+                  filters ? "LEFT JOIN pg_publication_namespace s ON s.pnpubid = p.oid AND s.pnnspid = n.oid" : "",
+                  quote_pg_literal(context.config.name)));
   if (!rows.ok()) co_return rows.error();
   Published published;
   for (int row = 0; row < rows->rows(); ++row) {
     std::string table = TableName{rows->text(row, 0), rows->text(row, 1)}.plain();
     if (rows->is_true(row, 3)) published.filtered.insert(table);
+    if (rows->is_true(row, 4)) published.named.insert(table);
     published.tables[std::move(table)] = rows->number(row, 2);
   }
   co_return published;
@@ -124,7 +131,7 @@ asio::awaitable<Result<FoundTable>> look_at_table(ClientContext& context, const 
 }
 
 // It is published: is there something of it to read?
-void capture_table(ClientContext& context, const std::string& plain, FoundTable look, uint64_t mark) {
+void capture_table(ClientContext& context, const std::string& plain, FoundTable look, uint64_t mark, bool named) {
   CatalogTable& table = look.table;
   context.publication_marks[plain] = mark;
   auto snapshot = context.snapshots.find(plain);
@@ -137,9 +144,9 @@ void capture_table(ClientContext& context, const std::string& plain, FoundTable 
       snapshot != context.snapshots.end() && snapshot->second.epoch == context.state.epoch && snapshot->second.done;
   bool changed = complete && (!reread_reason(snapshot->second, table).empty() ||
                               !rewrite_reason(snapshot->second, table, look.relations).empty());
-  // Partitions go and are truncated alone without an event on their table.
-  auto relations = complete && table.kind == 'p' ? in_order(snapshot->second.relations, look.relations)
-                                                 : std::optional(std::vector<CatalogRelation>());
+  // Partitions go and are truncated alone without an event on their table, and what was UNLOGGED for a while has another file.
+  auto relations = complete && (table.kind == 'p' || !named) ? in_order(snapshot->second.relations, look.relations)
+                                                             : std::optional(std::vector<CatalogRelation>());
   if (!complete || changed || !relations) {
     if (complete) snapshot->second.done = false;
     context.tables_to_read.insert(plain);
@@ -220,7 +227,7 @@ asio::awaitable<Trouble> ClientContext::refresh_tables() {
   for (auto& [plain, look] : looks) {
     if (look.refused.empty()) {
       uint64_t mark = (*publication)->version << 32 | published->tables[plain];
-      capture_table(*this, plain, std::move(look), mark);
+      capture_table(*this, plain, std::move(look), mark, published->named.contains(plain));
       continue;
     }
     refused[plain] = look.refused;
