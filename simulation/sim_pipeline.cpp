@@ -12,6 +12,7 @@
 #include "runtime/round_runner.h"
 #include "runtime/state_cleanup.h"
 #include "sim_judge.h"
+#include "sim_letters.h"
 #include "sim_store.h"
 #include "sim_world.h"
 #include "sql/view_planner.h"
@@ -174,6 +175,12 @@ class PipelineRunner {
     return all;
   }
 
+  std::map<ClientId, ClientAttributes> attributes() const {
+    std::map<ClientId, ClientAttributes> all;
+    for (auto& [client, values] : attribute_columns()) all[client] = {1, values};
+    return all;
+  }
+
   // What a pipeline file says of its views is which of them have their other SQL.
   static char other(char of) { return of == '0' ? '1' : '0'; }
   std::vector<ViewText> view_texts(const std::string& views) const {
@@ -295,7 +302,7 @@ class PipelineRunner {
       }
       relations.push_back(std::move(relation));
     }
-    plans_[views] = planned.views;
+    plans_[views] = {planned.views, planned.relations};
     return planned;
   }
 
@@ -435,19 +442,24 @@ class PipelineRunner {
   std::string compare_release(const RoundRunner::ReleaseStatus& release) {
     if (!release.whole() && release.problems.empty()) return fmt::format("EveryReleaseIsWhole {}", release.number);
     std::vector<ViewText> views = view_texts(release.views);
+    const Planned& planned = plans_[release.views];
+    std::string fails;
+    Letters letters = letters_of({planned.views, planned.relations, attributes()}, sim_, world_, engines_.expressions,
+                                 fails);
+    if (!fails.empty()) return fails;
     for (uint32_t client = 0; client < sim_.clients.size(); ++client) {
       if (!release.scope.takes(ClientId{sim_.clients[client]})) continue;
       if (std::string problem = judge_.fill(client, texts_[client], views); !problem.empty()) return problem;
-      for (const ViewPlan& plan : plans_[release.views]) {
+      for (const ViewPlan& plan : planned.views) {
         auto view = std::find_if(views.begin(), views.end(), [&](const ViewText& of) { return of.name == plan.name; });
-        if (std::string problem = compare_view(client, plan, *view, release); !problem.empty()) return problem;
+        if (std::string problem = compare_view(client, plan, *view, release, letters); !problem.empty()) return problem;
       }
     }
     return "";
   }
 
   std::string compare_view(uint32_t client, const ViewPlan& plan, const ViewText& view,
-                           const RoundRunner::ReleaseStatus& release) {
+                           const RoundRunner::ReleaseStatus& release, Letters& letters) {
     ClientId id{sim_.clients[client]};
     std::optional<std::vector<std::vector<std::string>>> rows;
     if (release.live) {
@@ -464,23 +476,28 @@ class PipelineRunner {
     if (!release.live) return "";
     auto failing = judge_.failing(view, texts_[client]);
     if (!failing.ok()) return "TheBatchRuns " + failing.error().message;
-    return compare_letters(id, plan.name, *failing, where);
+    return compare_told(id, plan.name, *failing, letters[{plan.name, id}], where);
   }
 
-  std::string compare_letters(const ClientId& client, const std::string& view, uint64_t failing,
-                              const std::string& where) {
+  std::string compare_told(const ClientId& client, const std::string& view, uint64_t failing,
+                           const std::map<std::string, std::string>& wanted, const std::string& where) {
     auto letters = DeadLetters::stored(*storage_, client, store_.shown_table(view));
     if (!letters.ok()) return "DeadLettersAreRead " + letters.error().to_string();
-    uint64_t listed = 0;
-    for (const DeadLetter& letter : *letters) listed += letter.dropped ? 0 : 1;
+    std::map<std::string, std::string> kept;
+    for (const DeadLetter& letter : *letters) {
+      if (!letter.dropped) kept.emplace(letter.key, letter.reason);
+    }
+    uint64_t listed = kept.size();
     auto counts = runner_->dead_letters();
     if (counts[{client, view}].kept != listed) {
       return fmt::format("DeadLettersAreCounted {}: {} are listed, {} are counted", where, listed,
                          counts[{client, view}].kept);
     }
     bool may_be_less = dropped_.contains({client, view}) || dead_letters_max_ < 1000;
-    if (listed == failing || (listed < failing && may_be_less)) return "";
-    return fmt::format("EveryRowThatFailsIsTold {}: {} rows fail, {} are told", where, failing, listed);
+    if (listed != failing && (listed > failing || !may_be_less))
+      return fmt::format("EveryRowThatFailsIsTold {}: {} rows fail, {} are told", where, failing, listed);
+    std::string differs = compare_letters(wanted, kept, may_be_less);
+    return differs.empty() ? "" : fmt::format("LettersAreAsOfAFreshStart {}\n{}", where, differs);
   }
 
   const SimCase& sim_;
@@ -499,7 +516,11 @@ class PipelineRunner {
   std::string file_;  // what the pipeline file says
   std::string live_;  // what the live release's says
   uint32_t live_number_ = 0;
-  std::map<std::string, std::vector<ViewPlan>> plans_;
+  struct Planned {
+    std::vector<ViewPlan> views;
+    std::map<std::string, Relation> relations;
+  };
+  std::map<std::string, Planned> plans_;
   StoreInMemory store_{sim_.seed};
   std::unique_ptr<Storage> storage_;
   std::unique_ptr<EmbeddedLog> log_;

@@ -17,6 +17,7 @@
 #include "process/plan_text.h"
 #include "process/view_graph.h"
 #include "sim_judge.h"
+#include "sim_letters.h"
 #include "sim_world.h"
 #include "sql/view_planner.h"
 
@@ -224,12 +225,12 @@ class Runner {
     for (const GraphOutput::View& view : out->views) {
       for (const DeadRange& gone : view.gone) {
         std::erase_if(dead_[{view.name, gone.client}], [&](const auto& row) {
-          return row.first >= gone.low && (gone.high.empty() || row.first < gone.high) && row.second < gone.below;
+          return row.first >= gone.low && (gone.high.empty() || row.first < gone.high) && row.second.position < gone.below;
         });
       }
       for (const ClearedRow& row : view.cleared) {
         auto& known = dead_[{view.name, row.client}];
-        if (auto at = known.find(row.key); at != known.end() && at->second <= row.position) known.erase(at);
+        if (auto at = known.find(row.key); at != known.end() && at->second.position <= row.position) known.erase(at);
       }
       for (const DeadRow& row : view.dead) note_dead(view.name, row);
       auto plan = std::find_if(plans_.begin(), plans_.end(), [&](const ViewPlan& of) { return of.name == view.name; });
@@ -244,9 +245,9 @@ class Runner {
       bool about = fact.range ? fact.range->covers(row.row_key) : world_.row_key(fact.domain, fact.key) == row.row_key;
       return about && fact.position > row.position;
     });
-    Position& known = dead_[{view, row.client}][row.key];
-    if (!outdated) known = std::max(known, row.position);
-    if (known == Position{} && outdated) dead_[{view, row.client}].erase(row.key);
+    if (outdated) return;
+    auto [at, added] = dead_[{view, row.client}].try_emplace(row.key, Dead{row.position, row.reason});
+    if (!added && at->second.position <= row.position) at->second = {row.position, row.reason};
   }
 
   // Everything arrives and is processed; rows that lack a value are read again; then the views are compared.
@@ -291,6 +292,9 @@ class Runner {
 
   std::string compare() {
     if (store_.conflicts() > 0) return "OneRowAVersion rows of one key and version differ";
+    std::string fails;
+    Letters letters = letters_of({plans_, relations_, attributes_}, sim_, world_, engines_.expressions, fails);
+    if (!fails.empty()) return fails;
     for (uint32_t client = 0; client < sim_.clients.size(); ++client) {
       ClientId id{sim_.clients[client]};
       if (std::string problem = judge_.fill(client, texts_[client], sim_.views); !problem.empty()) return problem;
@@ -302,6 +306,13 @@ class Runner {
                              plans_[i].name, now_, differs, plan_text(plans_[i]));
         }
         if (std::string problem = compare_failing(client, sim_.views[i]); !problem.empty()) return problem;
+        std::map<std::string, std::string> kept;
+        for (const auto& [key, dead] : dead_[{plans_[i].name, id}]) kept.emplace(key, dead.reason);
+        differs = compare_letters(letters[{plans_[i].name, id}], kept, false);
+        if (!differs.empty()) {
+          return fmt::format("LettersAreAsOfAFreshStart client={} view={} after step {}\n{}  plan:\n{}", id,
+                             plans_[i].name, now_, differs, plan_text(plans_[i]));
+        }
       }
     }
     return "";
@@ -330,8 +341,11 @@ class Runner {
   MemoryState state_;
   std::unique_ptr<ViewGraph> graph_;
   MemoryTables store_;
-  // By view: keys and positions of rows that fail.
-  std::map<std::pair<std::string, ClientId>, std::map<std::string, Position>> dead_;
+  struct Dead {
+    Position position;
+    std::string reason;
+  };
+  std::map<std::pair<std::string, ClientId>, std::map<std::string, Dead>> dead_;  // by view and client; by key
   uint32_t workers_ = 1;
   bool in_large_pieces_ = false;
   uint64_t checkpoint_ = 0;
