@@ -29,7 +29,7 @@ struct ViewText {
   std::string name;
   std::string sql;  // as in a pipeline file
   std::string batch;  // the same with ties broken as the pipeline breaks them; client.NAME stands in it too
-  std::string failing;  // asks how many rows of it fail, in the batch; empty: none may
+  std::string failing;  // asks how many rows and groups of it fail, in the batch; empty: none may; "?": it cannot say
   std::string other_sql;  // what it is after the file changed: the same with another WHERE
   std::string other_batch;
   std::string other_failing;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -27,8 +28,8 @@ class Judge {
   std::string compare(const std::string& view, std::span<const OutputColumn> columns,
                       std::vector<std::vector<std::string>> rows);
 
-  // How many rows of the view fail; of the client that was filled last.
-  Result<uint64_t> failing(const ViewText& view, const Attributes& attributes);
+  // How many rows and groups of the view fail, of the client that was filled last; nullopt where the batch cannot say.
+  Result<std::optional<uint64_t>> failing(const ViewText& view, const Attributes& attributes);
 
  private:
   const SimCase& sim_;

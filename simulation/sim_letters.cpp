@@ -22,8 +22,8 @@ std::deque<EventBatch> all_rows(const FreshStart& start, const SimCase& sim, con
       if (known == start.relations.end()) continue;
       bool grown = known->second.columns.size() == world.schema(domain, 2)->columns.size();
       uint32_t version = grown ? world.version(client, domain) : 1;
-      EventBatch& batch = batches.emplace_back(ClientId{sim.clients[client]}, sim.domains[domain].name,
-                                               world.schema(domain, version));
+      EventBatch& batch =
+          batches.emplace_back(ClientId{sim.clients[client]}, sim.domains[domain].name, world.schema(domain, version));
       for (const auto& [key, values] : world.table(client, domain)) {
         world.append(batch, {.client = client,
                              .domain = domain,

@@ -225,7 +225,8 @@ class Runner {
     for (const GraphOutput::View& view : out->views) {
       for (const DeadRange& gone : view.gone) {
         std::erase_if(dead_[{view.name, gone.client}], [&](const auto& row) {
-          return row.first >= gone.low && (gone.high.empty() || row.first < gone.high) && row.second.position < gone.below;
+          return row.first >= gone.low && (gone.high.empty() || row.first < gone.high) &&
+                 row.second.position < gone.below;
         });
       }
       for (const ClearedRow& row : view.cleared) {
@@ -323,9 +324,9 @@ class Runner {
     auto wanted = judge_.failing(view, texts_[client]);
     if (!wanted.ok()) return fmt::format("TheBatchRuns {}: {}", view.failing, wanted.error().message);
     const auto& told = dead_[{view.name, ClientId{sim_.clients[client]}}];
-    if (told.size() == *wanted) return "";
+    if (!*wanted || told.size() == **wanted) return "";
     return fmt::format("EveryRowThatFailsIsTold client={} view={} after step {}: {} rows fail, {} are told",
-                       sim_.clients[client], view.name, now_, *wanted, told.size());
+                       sim_.clients[client], view.name, now_, **wanted, told.size());
   }
 
   const SimCase& sim_;

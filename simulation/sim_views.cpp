@@ -26,7 +26,30 @@ struct Typed {
   std::string sql;
   LogicalType type;
   bool exact = true;
+  bool held = false;  // as ReadableColumn's: of a column that is passed through
+  bool big = false;
 };
+
+// An aggregate, before its FILTER.
+struct Call {
+  Typed value;
+  std::string batch;  // where it is another
+  std::string unusable;  // rows that it cannot take in; empty: none
+};
+
+// Of which rows the column's value cannot be held.
+std::string is_held(const Typed& column) {
+  switch (column.type.id) {
+    case TypeId::kDate: return column.sql + " >= DATE '9999-12-30'";
+    case TypeId::kTimestamp: return column.sql + " >= TIMESTAMP '9999-12-30 00:00:00'";
+    default: return fmt::format("{} = {}", column.sql, *stand_in(column.type, "NaN"));
+  }
+}
+
+// `sql` is computed with the column.
+std::string computed_with(const Typed& column, const std::string& sql) {
+  return column.held ? fails_where_held(sql, is_held(column)) : sql;
+}
 
 struct Scope {
   std::string from;
@@ -35,8 +58,14 @@ struct Scope {
 
 class ViewMaker {
  public:
-  ViewMaker(Random& random, const std::vector<Readable>& relations, bool may_fail, ViewText& view, Readable& result)
-      : random_(random), relations_(relations), may_fail_(may_fail), operators_(view.operators), result_(result) {}
+  ViewMaker(Random& random, const std::vector<Readable>& relations, bool may_fail, Oddities& odd, ViewText& view,
+            Readable& result)
+      : random_(random),
+        relations_(relations),
+        may_fail_(may_fail),
+        odd_(odd),
+        operators_(view.operators),
+        result_(result) {}
 
   // Marked text (sim_text.h).
   std::string make() {
@@ -74,7 +103,7 @@ class ViewMaker {
       std::string alias(1, static_cast<char>('a' + i));
       std::vector<Typed> columns;
       for (const ReadableColumn& column : relation.columns) {
-        columns.push_back({alias + "." + column.name, column.type, column.exact});
+        columns.push_back({alias + "." + column.name, column.type, column.exact, column.held, column.big});
       }
       if (i == 0) {
         scope.from = fmt::format("{} {}", relation.name, alias);
@@ -92,28 +121,84 @@ class ViewMaker {
   bool add_join(const std::string& name, const std::string& alias, const std::vector<std::vector<Typed>>& parts,
                 const std::vector<Typed>& columns, const std::vector<std::string>& taken, Scope& scope) {
     const auto& other = random_.pick(parts);
-    std::vector<std::pair<std::string, std::string>> pairs;
+    std::vector<std::pair<Typed, Typed>> pairs;
     for (const Typed& l : other) {
       for (const Typed& r : columns) {
         if (!l.exact || !r.exact) continue;
-        if ((is_integer(l.type) && is_integer(r.type)) || l.type == r.type) pairs.emplace_back(l.sql, r.sql);
+        if ((is_integer(l.type) && is_integer(r.type)) || l.type == r.type) pairs.emplace_back(l, r);
       }
     }
     if (pairs.empty()) return false;
     bool left = random_.one_in(2);
     auto [l, r] = random_.pick(pairs);
-    std::string on = fmt::format("{} = {}", l, r);
+    std::vector<std::string> side;  // of which rows of the right side ON fails
+    std::string more;
+    std::string left_conditions;  // where they do not hold, a left row has no key
     if (random_.one_in(4)) {
       auto [l2, r2] = random_.pick(pairs);
-      on += fmt::format(" AND {} = {}", l2, r2);
+      more += fmt::format(" AND {} = {}", l2.sql, r2.sql);
     }
-    if (random_.one_in(5)) on += " AND " + condition_over(columns);
-    if (random_.one_in(5)) on += " AND " + condition_over(other);
-    if (random_.one_in(10)) on += " AND " + attribute_condition();
-    scope.from += fmt::format(" {} JOIN {} {} ON {}", left ? "LEFT" : "INNER", name, alias, on);
+    if (random_.one_in(5)) more += " AND " + condition_over(columns, &side);
+    if (random_.one_in(5)) left_conditions += " AND " + condition_over(other);
+    if (random_.one_in(10)) left_conditions += " AND " + attribute_condition();
+    std::string on = odd_chance(8) ? key_that_fails(l, r, left_conditions, side) : fmt::format("{} = {}", l.sql, r.sql);
+    on += more + left_conditions;
+    scope.from += fmt::format(" {} JOIN {} ON {}", left ? "LEFT" : "INNER", side_of_join(name, alias, side), on);
     operators_.insert(left ? "left join" : "inner join");
     if (std::find(taken.begin(), taken.end(), name) != taken.end()) operators_.insert("self join");
     return true;
+  }
+
+  bool odd_chance(uint64_t n) { return odd_.casts && odd_.random.one_in(n); }
+
+  static Fails cast_fails(const std::string& sql, const std::string& type) {
+    std::string tried = fmt::format("TRY_CAST({} AS {})", sql, type);
+    return {fmt::format("CAST({} AS {})", sql, type), tried,
+            fmt::format("({} IS NOT NULL AND {} IS NULL)", sql, tried)};
+  }
+
+  // One side of a join's equality fails for some rows.
+  std::string key_that_fails(const Typed& l, const Typed& r, const std::string& left_conditions,
+                             std::vector<std::string>& side) {
+    if (!is_integer(l.type) || !is_integer(r.type)) return fmt::format("{} = {}", l.sql, r.sql);
+    operators_.insert("a key that fails");
+    if (odd_.random.one_in(2)) {
+      Fails fails = cast_fails(fmt::format("({} - 2)", r.sql), "UTINYINT");
+      side.push_back(fails.failing);
+      return fmt::format("{} = {}", l.sql, may_fail(fails, FailsAt::kSide));
+    }
+    Fails fails = cast_fails(fmt::format("({} - 2)", l.sql), "UTINYINT");
+    fails.failing = "(" + fails.failing + left_conditions + ")";
+    return fmt::format("{} = {}", may_fail(fails, FailsAt::kReadRow), r.sql);
+  }
+
+  // An expression that fails for some values of the column; nullopt where there is none of its type.
+  std::optional<Typed> odd_expression(const Typed& column) {
+    switch (column.type.id) {
+      case TypeId::kInt32:
+        if (odd_.random.one_in(3)) {
+          Fails too_great{fmt::format("(({} + 2147483644) - 2147483644)", column.sql), column.sql, column.sql + " > 3"};
+          return Typed{may_fail(too_great, FailsAt::kPassedRow), int32_type};
+        }
+        [[fallthrough]];
+      case TypeId::kInt64: {
+        Fails fails = cast_fails(fmt::format("({} - 1)", column.sql), "UTINYINT");
+        if (odd_.random.one_in(3)) {
+          operators_.insert("attribute");
+          constexpr auto when = "CASE WHEN client.plan = 'free' THEN {} END";
+          fails = {fmt::format(when, fails.pipeline), fmt::format(when, fails.batch),
+                   fmt::format("(client.plan = 'free' AND {})", fails.failing)};
+        }
+        return Typed{may_fail(fails, FailsAt::kPassedRow), int16_type};
+      }
+      case TypeId::kText:
+        if (column.sql.starts_with("client.")) return std::nullopt;
+        return Typed{may_fail(cast_fails(column.sql, "INTEGER"), FailsAt::kPassedRow), int32_type};
+      case TypeId::kDecimal:
+        return Typed{computed_with(column, may_fail(cast_fails(column.sql, "DECIMAL(3, 2)"), FailsAt::kPassedRow)),
+                     {TypeId::kDecimal, 3, 2}};
+      default: return std::nullopt;
+    }
   }
 
   std::string attribute_condition() {
@@ -121,8 +206,18 @@ class ViewMaker {
     return random_.one_in(2) ? "client.plan <> 'free'" : "coalesce(client.plan, 'none') <> 'gold'";
   }
 
-  std::string condition_over(const std::vector<Typed>& columns) {
+  // `side`: of the right side of a join; it gets of which rows the condition fails.
+  std::string condition_over(const std::vector<Typed>& columns, std::vector<std::string>* side = nullptr) {
     const Typed& column = random_.pick(columns);
+    std::string condition = plain_condition(column);
+    if (!column.held) return condition;
+    operators_.insert("a value that cannot be held");
+    if (side == nullptr) return computed_with(column, condition);
+    side->push_back(is_held(column));
+    return may_fail({condition, condition, ""}, FailsAt::kSide);
+  }
+
+  std::string plain_condition(const Typed& column) {
     if (random_.one_in(6)) return fmt::format("{} IS {}NULL", column.sql, random_.one_in(2) ? "NOT " : "");
     switch (column.type.id) {
       case TypeId::kInt16:
@@ -137,17 +232,34 @@ class ViewMaker {
   }
 
   std::string where(const Scope& scope) {
-    if (random_.one_in(2)) return where_clause("");
+    const Typed& first = scope.columns[0];
+    std::string other = computed_with(first, first.sql + " IS NOT NULL");
+    if (random_.one_in(2)) return where_clause("", other);
     operators_.insert("filter");
     std::string out = condition_over(scope.columns);
     if (random_.one_in(3))
       out += fmt::format(" {} {}", random_.one_in(2) ? "AND" : "OR", condition_over(scope.columns));
     if (random_.one_in(6)) out += " AND " + attribute_condition();
-    return where_clause(out);
+    const Typed& column = scope.columns[odd_.random.below(scope.columns.size())];
+    if (odd_chance(4) && is_integer(column.type)) {
+      operators_.insert("a condition that fails");
+      out = may_fail(cast_fails(fmt::format("({} - 1)", column.sql), "UTINYINT"), FailsAt::kReadRow) + " > 1";
+    }
+    return where_clause(out, other);
   }
 
   // `exact_only`: what may be a key. `fails`: where a row that fails is the batch's as well.
   Typed expression(const std::vector<Typed>& columns, bool exact_only = false, bool fails = false) {
+    Typed made = plain_expression(columns, exact_only, fails);
+    if (made.held) operators_.insert("a value that cannot be held");
+    if (!odd_chance(5)) return made;
+    auto odd = odd_expression(odd_.random.pick(columns));
+    if (!odd) return made;
+    operators_.insert("a row that fails");
+    return *odd;
+  }
+
+  Typed plain_expression(const std::vector<Typed>& columns, bool exact_only, bool fails) {
     if (random_.one_in(8)) {
       operators_.insert("attribute");
       return {"client.plan", text_type};
@@ -170,11 +282,11 @@ class ViewMaker {
                     ? fmt::format("upper({})", column.sql)
                     : fmt::format("CASE WHEN {} < 'b' THEN 'low' ELSE trim({}) END", column.sql, column.sql),
                 text_type};
-      case TypeId::kDate: return {fmt::format("{} IS NULL", column.sql), bool_type};
+      case TypeId::kDate: return {computed_with(column, fmt::format("{} IS NULL", column.sql)), bool_type};
       case TypeId::kTimestamp:
-        if (random_.one_in(2)) return {fmt::format("CAST({} AS DATE)", column.sql), date_type};
+        if (random_.one_in(2)) return {computed_with(column, fmt::format("CAST({} AS DATE)", column.sql)), date_type};
         operators_.insert("time bucket");
-        return {fmt::format("time_bucket(INTERVAL '6 hours', {})", column.sql), timestamp_type};
+        return {computed_with(column, fmt::format("time_bucket(INTERVAL '6 hours', {})", column.sql)), timestamp_type};
       case TypeId::kBool: return {fmt::format("NOT {}", column.sql), bool_type};
       default: return column;
     }
@@ -182,7 +294,7 @@ class ViewMaker {
 
   Typed fails_where_negative(const Typed& column) {
     operators_.insert("a row that fails");
-    return {may_fail(column.sql), int16_type};
+    return {may_fail(cast_fails(column.sql, "UTINYINT"), FailsAt::kPassedRow), int16_type};
   }
 
   std::string items(const std::vector<Typed>& list) {
@@ -191,7 +303,7 @@ class ViewMaker {
     for (size_t i = 0; i < list.size(); ++i) {
       std::string name = fmt::format("c{}", i);
       out += fmt::format("{}{} AS {}", i == 0 ? "" : ", ", list[i].sql, name);
-      result_.columns.push_back({name, list[i].type, list[i].exact});
+      result_.columns.push_back({name, list[i].type, list[i].exact, list[i].held, list[i].big});
     }
     return out;
   }
@@ -217,52 +329,86 @@ class ViewMaker {
     return fmt::format("SELECT DISTINCT {} FROM {}{}", select, scope.from, where(scope));
   }
 
-  Typed aggregate(const Scope& scope, bool filtered) {
+  Call aggregate(const Scope& scope, bool filtered) {
     const Typed column =
         filtered || random_.one_in(3) ? random_.pick(scope.columns) : expression(scope.columns, false, true);
     TypeId id = column.type.id;
     bool number = is_integer(column.type) || id == TypeId::kDecimal || id == TypeId::kFloat64;
+    std::string unusable = column.held ? is_held(column) : "";
+    auto least_or_greatest = [&](const char* name) {
+      Typed value{fmt::format("{}({})", name, column.sql), column.type, column.exact, false, column.big};
+      return Call{value, {}, unusable};
+    };
     switch (random_.below(9)) {
-      case 0: return {"count(*)", int64_type};
-      case 1: return {fmt::format("count({})", column.sql), int64_type};
+      case 0: return {{"count(*)", int64_type}, {}, {}};
+      case 1: return {{fmt::format("count({})", column.sql), int64_type}, {}, {}};
       case 2:
-        if (column.exact) return {fmt::format("count(DISTINCT {})", column.sql), int64_type};
+        if (column.exact) return {{fmt::format("count(DISTINCT {})", column.sql), int64_type}, {}, {}};
         break;
       case 3:
         if (number) {
           LogicalType type = id == TypeId::kFloat64    ? double_type
                              : is_integer(column.type) ? LogicalType{TypeId::kDecimal, 38, 0}
                                                        : LogicalType{TypeId::kDecimal, 38, 2};
-          return {fmt::format("sum({})", column.sql), type, id != TypeId::kFloat64};
+          Typed value{fmt::format("sum({})", column.sql), type, id != TypeId::kFloat64, false, column.big};
+          return {value, column.big ? fmt::format("wide_sum_2({})", column.sql) : "", unusable};
         }
         break;
       case 4:
-        if (number) return {fmt::format("avg({})", column.sql), double_type, false};
+        if (column.big) return least_or_greatest("max");  // the batch's is no exact one
+        if (number) return {{fmt::format("avg({})", column.sql), double_type, false}, {}, unusable};
         break;
-      case 5: return {fmt::format("min({})", column.sql), column.type, column.exact};
-      case 6: return {fmt::format("max({})", column.sql), column.type, column.exact};
+      case 5: return least_or_greatest("min");
+      case 6: return least_or_greatest("max");
       case 7:
         if (id == TypeId::kBool)
-          return {fmt::format("{}({})", random_.one_in(2) ? "bool_and" : "bool_or", column.sql), bool_type};
+          return {{fmt::format("{}({})", random_.one_in(2) ? "bool_and" : "bool_or", column.sql), bool_type}, {}, {}};
         break;
       default: {
         const Typed& order = random_.pick(scope.columns);
         if (filtered || !column.exact || !order.exact || column.sql.starts_with("client.")) break;
         operators_.insert("arg_min/arg_max");
-        return {arg_min_or_max(random_.one_in(2), column.sql, order.sql), column.type, column.exact};
+        if (order.held) unusable += (unusable.empty() ? "" : " OR ") + is_held(order);
+        if (!unusable.empty())
+          unusable = fmt::format("({}) AND {} IS NOT NULL AND {} IS NOT NULL", unusable, column.sql, order.sql);
+        Typed value{arg_min_or_max(random_.one_in(2), column.sql, order.sql), column.type, column.exact, false,
+                    column.big};
+        return {value, {}, unusable};
       }
     }
-    return {"count(*)", int64_type};
+    return {{"count(*)", int64_type}, {}, {}};
+  }
+
+  // The aggregate with its FILTER, which may be empty, as something of which a group may fail.
+  Typed filtered_call(const Call& call, const std::string& filter) {
+    std::string behind = filter.empty() ? "" : fmt::format(" FILTER (WHERE {})", filter);
+    std::vector<std::string> conditions;
+    if (!call.unusable.empty()) {
+      operators_.insert("a group that fails");
+      conditions.push_back(fmt::format("count(*) FILTER (WHERE ({}){}) > 0", call.unusable,
+                                       filter.empty() ? "" : " AND (" + filter + ")"));
+    }
+    if (!call.batch.empty()) {
+      operators_.insert("a sum past its range");
+      conditions.push_back(fmt::format("abs(CAST({}{} AS DOUBLE)) >= 1e36", call.batch, behind));
+    }
+    Typed typed = call.value;
+    typed.sql += behind;
+    if (conditions.empty()) return typed;
+    std::string batch = call.batch.empty() ? typed.sql : call.batch + behind;
+    std::string failing = fmt::format("coalesce({}, FALSE)", fmt::join(conditions, ", FALSE) OR coalesce("));
+    typed.sql = may_fail({typed.sql, batch, failing}, FailsAt::kGroup);
+    return typed;
   }
 
   // A condition on a group.
   std::string having(const std::vector<Typed>& calls) {
     operators_.insert("having");
     const Typed& call = random_.pick(calls);
-    if (random_.one_in(2) || !call.exact) return fmt::format(" HAVING count(*) > {}", random_.below(3));
+    if (random_.one_in(2) || !call.exact) return fmt::format("count(*) > {}", random_.below(3));
     if (is_integer(call.type) || call.type.id == TypeId::kDecimal)
-      return fmt::format(" HAVING {} {} {}", call.sql, random_.one_in(2) ? "<>" : ">", random_.below(4));
-    return fmt::format(" HAVING {} IS NOT NULL", call.sql);
+      return fmt::format("{} {} {}", call.sql, random_.one_in(2) ? "<>" : ">", random_.below(4));
+    return fmt::format("{} IS NOT NULL", call.sql);
   }
 
   std::vector<Typed> groups_of(const Scope& scope, size_t most) {
@@ -282,13 +428,13 @@ class ViewMaker {
     size_t count = 1 + random_.below(most);
     for (size_t i = 0; i < count; ++i) {
       bool filtered = random_.one_in(5);
-      Typed call = aggregate(scope, filtered);
+      Call call = aggregate(scope, filtered);
+      std::string filter;
       if (filtered) {
-        call.sql += fmt::format(" FILTER (WHERE {})",
-                                random_.one_in(8) ? attribute_condition() : condition_over(scope.columns));
+        filter = random_.one_in(8) ? attribute_condition() : condition_over(scope.columns);
         operators_.insert("aggregate filter");
       }
-      calls.push_back(call);
+      calls.push_back(filtered_call(call, filter));
     }
     return calls;
   }
@@ -308,7 +454,8 @@ class ViewMaker {
     list.insert(list.end(), calls.begin(), calls.end());
     operators_.insert(groups.empty() ? "global aggregate" : "aggregate");
     std::string select = items(list);
-    return fmt::format("SELECT {} FROM {}{}{}{}", select, scope.from, where(scope), group_by(groups), condition);
+    return fmt::format("SELECT {} FROM {}{}{}", select, scope.from, where(scope),
+                       group_clause(group_by(groups), condition));
   }
 
   // DISTINCT, or the first row, of groups.
@@ -324,14 +471,16 @@ class ViewMaker {
     if (random_.one_in(2)) {
       operators_.insert("distinct");
       std::string select = items(list);
-      return fmt::format("SELECT DISTINCT {} FROM {}{}{}", select, scope.from, where(scope), group_by(groups));
+      return fmt::format("SELECT DISTINCT {} FROM {}{}{}", select, scope.from, where(scope),
+                         group_clause(group_by(groups), ""));
     }
     operators_.insert("first row");
     list.insert(list.end(), groups.begin(), groups.end());
     std::string select = items(list);
     std::string partition = random_.one_in(2) ? "" : fmt::format("PARTITION BY {} ", random_.pick(groups).sql);
     return fmt::format("SELECT {} FROM {}{}{} QUALIFY row_number() OVER ({}ORDER BY {}) = 1", select, scope.from,
-                       where(scope), group_by(groups), partition, order_by(random_.pick(calls), list));
+                       where(scope), group_clause(group_by(groups), ""), partition,
+                       order_by(random_.pick(calls), list));
   }
 
   std::string order_by(const Typed& order, const std::vector<Typed>& list) {
@@ -340,6 +489,17 @@ class ViewMaker {
     return order_with_ties(
         fmt::format("{}{}{}", order.sql, random_.one_in(2) ? " DESC" : "", random_.one_in(3) ? " NULLS FIRST" : ""),
         ties);
+  }
+
+  // What rows are ordered by: a value that cannot be held has no place.
+  Typed place(Typed column) {
+    if (column.held) {
+      operators_.insert("a place that fails");
+      column.sql = may_fail({column.sql, column.sql, is_held(column)}, FailsAt::kPassedRow);
+    } else if (odd_chance(4)) {
+      if (auto odd = odd_expression(column)) return *odd;
+    }
+    return column;
   }
 
   std::string make_first_row() {
@@ -353,7 +513,7 @@ class ViewMaker {
     operators_.insert("first row");
     std::string filter = where(scope);
     return fmt::format("SELECT {} FROM {}{} QUALIFY row_number() OVER ({}ORDER BY {}) = 1", select, scope.from, filter,
-                       partition, order_by(random_.pick(places), list));
+                       partition, order_by(place(random_.pick(places)), list));
   }
 
   std::string make_union() {
@@ -373,7 +533,10 @@ class ViewMaker {
         Typed chosen = fitting.empty() ? Typed{fmt::format("CAST(NULL AS {})", duckdb_type_text(list[column].type)),
                                                list[column].type}
                                        : random_.pick(fitting);
-        result_.columns[column].exact = result_.columns[column].exact && chosen.exact;
+        ReadableColumn& result = result_.columns[column];
+        result.exact = result.exact && chosen.exact;
+        result.held = result.held || chosen.held;
+        result.big = result.big || chosen.big;
         select += fmt::format("{}{} AS c{}", column == 0 ? "" : ", ", chosen.sql, column);
       }
       sql += fmt::format(" UNION {}SELECT {} FROM {}{}", distinct ? "" : "ALL ", select, other.from, where(other));
@@ -385,6 +548,7 @@ class ViewMaker {
   Random& random_;
   const std::vector<Readable>& relations_;
   bool may_fail_;
+  Oddities& odd_;
   std::set<std::string>& operators_;
   Readable& result_;
 };
@@ -392,20 +556,34 @@ class ViewMaker {
 }  // namespace
 
 ViewText make_view(Random& random, const std::vector<Readable>& relations, uint32_t number, bool may_fail,
-                   Readable& result) {
+                   Oddities& odd, Readable& result) {
   ViewText view{.name = fmt::format("v{}", number), .sql = {}, .batch = {}, .failing = {}};
   result = {view.name, {}};
-  std::string marked = ViewMaker(random, relations, may_fail, view, result).make();
+  std::string marked = ViewMaker(random, relations, may_fail, odd, view, result).make();
   view.sql = for_pipeline(marked);
   view.batch = for_batch(marked);
+  view.failing = failing_rows(marked);
   std::string other = with_other_where(marked);
   view.other_sql = for_pipeline(other);
   view.other_batch = for_batch(other);
-  if (marked.find(" UNION ") == std::string::npos) {
-    view.failing = failing_rows(marked);
-    view.other_failing = failing_rows(other);
-  }
+  view.other_failing = failing_rows(other);
   return view;
+}
+
+std::optional<std::string> stand_in(const LogicalType& type, const std::string& text) {
+  switch (type.id) {
+    case TypeId::kDecimal:
+      if (text != "NaN") return std::nullopt;
+      return std::string(type.precision - type.scale, '9') + "." + std::string(type.scale, '9');
+    case TypeId::kDate:
+    case TypeId::kTimestamp: {
+      const char* time = type.id == TypeId::kDate ? "" : " 00:00:00";
+      if (text == "infinity") return fmt::format("9999-12-31{}", time);
+      if (text == "-infinity") return fmt::format("9999-12-30{}", time);
+      return std::nullopt;
+    }
+    default: return std::nullopt;
+  }
 }
 
 }  // namespace tributary::simulation

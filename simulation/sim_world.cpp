@@ -1,7 +1,8 @@
 #include "sim_world.h"
 
-#include <charconv>
 #include <cstdio>
+
+#include "sim_views.h"
 
 namespace tributary::simulation {
 namespace {
@@ -18,6 +19,7 @@ int32_t parse_date(const std::string& text) {
 
 void append_text_value(Column& column, const Value& value) {
   if (!value) return column.append_null();
+  if (stand_in(column.type(), *value)) return column.append_text(*value);
   switch (column.type().id) {
     case TypeId::kBool: return column.append_fixed<uint8_t>(*value == "true" ? 1 : 0);
     case TypeId::kInt16: return column.append_fixed<int16_t>(static_cast<int16_t>(std::stoi(*value)));

@@ -15,9 +15,11 @@ namespace tributary {
 
 // What tributary_input(number) reads: a program's columns. Set by the program before it runs its statement.
 struct ProgramInput {
-  std::vector<std::string> names;  // as DuckDB sees them
-  std::vector<LogicalType> types;
-  std::vector<bool> used;          // by the expressions: known once the statement has run
+  // As DuckDB sees them. The first is nobody's: DuckDB reads it where the expressions use none, and a table function must
+  // have one.
+  std::vector<std::string> names{"_nothing"};
+  std::vector<LogicalType> types{{TypeId::kBool}};
+  std::vector<bool> used;  // by the expressions: known once the statement has run
   std::span<const Column* const> columns;
   const uint32_t* selection = nullptr;  // rows to read; null: the first `rows`
   size_t rows = 0;

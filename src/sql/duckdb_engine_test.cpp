@@ -220,6 +220,20 @@ TEST_F(DuckDbEngineTest, AllRowsBadStaysBounded) {
   EXPECT_EQ(output->errors[19'999].message.substr(0, 30), "fails like other rows of its b");
 }
 
+// … so not in expressions without any column, beside which they pass through.
+TEST_F(DuckDbEngineTest, TextHeldCellsDoNotFailConstants) {
+  Column amount(LogicalType{TypeId::kDecimal, 12, 2});
+  amount.append_text("NaN");
+  Column flag(LogicalType{TypeId::kBool});
+  flag.append_fixed<uint8_t>(1);
+  for (const char* constant : {"1", "CAST(NULL AS SMALLINT)", "'a' || 'b'"}) {
+    auto program = engine->prepare({{"amount", amount.type()}, {"flag", flag.type()}}, {constant});
+    auto output = (*program)->run(std::vector<const Column*>{&amount, &flag}, 1, {});
+    ASSERT_TRUE(output.ok());
+    EXPECT_EQ(output->errors.size(), 0u) << constant;
+  }
+}
+
 TEST_F(DuckDbEngineTest, TextHeldCellsFailWhereTheyAreUsed) {
   Column amount(LogicalType{TypeId::kDecimal, 12, 2});
   amount.append_fixed<Int128>(100);

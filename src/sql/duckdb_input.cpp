@@ -42,7 +42,6 @@ void init(duckdb_init_info info) {
   for (idx_t i = 0; i < count; ++i) {
     idx_t column = duckdb_init_get_column_index(info, i);
     scan->columns.push_back(column);
-    // Where no column is used, DuckDB asks for a row number, whose index is far outside.
     if (column < scan->input->used.size()) scan->input->used[column] = true;
   }
   duckdb_init_set_max_threads(info, 1);
@@ -54,8 +53,8 @@ void read(duckdb_function_info info, duckdb_data_chunk output) {
   const ProgramInput& input = *scan->input;
   size_t count = std::min<size_t>(input.rows - scan->next, duckdb_vector_size());
   for (size_t i = 0; i < scan->columns.size() && count > 0; ++i) {
-    if (scan->columns[i] >= input.columns.size()) continue;
-    write_vector(*input.columns[scan->columns[i]], input.selection, scan->next, count,
+    if (scan->columns[i] == 0 || scan->columns[i] > input.columns.size()) continue;
+    write_vector(*input.columns[scan->columns[i] - 1], input.selection, scan->next, count,
                  duckdb_data_chunk_get_vector(output, i));
   }
   scan->next += count;

@@ -72,17 +72,13 @@ Status DuckDbProgram::prepare(const std::string& select, DuckDbStatement& statem
 }
 
 Status DuckDbProgram::open(const std::vector<InputColumn>& inputs, const std::vector<std::string>& expressions) {
-  std::set<std::string> names;
+  std::set<std::string> names{input_.names[0]};
   for (const InputColumn& column : inputs) {
     // DuckDB's names do not tell upper from lower case. Of two such columns neither can be named.
     std::string name = column.name;
     while (!names.insert(lower_ascii(name)).second) name += " (twin)";
     input_.names.push_back(name);
     input_.types.push_back(column.type);
-  }
-  if (input_.names.empty()) {  // a table function must have a column
-    input_.names.emplace_back("_nothing");
-    input_.types.push_back({TypeId::kBool});
   }
   input_.used.assign(input_.names.size(), false);
   if (duckdb_connect(database_->database.get(), connection_.out()) != DuckDBSuccess) {
@@ -159,17 +155,17 @@ void DuckDbProgram::refuse_unusable(std::vector<bool>& bad, std::map<uint32_t, s
     errors.emplace(static_cast<uint32_t>(row), std::move(message));
   };
   for (size_t i = 0; i < input_.columns.size(); ++i) {
-    if (!input_.used[i]) continue;
+    if (!input_.used[i + 1]) continue;
     const Column& column = *input_.columns[i];
     for (const Column::TextCell& cell : column.texts()) {
       refuse(cell.row, fmt::format("column \"{}\" is '{}', which its type {} cannot hold; pass the column through "
                                    "unchanged to keep it",
-                                   input_.names[i], cell.text, column.type().to_string()));
+                                   input_.names[i + 1], cell.text, column.type().to_string()));
     }
     TypeId id = column.type().id;
     if ((id != TypeId::kText && id != TypeId::kJson) || is_utf8(column.variable_data())) continue;
     for (size_t row = 0; row < column.rows(); ++row) {
-      if (!is_utf8(column.bytes(row))) refuse(row, fmt::format("column \"{}\" is not UTF-8", input_.names[i]));
+      if (!is_utf8(column.bytes(row))) refuse(row, fmt::format("column \"{}\" is not UTF-8", input_.names[i + 1]));
     }
   }
 }
@@ -242,12 +238,11 @@ Status DuckDbProgram::explain(const std::vector<uint32_t>& failing, std::map<uin
 
 Result<ExpressionOutput> DuckDbProgram::run(std::span<const Column* const> inputs, size_t rows,
                                             std::span<const uint32_t> groups) {
-  CHECK(inputs.size() == input_.names.size() || (inputs.empty() && input_.names.size() == 1), "{} inputs for {}",
-        inputs.size(), input_.names.size());
+  CHECK(inputs.size() + 1 == input_.names.size(), "{} inputs for {}", inputs.size(), input_.names.size() - 1);
   CHECK(groups.empty() || groups.size() == rows);
   input_.columns = inputs;
   for (size_t i = 0; i < inputs.size(); ++i) {
-    CHECK(inputs[i]->rows() == rows && inputs[i]->type() == input_.types[i], "input {}", input_.names[i]);
+    CHECK(inputs[i]->rows() == rows && inputs[i]->type() == input_.types[i + 1], "input {}", input_.names[i + 1]);
   }
   ExpressionOutput output;
   auto make_results = [&] {

@@ -48,6 +48,22 @@ size_t last_relation(uint64_t relations) {
   return relations == 0 ? 0 : static_cast<size_t>(std::bit_width(relations)) - 1;
 }
 
+// Whether DuckDB can be given every value of the type: none is held as text, or is no UTF-8.
+bool takes_all_values(const LogicalType& type) {
+  switch (type.id) {
+    case TypeId::kBool:
+    case TypeId::kInt16:
+    case TypeId::kInt32:
+    case TypeId::kInt64:
+    case TypeId::kUInt64:
+    case TypeId::kFloat32:
+    case TypeId::kFloat64:
+    case TypeId::kUuid:
+    case TypeId::kBytes: return true;
+    default: return false;
+  }
+}
+
 }  // namespace
 
 void FromPlanner::check_forms() {
@@ -86,12 +102,28 @@ void FromPlanner::read_join(size_t join, const Expression* condition) {
   std::vector<const Expression*> parts;
   if (condition != nullptr) split(*condition, parts);
   for (const Expression* part : parts) read_on(join, *part);
+  choose_conditional(join);
   if (joins_[join].pairs.empty() && context_.errors.size() == errors) {
     const std::string& alias = scope_.relations()[join + 1].alias;
     context_.fail(select_.joins[join].offset,
                   fmt::format("a join needs an equality between its two sides; write ON {}.id = {}.id",
                               scope_.relations()[0].alias, alias));
   }
+}
+
+// Where left_only is not true, a left row has NULL in one part of its key: that is computed, and so is none whose column
+// may have values that only pass through. Where all parts are such columns, one more is 1 on both sides.
+void FromPlanner::choose_conditional(size_t join) {
+  JoinConditions& conditions = joins_[join];
+  if (conditions.left_only.empty() || conditions.pairs.empty()) return;
+  auto fits = std::find_if(conditions.pairs.begin(), conditions.pairs.end(), [](const KeyPair& pair) {
+    return !pair.left.column || takes_all_values(pair.left.type);
+  });
+  conditions.conditional = static_cast<size_t>(fits - conditions.pairs.begin());
+  if (fits != conditions.pairs.end()) return;
+  size_t offset = conditions.pairs[0].offset;
+  auto one = type_expression(context_, scope_.types(), one_expression(offset));
+  if (one) conditions.pairs.push_back({*one, *one, offset});
 }
 
 void FromPlanner::read_on(size_t join, const Expression& condition) {
@@ -211,7 +243,7 @@ Pipe FromPlanner::left_side(const Pipe& pipe, size_t join, const std::set<std::s
   const JoinConditions& conditions = joins_[join];
   for (size_t i = 0; i < conditions.pairs.size(); ++i) {
     const TypedExpression& left = conditions.pairs[i].left;
-    bool conditional = i == 0 && !conditions.left_only.empty();
+    bool conditional = i == conditions.conditional && !conditions.left_only.empty();
     if (left.column && !conditional) {
       key.push_back(carry(*left.column));
       continue;

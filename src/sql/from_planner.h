@@ -42,6 +42,7 @@ class FromPlanner {
   struct JoinConditions {
     std::vector<KeyPair> pairs;
     std::vector<TypedExpression> left_only;  // of a LEFT JOIN: no match where one is not true
+    size_t conditional = 0;  // the pair whose left is NULL then
     std::vector<TypedExpression> right_only;  // rows of the right side that cannot match otherwise
   };
   struct Filter {
@@ -52,6 +53,7 @@ class FromPlanner {
 
   void add_filter(const Expression& condition, std::string_view clause);
   void read_on(size_t join, const Expression& condition);
+  void choose_conditional(size_t join);
   bool read_pair(size_t join, const Expression& equality);
   void add_pair(size_t join, TypedExpression left, TypedExpression right, size_t offset);
   void add_uses(const Expression& expression, std::set<std::string>& uses) const;

@@ -30,6 +30,22 @@ TEST_F(FromPlannerTest, LeftJoinsKeepTheirLeftRows) {
             "= id int64 not null, email text\nkey id\n");
 }
 
+// A value of a key's column that DuckDB cannot take passes through, whatever else ON says.
+TEST_F(FromPlannerTest, ConditionsOfALeftJoinComputeNoKeyColumnWhoseValuesMayOnlyPassThrough) {
+  EXPECT_EQ(
+      show(plan("SELECT o.id, b.id AS other FROM orders o LEFT JOIN orders b ON b.total = o.total AND b.id = o.id "
+                "AND o.paid")
+               .nodes[1]
+               .map),
+      "\n  o.id = id\n  o.total = total\n  key#1 = CASE WHEN paid THEN id END");
+  ViewPlan view = plan("SELECT o.id, b.id AS other FROM orders o LEFT JOIN orders b ON b.total = o.total AND o.paid");
+  EXPECT_EQ(show(view.nodes[1].map),
+            "\n  o.id = id\n  o.total = total\n  key#1 = CASE WHEN paid THEN CAST(1 AS BIGINT) END");
+  EXPECT_EQ(show(view.nodes[3].map), "\n  b.id = id\n  b.total = total\n  key#2 = CAST(1 AS BIGINT)");
+  EXPECT_EQ(view.nodes[4].join.left_key, (std::vector<uint32_t>{1, 2}));
+  EXPECT_EQ(view.nodes[4].join.right_key, (std::vector<uint32_t>{1, 2}));
+}
+
 // Behind each join only what is used above it goes on; keys that are expressions are computed below their join.
 TEST_F(FromPlannerTest, ChainsCarryOnlyWhatIsUsedAbove) {
   EXPECT_EQ(shown("SELECT i.line, u.country FROM items i JOIN orders o ON o.id = i.order_id LEFT JOIN users u ON "
