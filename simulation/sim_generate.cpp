@@ -62,23 +62,17 @@ Value random_value(Random& random, const ColumnSchema& column, int64_t unique) {
   }
 }
 
-// What is odd in a case, beside its views' expressions.
-struct OddValues {
-  bool held = false;  // values that their types cannot hold
-  bool big = false;  // decimals of which two are beyond the type's range
-};
-
 bool can_be_held_as_text(const LogicalType& type) {
   return type.id == TypeId::kDecimal || type.id == TypeId::kDate || type.id == TypeId::kTimestamp;
 }
 
-Value odd_value(Oddities& odd, const OddValues& values, const ColumnSchema& column, Value value) {
+Value odd_value(Oddities& odd, const ColumnSchema& column, Value value) {
   Random& random = odd.random;
-  if (values.held && can_be_held_as_text(column.type) && random.one_in(6)) {
+  if (odd.held && can_be_held_as_text(column.type) && random.one_in(6)) {
     if (column.type.id == TypeId::kDecimal) return "NaN";
     return random.one_in(2) ? "infinity" : "-infinity";
   }
-  if (values.big && column.type.id == TypeId::kDecimal && random.one_in(3))
+  if (odd.big && column.type.id == TypeId::kDecimal && random.one_in(3))
     return fmt::format("{}6{:035}.{:02}", random.one_in(4) ? "-" : "", 0, random.below(3));
   if (odd.casts && column.type.id == TypeId::kText && random.one_in(3))
     return random.pick(std::vector<std::string>{"5", "-1", "12"});
@@ -90,7 +84,7 @@ Value random_plan(Random& random) {
   return random.one_in(2) ? "free" : "gold";
 }
 
-Step random_step(Random& random, const SimCase& sim, Oddities& odd, const OddValues& odd_values, int64_t& unique) {
+Step random_step(Random& random, const SimCase& sim, Oddities& odd, int64_t& unique) {
   Step step;
   step.client = static_cast<uint32_t>(random.below(sim.clients.size()));
   step.domain = static_cast<uint32_t>(random.below(sim.domains.size()));
@@ -103,7 +97,7 @@ Step random_step(Random& random, const SimCase& sim, Oddities& odd, const OddVal
   const DomainShape& shape = sim.domains[step.domain];
   for (uint32_t i = 0; i < shape.columns.size(); ++i) {
     if (shape.columns[i].key) continue;
-    step.values.push_back(odd_value(odd, odd_values, shape.columns[i], random_value(random, shape.columns[i], unique)));
+    step.values.push_back(odd_value(odd, shape.columns[i], random_value(random, shape.columns[i], unique)));
     if (shape.columns[i].may_be_absent && random.one_in(2)) step.left_out.insert(i);
   }
   ++unique;
@@ -141,22 +135,21 @@ Step random_step(Random& random, const SimCase& sim, Oddities& odd, const OddVal
 SimCase make_case(uint64_t seed) {
   Random random(seed);
   SimCase sim{.seed = seed, .domains = {}, .views = {}, .clients = {}, .attributes = {}, .steps = {}};
-  Oddities odd{Random(seed ^ 0x0DD5), false};
+  Oddities odd{Random(seed ^ 0x0DD5)};
   bool is_odd = odd.random.one_in(2);
   odd.casts = is_odd && odd.random.one_in(2);
-  OddValues odd_values;
-  odd_values.held = is_odd && odd.random.one_in(2);
-  odd_values.big = is_odd && odd.random.one_in(3);
+  odd.held = is_odd && odd.random.one_in(2);
+  odd.big = is_odd && odd.random.one_in(3);
   std::vector<Readable> relations;
   uint32_t domains = 1 + static_cast<uint32_t>(random.below(3));
   for (uint32_t i = 0; i < domains; ++i) {
     sim.domains.push_back(make_domain(random, i));
     Readable readable{sim.domains.back().name, {}};
     for (ColumnSchema& column : sim.domains.back().columns) {
-      bool big = odd_values.big && column.type.id == TypeId::kDecimal;
+      bool big = odd.big && column.type.id == TypeId::kDecimal;
       if (big) column.type = {TypeId::kDecimal, 38, 2};
       column.source_type = column.type.to_string();
-      bool held = odd_values.held && can_be_held_as_text(column.type);
+      bool held = odd.held && can_be_held_as_text(column.type);
       readable.columns.push_back({column.name, column.type, true, held, big});
     }
     relations.push_back(std::move(readable));
@@ -175,7 +168,7 @@ SimCase make_case(uint64_t seed) {
   }
   int64_t unique = 1;
   uint64_t steps = 5 + random.below(90);
-  for (uint64_t i = 0; i < steps; ++i) sim.steps.push_back(random_step(random, sim, odd, odd_values, unique));
+  for (uint64_t i = 0; i < steps; ++i) sim.steps.push_back(random_step(random, sim, odd, unique));
   return sim;
 }
 

@@ -329,9 +329,21 @@ class ViewMaker {
     return fmt::format("SELECT DISTINCT {} FROM {}{}", select, scope.from, where(scope));
   }
 
+  // A column with values that an aggregate cannot take in, or of which it can be too much.
+  std::optional<Typed> odd_argument(const Scope& scope) {
+    if ((!odd_.held && !odd_.big) || !odd_.random.one_in(3)) return std::nullopt;
+    auto fits = [&](const Typed& column) { return odd_.big ? column.big : column.held; };
+    auto at = std::find_if(scope.columns.begin(), scope.columns.end(), fits);
+    return at == scope.columns.end() ? std::nullopt : std::optional(*at);
+  }
+
   Call aggregate(const Scope& scope, bool filtered) {
-    const Typed column =
-        filtered || random_.one_in(3) ? random_.pick(scope.columns) : expression(scope.columns, false, true);
+    Typed column = filtered || random_.one_in(3) ? random_.pick(scope.columns) : expression(scope.columns, false, true);
+    uint64_t call = random_.below(9);
+    if (auto odd = odd_argument(scope); odd) {
+      column = *odd;
+      call = column.big ? 3 : 5;
+    }
     TypeId id = column.type.id;
     bool number = is_integer(column.type) || id == TypeId::kDecimal || id == TypeId::kFloat64;
     std::string unusable = column.held ? is_held(column) : "";
@@ -339,7 +351,7 @@ class ViewMaker {
       Typed value{fmt::format("{}({})", name, column.sql), column.type, column.exact, false, column.big};
       return Call{value, {}, unusable};
     };
-    switch (random_.below(9)) {
+    switch (call) {
       case 0: return {{"count(*)", int64_type}, {}, {}};
       case 1: return {{fmt::format("count({})", column.sql), int64_type}, {}, {}};
       case 2:
@@ -492,7 +504,11 @@ class ViewMaker {
   }
 
   // What rows are ordered by: a value that cannot be held has no place.
-  Typed place(Typed column) {
+  Typed place(Typed column, const std::vector<Typed>& places) {
+    if (odd_.held && odd_.random.one_in(2)) {
+      auto at = std::find_if(places.begin(), places.end(), [](const Typed& of) { return of.held; });
+      if (at != places.end()) column = *at;
+    }
     if (column.held) {
       operators_.insert("a place that fails");
       column.sql = may_fail({column.sql, column.sql, is_held(column)}, FailsAt::kPassedRow);
@@ -513,7 +529,7 @@ class ViewMaker {
     operators_.insert("first row");
     std::string filter = where(scope);
     return fmt::format("SELECT {} FROM {}{} QUALIFY row_number() OVER ({}ORDER BY {}) = 1", select, scope.from, filter,
-                       partition, order_by(place(random_.pick(places)), list));
+                       partition, order_by(place(random_.pick(places), places), list));
   }
 
   std::string make_union() {

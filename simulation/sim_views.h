@@ -27,6 +27,8 @@ struct Readable {
 struct Oddities {
   Random random;
   bool casts = false;  // expressions that fail for some values
+  bool held = false;  // values that their types cannot hold
+  bool big = false;  // decimals of which two are beyond the type's range
 };
 
 // View number `number`, which reads some of `relations`. `result` is what it gives. `may_fail`: some rows of the SELECT list

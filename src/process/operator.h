@@ -22,7 +22,7 @@ namespace tributary {
 // A row that an operator could not compute; it is not in the operator's output.
 struct FailedRow {
   ClientId client;
-  std::string key;  // the output's
+  std::string key;  // the output's; the input's where it takes no part (first_row.h)
   std::string reason;
 };
 
