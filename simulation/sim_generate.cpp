@@ -74,6 +74,7 @@ Value odd_value(Oddities& odd, const ColumnSchema& column, Value value) {
   }
   if (odd.big && column.type.id == TypeId::kDecimal && random.one_in(3))
     return fmt::format("{}6{:035}.{:02}", random.one_in(4) ? "-" : "", 0, random.below(3));
+  if (odd.zeros && column.type.id == TypeId::kFloat64 && random.one_in(2)) return random.one_in(2) ? "0.0" : "-0.0";
   if (odd.casts && column.type.id == TypeId::kText && random.one_in(3))
     return random.pick(std::vector<std::string>{"5", "-1", "12"});
   return value;
@@ -140,6 +141,7 @@ SimCase make_case(uint64_t seed) {
   odd.casts = is_odd && odd.random.one_in(2);
   odd.held = is_odd && odd.random.one_in(2);
   odd.big = is_odd && odd.random.one_in(3);
+  odd.zeros = is_odd && odd.random.one_in(3);
   std::vector<Readable> relations;
   uint32_t domains = 1 + static_cast<uint32_t>(random.below(3));
   for (uint32_t i = 0; i < domains; ++i) {

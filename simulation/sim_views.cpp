@@ -153,7 +153,9 @@ class ViewMaker {
 
   static Fails cast_fails(const std::string& sql, const std::string& type) {
     std::string tried = fmt::format("TRY_CAST({} AS {})", sql, type);
-    return {fmt::format("CAST({} AS {})", sql, type), tried,
+    // As a column, a UTINYINT is a SMALLINT.
+    return {fmt::format("CAST({} AS {})", sql, type),
+            type == "UTINYINT" ? fmt::format("CAST({} AS SMALLINT)", tried) : tried,
             fmt::format("({} IS NOT NULL AND {} IS NULL)", sql, tried)};
   }
 

@@ -29,6 +29,7 @@ struct Oddities {
   bool casts = false;  // expressions that fail for some values
   bool held = false;  // values that their types cannot hold
   bool big = false;  // decimals of which two are beyond the type's range
+  bool zeros = false;  // doubles that are equal and not the same: 0 and -0
 };
 
 // View number `number`, which reads some of `relations`. `result` is what it gives. `may_fail`: some rows of the SELECT list
