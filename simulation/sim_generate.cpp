@@ -131,6 +131,25 @@ Step random_step(Random& random, const SimCase& sim, Oddities& odd, int64_t& uni
   return step;
 }
 
+// Now and then a row is written again as it was but for one column, and for "u".
+void change_one_column(SimCase& sim, Oddities& odd) {
+  std::map<std::tuple<uint32_t, uint32_t, int64_t>, std::vector<Value>> last;
+  for (Step& step : sim.steps) {
+    if (step.kind != StepKind::kPut) continue;
+    auto& values = last[{step.client, step.domain, step.key}];
+    if (!values.empty() && odd.random.one_in(2)) {
+      size_t changed = odd.random.below(values.size());
+      size_t next = 0;
+      for (const ColumnSchema& column : sim.domains[step.domain].columns) {
+        if (column.key) continue;
+        if (next != changed && column.name != "u") step.values[next] = values[next];
+        ++next;
+      }
+    }
+    values = step.values;
+  }
+}
+
 }  // namespace
 
 SimCase make_case(uint64_t seed) {
@@ -171,6 +190,7 @@ SimCase make_case(uint64_t seed) {
   int64_t unique = 1;
   uint64_t steps = 5 + random.below(90);
   for (uint64_t i = 0; i < steps; ++i) sim.steps.push_back(random_step(random, sim, odd, unique));
+  if (is_odd) change_one_column(sim, odd);
   return sim;
 }
 

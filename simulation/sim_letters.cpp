@@ -13,13 +13,14 @@ namespace {
 constexpr size_t rounds_max = 1000;
 
 // The rows of all tables that are known, as a snapshot reads them.
-std::deque<EventBatch> all_rows(const FreshStart& start, const SimCase& sim, const World& world) {
+std::deque<EventBatch> all_rows(const std::map<std::string, Relation>& relations, const SimCase& sim,
+                                const World& world) {
   std::deque<EventBatch> batches;
   uint64_t commit = 1;
   for (uint32_t client = 0; client < sim.clients.size(); ++client) {
     for (uint32_t domain = 0; domain < sim.domains.size(); ++domain) {
-      auto known = start.relations.find(sim.domains[domain].name);
-      if (known == start.relations.end()) continue;
+      auto known = relations.find(sim.domains[domain].name);
+      if (known == relations.end()) continue;
       bool grown = known->second.columns.size() == world.schema(domain, 2)->columns.size();
       uint32_t version = grown ? world.version(client, domain) : 1;
       EventBatch& batch =
@@ -54,13 +55,14 @@ bool is_of_a_group(const std::string& reason) {
 
 }  // namespace
 
-Letters letters_of(const FreshStart& start, const SimCase& sim, const World& world, ExpressionEngine& expressions,
-                   std::string& problem) {
+FreshStart::FreshStart(const SimCase& sim, const World& world, ExpressionEngine& expressions,
+                       std::vector<ViewPlan> plans, std::map<std::string, Relation> relations)
+    : sim_(sim), world_(world), plans_(std::move(plans)), relations_(std::move(relations)) {
   GraphOptions options{
       .state_suffix = "",
-      .views = start.plans,
+      .views = plans_,
       .stored = {},
-      .relations = start.relations,
+      .relations = relations_,
       .find_schema = [&](const ClientId&, const std::string& table, uint32_t version) -> Result<SchemaPtr> {
         for (uint32_t i = 0; i < sim.domains.size(); ++i) {
           if (world.schema(i, version)->table == table) return world.schema(i, version);
@@ -68,17 +70,22 @@ Letters letters_of(const FreshStart& start, const SimCase& sim, const World& wor
         return Error{ErrorCode::kNotFound, table};
       },
       .workers = 1};
-  for (const ViewPlan& plan : start.plans) options.stored.insert(plan.name);
+  for (const ViewPlan& plan : plans_) options.stored.insert(plan.name);
   auto graph = ViewGraph::make(std::move(options), expressions);
   CHECK(graph.ok(), "{}", graph.error().message);
-  GraphInput input{.attributes = &start.attributes};
-  for (const std::string& client : sim.clients) {
-    for (uint32_t i = 0; i < sim.domains.size(); ++i)
-      input.tables[{ClientId{client}, sim.domains[i].name}] = world.schema(i, 1)->table;
+  graph_ = std::move(*graph);
+}
+
+Letters FreshStart::letters(const std::map<ClientId, ClientAttributes>& attributes, std::string& problem) {
+  graph_->forget_pending();
+  GraphInput input{.attributes = &attributes};
+  for (const std::string& client : sim_.clients) {
+    for (uint32_t i = 0; i < sim_.domains.size(); ++i)
+      input.tables[{ClientId{client}, sim_.domains[i].name}] = world_.schema(i, 1)->table;
   }
-  for (const ViewPlan& plan : start.plans) input.views_with_dead.insert(plan.name);
+  for (const ViewPlan& plan : plans_) input.views_with_dead.insert(plan.name);
   input.run_generation = 1;
-  std::deque<EventBatch> batches = all_rows(start, sim, world);
+  std::deque<EventBatch> batches = all_rows(relations_, sim_, world_);
   for (const EventBatch& batch : batches) input.batches.push_back(&batch);
 
   Letters letters;
@@ -87,7 +94,7 @@ Letters letters_of(const FreshStart& start, const SimCase& sim, const World& wor
     ++input.checkpoint;
     MemoryRound round(state);
     KeyedState* states[] = {&round};
-    auto out = (*graph)->run(input, states, run_serially);
+    auto out = graph_->run(input, states, run_serially);
     if (!out.ok() || input.checkpoint == rounds_max) {
       problem = out.ok() ? "WorkEnds a fresh start has no end" : "ARoundSucceeds " + out.error().to_string();
       return {};
@@ -98,7 +105,7 @@ Letters letters_of(const FreshStart& start, const SimCase& sim, const World& wor
       for (const DeadRow& row : view.dead) letters[{view.name, row.client}][row.key] = row.reason;
     }
     input.batches.clear();
-  } while ((*graph)->wants_round());
+  } while (graph_->wants_round());
   return letters;
 }
 

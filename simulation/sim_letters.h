@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -15,15 +16,22 @@ namespace tributary::simulation {
 // By view and client: the letters' keys and reasons.
 using Letters = std::map<std::pair<std::string, ClientId>, std::map<std::string, std::string>>;
 
-struct FreshStart {
-  std::vector<ViewPlan> plans;
-  std::map<std::string, Relation> relations;  // domains
-  std::map<ClientId, ClientAttributes> attributes;
-};
+// Views that begin anew, again and again.
+class FreshStart {
+ public:
+  FreshStart(const SimCase& sim, const World& world, ExpressionEngine& expressions, std::vector<ViewPlan> plans,
+             std::map<std::string, Relation> relations);
 
-// Empty where a round fails; then `problem` says why.
-Letters letters_of(const FreshStart& start, const SimCase& sim, const World& world, ExpressionEngine& expressions,
-                   std::string& problem);
+  // Empty where a round fails; then `problem` says why.
+  Letters letters(const std::map<ClientId, ClientAttributes>& attributes, std::string& problem);
+
+ private:
+  const SimCase& sim_;
+  const World& world_;
+  std::vector<ViewPlan> plans_;
+  std::map<std::string, Relation> relations_;  // domains
+  std::unique_ptr<ViewGraph> graph_;
+};
 
 // What differs; empty where nothing does. `may_lack`: some of the wanted ones may not be there.
 // Of a group that several rows make fail, the reason is one's of them.

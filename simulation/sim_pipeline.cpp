@@ -444,8 +444,8 @@ class PipelineRunner {
     std::vector<ViewText> views = view_texts(release.views);
     const Planned& planned = plans_[release.views];
     std::string fails;
-    Letters letters =
-        letters_of({planned.views, planned.relations, attributes()}, sim_, world_, engines_.expressions, fails);
+    FreshStart fresh(sim_, world_, engines_.expressions, planned.views, planned.relations);
+    Letters letters = fresh.letters(attributes(), fails);
     if (!fails.empty()) return fails;
     for (uint32_t client = 0; client < sim_.clients.size(); ++client) {
       if (!release.scope.takes(ClientId{sim_.clients[client]})) continue;

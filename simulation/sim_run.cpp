@@ -294,7 +294,8 @@ class Runner {
   std::string compare() {
     if (store_.conflicts() > 0) return "OneRowAVersion rows of one key and version differ";
     std::string fails;
-    Letters letters = letters_of({plans_, relations_, attributes_}, sim_, world_, engines_.expressions, fails);
+    if (!fresh_) fresh_.emplace(sim_, world_, engines_.expressions, plans_, relations_);
+    Letters letters = fresh_->letters(attributes_, fails);
     if (!fails.empty()) return fails;
     for (uint32_t client = 0; client < sim_.clients.size(); ++client) {
       ClientId id{sim_.clients[client]};
@@ -341,6 +342,7 @@ class Runner {
   std::vector<Attributes> texts_;  // of attributes, by client
   MemoryState state_;
   std::unique_ptr<ViewGraph> graph_;
+  std::optional<FreshStart> fresh_;
   MemoryTables store_;
   struct Dead {
     Position position;
