@@ -73,7 +73,7 @@ Value odd_value(Oddities& odd, const ColumnSchema& column, Value value) {
     return random.one_in(2) ? "infinity" : "-infinity";
   }
   if (odd.big && column.type.id == TypeId::kDecimal && random.one_in(3))
-    return fmt::format("{}6{:035}.{:02}", random.one_in(4) ? "-" : "", 0, random.below(3));
+    return fmt::format("{}6{:035}.{:02}", random.one_in(2) ? "-" : "", 0, random.below(3));
   if (odd.zeros && column.type.id == TypeId::kFloat64 && random.one_in(2)) return random.one_in(2) ? "0.0" : "-0.0";
   if (odd.casts && column.type.id == TypeId::kText && random.one_in(3))
     return random.pick(std::vector<std::string>{"5", "-1", "12"});

@@ -523,6 +523,11 @@ class ViewMaker {
   std::string make_first_row() {
     Scope scope = make_from();
     std::vector<Typed> list = some_expressions(scope, 4, true);
+    if (odd_.zeros && odd_.random.one_in(2)) {
+      for (const Typed& column : scope.columns) {
+        if (column.exact && column.type.id == TypeId::kFloat64) list = {column};
+      }
+    }
     std::string select = items(list);
     std::vector<Typed> places = scope.columns;
     std::erase_if(places, [](const Typed& column) { return !column.exact; });

@@ -170,8 +170,8 @@ Status RoundRunner::remove_outdated(Pass& pass, const std::string& table, std::v
   for (const DeadRow& row : dead) {
     if (!may_be_outdated(row) || !unasked.contains({row.client, row.domain})) continue;
     UncheckedLetters of{row.client, row.domain, table};
-    put_unchecked(pass.write, of, row.key);
-    unchecked_[of].insert(row.key);  // of a round that fails there will be no letter, or it is put again
+    put_unchecked(pass.write, of, row.key, row.row_key);
+    unchecked_[of][row.key] = row.row_key;  // of a round that fails there will be no letter, or it is put again
     check_needs_ = read_;
   }
   std::erase_if(dead, [&](const DeadRow& row) {
@@ -181,7 +181,7 @@ Status RoundRunner::remove_outdated(Pass& pass, const std::string& table, std::v
 }
 
 // Those of the letters about whose rows raw has newer facts.
-Result<std::set<std::string>> RoundRunner::outdated(const UncheckedLetters& of, const std::set<std::string>& keys) {
+Result<std::set<std::string>> RoundRunner::outdated(const UncheckedLetters& of, const RowKeys& keys) {
   ASSIGN_OR_RETURN(std::vector<DeadLetter> letters, DeadLetters::stored(ports_.storage, of.client, of.table));
   std::erase_if(letters, [&](const DeadLetter& letter) { return !keys.contains(letter.key); });
   std::set<std::string> found;
@@ -190,7 +190,7 @@ Result<std::set<std::string>> RoundRunner::outdated(const UncheckedLetters& of, 
   query.client = of.client;
   query.domain = of.domain;
   for (const DeadLetter& letter : letters) {
-    query.keys.insert(domain_key(letter.key));
+    query.keys.insert(keys.at(letter.key));
     query.after = std::min(query.after.value_or(letter.position), letter.position);
   }
   NewestFacts newest;
@@ -199,7 +199,7 @@ Result<std::set<std::string>> RoundRunner::outdated(const UncheckedLetters& of, 
     return true;
   }));
   for (const DeadLetter& letter : letters) {
-    if (newest.has_newer(domain_key(letter.key), letter.position)) found.insert(letter.key);
+    if (newest.has_newer(keys.at(letter.key), letter.position)) found.insert(letter.key);
   }
   return found;
 }
@@ -219,7 +219,7 @@ Status RoundRunner::check_letters() {
     return retryable(gone.error().code) ? Status() : Status(std::move(gone).error());
   }
   StorageBatch write;
-  for (const std::string& key : keys) remove_unchecked(write, of, key);
+  for (const auto& [key, row_key] : keys) remove_unchecked(write, of, key);
   dead_.remove(write, of.client, of.table, *gone);
   if (Status written = ports_.storage.write(write); !written.ok()) {
     dead_.roll_back();

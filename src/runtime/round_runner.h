@@ -260,7 +260,7 @@ class RoundRunner {
   Status retry_all(const DeadLetterOrder& order, Generation& generation, Pass& pass);
   Status run_graph(Generation& generation, GraphInput input, Pass& pass);
   Status remove_outdated(Pass& pass, const std::string& table, std::vector<DeadRow>& dead);
-  Result<std::set<std::string>> outdated(const UncheckedLetters& of, const std::set<std::string>& keys);
+  Result<std::set<std::string>> outdated(const UncheckedLetters& of, const RowKeys& keys);
   bool letters_to_check() const;
   Status check_letters();
   Status commit(Pass& pass);
@@ -299,7 +299,7 @@ class RoundRunner {
   UntoldProgress untold_;
   DeadLetters dead_;
   // Letters that may be outdated, by key: raw did not have what was processed before when their rows failed.
-  std::map<UncheckedLetters, std::set<std::string>> unchecked_;
+  std::map<UncheckedLetters, RowKeys> unchecked_;
   std::map<TopicPartition, Offset> check_needs_;  // of raw
   std::chrono::steady_clock::time_point next_check_;
 

@@ -89,23 +89,25 @@ void put_attributes(StorageBatch& write, const ClientId& client, const ClientAtt
   write.put(Family::kMeta, std::string(attributes_prefix) + client.value, attributes.encode());
 }
 
-Result<std::map<UncheckedLetters, std::set<std::string>>> stored_unchecked(const Storage& storage) {
-  std::map<UncheckedLetters, std::set<std::string>> out;
-  ASSIGN_OR_RETURN(auto names, names_under(storage, unchecked_prefix));
-  for (const std::string& name : names) {
-    ByteReader reader(name);
+Result<std::map<UncheckedLetters, RowKeys>> stored_unchecked(const Storage& storage) {
+  std::map<UncheckedLetters, RowKeys> out;
+  StorageIterator it = storage.iterate(Family::kMeta, unchecked_prefix);
+  for (; it.valid(); it.next()) {
+    ByteReader reader(it.key().substr(unchecked_prefix.size()));
     UncheckedLetters of;
     of.client = ClientId{std::string(reader.string())};
     of.domain = reader.string();
     of.table = reader.string();
-    out[of].emplace(reader.string());
+    out[of].emplace(reader.string(), it.value());
     if (!reader.ok()) return Error{ErrorCode::kCorrupt, "a stored name of an unchecked dead letter does not decode"};
   }
+  RETURN_IF_ERROR(it.status());
   return out;
 }
 
-void put_unchecked(StorageBatch& write, const UncheckedLetters& of, const std::string& key) {
-  write.put(Family::kMeta, unchecked_key(of, key), "");
+void put_unchecked(StorageBatch& write, const UncheckedLetters& of, const std::string& key,
+                   const std::string& row_key) {
+  write.put(Family::kMeta, unchecked_key(of, key), row_key);
 }
 void remove_unchecked(StorageBatch& write, const UncheckedLetters& of, const std::string& key) {
   write.remove(Family::kMeta, unchecked_key(of, key));

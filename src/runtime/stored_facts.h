@@ -46,9 +46,9 @@ struct UncheckedLetters {
   std::string table;  // of the view
   friend auto operator<=>(const UncheckedLetters&, const UncheckedLetters&) = default;
 };
-Result<std::map<UncheckedLetters, std::set<std::string>>> stored_unchecked(
-    const Storage& storage);  // and the letters' keys
-void put_unchecked(StorageBatch& write, const UncheckedLetters& of, const std::string& key);
+using RowKeys = std::map<std::string, std::string>;  // by letter's key: of the domain's row
+Result<std::map<UncheckedLetters, RowKeys>> stored_unchecked(const Storage& storage);
+void put_unchecked(StorageBatch& write, const UncheckedLetters& of, const std::string& key, const std::string& row_key);
 void remove_unchecked(StorageBatch& write, const UncheckedLetters& of, const std::string& key);
 
 // Tables whose new build the store has whole: the sender notes them, the rounds take them.

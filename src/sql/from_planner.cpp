@@ -116,9 +116,8 @@ void FromPlanner::read_join(size_t join, const Expression* condition) {
 void FromPlanner::choose_conditional(size_t join) {
   JoinConditions& conditions = joins_[join];
   if (conditions.left_only.empty() || conditions.pairs.empty()) return;
-  auto fits = std::find_if(conditions.pairs.begin(), conditions.pairs.end(), [](const KeyPair& pair) {
-    return !pair.left.column || takes_all_values(pair.left.type);
-  });
+  auto fits = std::find_if(conditions.pairs.begin(), conditions.pairs.end(),
+                           [](const KeyPair& pair) { return !pair.left.column || takes_all_values(pair.left.type); });
   conditions.conditional = static_cast<size_t>(fits - conditions.pairs.begin());
   if (fits != conditions.pairs.end()) return;
   size_t offset = conditions.pairs[0].offset;
