@@ -306,8 +306,17 @@ TEST(VisibilityTest, PositionsOfReads) {
   visibility.delivered(5, 0x500);
   EXPECT_EQ(visibility.read_lsn(0x550, *PgSnapshot::parse("4294967300:4294967302:4294967301")), 0x500u);
   EXPECT_FALSE(PgSnapshot::parse("7:8").has_value());
+  // A table that is to be read afresh wants a barrier; the one that is being read needs what is remembered.
+  visibility.want_barrier();
+  EXPECT_TRUE(visibility.needs_barrier());
+  visibility.delivered(6, 0x700);
+  visibility.begin_barrier();
+  EXPECT_EQ(visibility.read_lsn(0x850, *PgSnapshot::parse("4294967301:4294967303:4294967301,4294967302")), 0x500u);
+  EXPECT_EQ(visibility.times_forgotten(), 0u);
   for (size_t i = 0; i <= Visibility::remembered_max; ++i) visibility.delivered(900, 0x600);
   EXPECT_TRUE(visibility.needs_barrier());
+  EXPECT_FALSE(visibility.remembers());
+  EXPECT_EQ(visibility.times_forgotten(), 1u);
 }
 
 }  // namespace

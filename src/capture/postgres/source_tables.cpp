@@ -42,7 +42,7 @@ asio::awaitable<Result<Published>> published_tables(ClientContext& context) {
 // What happened while the publication left it out is in no event: the table is read (again).
 void read_afresh(ClientContext& context, const std::string& table) {
   context.forget_snapshot(table);
-  context.visibility = Visibility();  // transactions that run now may have changed it untold: wait for them
+  context.visibility.want_barrier();  // transactions that run now may have changed it untold: wait for them
 }
 
 // What a look at a table found.

@@ -170,6 +170,11 @@ asio::awaitable<Result<Next>> read_next(TableConnection& reader, TableRun& run) 
   SnapshotState& progress = run.progress;
   if (progress.next_relation >= run.relations.size()) co_return Next::kDone;
   const CatalogRelation& relation = run.relations[progress.next_relation];
+  if (!context.visibility.remembers()) {
+    Trouble passed = co_await pass_barrier(reader);
+    if (passed.kind != Kind::kNone) co_return Error{ErrorCode::kUnavailable, passed.reason};
+  }
+  uint64_t times_forgotten = context.visibility.times_forgotten();
   uint64_t end = progress.next_block + run.chunk_blocks;
   bool bounded = progress.end_block != 0 && end >= progress.end_block;
   if (bounded) end = progress.end_block;
@@ -181,6 +186,7 @@ asio::awaitable<Result<Next>> read_next(TableConnection& reader, TableRun& run) 
                    .relation = relation.relation.oid};
   Result<Chunk> chunk = co_await read_chunk(reader, run.target, std::move(query));
   if (!chunk.ok()) co_return chunk.error();
+  if (context.visibility.times_forgotten() != times_forgotten) co_return Next::kMore;  // once more
   // Rewritten (VACUUM FULL, CLUSTER, ALTER TABLE, TRUNCATE): rows are in other places now.
   if (chunk->file_node != relation.relation.file_node) co_return Next::kAgain;
   if (forgotten(context, run)) co_return Next::kAgain;
@@ -328,7 +334,9 @@ asio::awaitable<Trouble> read_rows(TableConnection& reader, std::string name, st
   ChunkQuery query{
       .copy = fmt::format("SELECT {} FROM {} WHERE {}", column_list(run.table), run.table.name.quoted(), conditions),
       .want_keys = true};
+  uint64_t times_forgotten = context.visibility.times_forgotten();
   Result<Chunk> chunk = co_await read_chunk(reader, run.target, std::move(query));
+  if (chunk.ok() && context.visibility.times_forgotten() != times_forgotten) co_return Trouble{};  // as below
   if (!chunk.ok()) {
     if (reader.connection.usable()) co_return Trouble{};  // best effort: they are asked for again
     co_return reader.failed(chunk.error());

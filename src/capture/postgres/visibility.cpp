@@ -35,16 +35,18 @@ bool PgSnapshot::sees(uint32_t transaction) const {
 }
 
 void Visibility::begin_barrier() {
-  recent_.clear();
+  remembers_ = true;
   needs_barrier_ = false;
 }
 
 void Visibility::delivered(uint32_t transaction, uint64_t commit_lsn) {
-  if (needs_barrier_) return;
+  if (!remembers_) return;
   recent_.push_back({transaction, commit_lsn});
   if (recent_.size() > remembered_max) {
     recent_.clear();
+    remembers_ = false;
     needs_barrier_ = true;
+    ++times_forgotten_;
   }
 }
 

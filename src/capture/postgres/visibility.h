@@ -33,7 +33,8 @@ struct PgSnapshot {
 
 class Visibility {
  public:
-  // More deliveries than this between two reads are forgotten, and a new barrier is needed.
+  // More deliveries than this between two reads are forgotten: a new barrier is needed, also in the middle of a table, and what is
+  // being read meanwhile counts at no known position.
   static constexpr size_t remembered_max = 100'000;
 
   void delivered(uint32_t transaction, uint64_t commit_lsn);
@@ -42,8 +43,12 @@ class Visibility {
   uint64_t read_lsn(uint64_t delivered_lsn, const PgSnapshot& snapshot);
 
   bool needs_barrier() const { return needs_barrier_; }
+  // Transactions that run now matter to the next table that is read. What is remembered for one being read stays.
+  void want_barrier() { needs_barrier_ = true; }
   // From now on deliveries are remembered; the caller then takes the barrier's transaction id and waits for it.
   void begin_barrier();
+  bool remembers() const { return remembers_; }
+  uint64_t times_forgotten() const { return times_forgotten_; }
 
  private:
   struct Delivery {
@@ -52,6 +57,8 @@ class Visibility {
   };
   std::deque<Delivery> recent_;
   bool needs_barrier_ = true;
+  bool remembers_ = false;
+  uint64_t times_forgotten_ = 0;
 };
 
 }  // namespace tributary
