@@ -22,7 +22,7 @@ struct PlanFingerprint {
     std::string from;  // what it is computed from
     LogicalType type;
   };
-  std::map<std::string, Output> outputs;  // by name
+  std::map<std::string, Output> outputs;  // by name; of a build also those that it had and has no more
   std::vector<std::string> relation_columns;  // that there were
 
   std::string encode() const;

@@ -135,7 +135,10 @@ Build& Builds::use(const Wish& wish, uint32_t fresh) {
     if (better && (best == nullptr || best->generation != wish.before)) best = &build;
   }
   if (best != nullptr) {
-    best->fingerprint = wish.fingerprint;
+    // What the view has no more its table has still, and what comes back under that name has to fit there.
+    PlanFingerprint fingerprint = wish.fingerprint;
+    if (!fingerprint.core.empty()) fingerprint.outputs.merge(best->fingerprint.outputs);
+    best->fingerprint = std::move(fingerprint);
     return *best;
   }
   newest_generation_ = std::max(newest_generation_, fresh);

@@ -74,6 +74,31 @@ TEST_F(BuildsTest, AChangedPlanGetsABuildBesideIt) {
   EXPECT_EQ(start("b").generation, 2u) << "it goes on after a start";
 }
 
+// The table has a column still that the view lost: one of the same name comes back into the same table only where it fits.
+TEST_F(BuildsTest, AColumnThatWasLostIsRememberedWithItsType) {
+  auto with = [&](std::optional<TypeId> z) {
+    PlanFingerprint made{.exact = z ? std::to_string(static_cast<int>(*z)) : "none",
+                         .core = "notes",
+                         .outputs = {{"id", {"\"id\"", {TypeId::kInt32}}}},
+                         .relation_columns = {"id"}};
+    if (z) {
+      made.outputs["z"] = {"\"z\"", {*z}};
+      made.relation_columns.push_back("z");
+    }
+    uint32_t generation =
+        builds.use({.view = "sales", .fingerprint = made, .nothing_before = false}, builds.fresh_generation())
+            .generation;
+    save_and_load();
+    return generation;
+  };
+  EXPECT_EQ(with({}), 1U);
+  EXPECT_EQ(with(TypeId::kInt32), 1U);
+  EXPECT_EQ(with({}), 1U);
+  EXPECT_EQ(with(TypeId::kInt64), 1U) << "a wider one fits";
+  EXPECT_EQ(with({}), 1U);
+  EXPECT_EQ(with(TypeId::kText), 2U);
+}
+
 TEST_F(BuildsTest, ABuildThatMissedSomethingIsNotUsedAgain) {
   start("a", true);
   start("b");

@@ -333,3 +333,26 @@ def test_columns_made_and_widened_while_it_is_killed_lose_no_value(shops, pipeli
         rows = pipeline.query("acme", f"SELECT id, n, x FROM of_{table} ORDER BY id")
         assert [(int(r["id"]), int(r["n"]), r["x"]) for r in rows] == acme.rows(f"SELECT id, n, x FROM {table} ORDER BY id"), table
     pipeline.verify_clean()
+
+
+@pytest.mark.parametrize("others_too", [False, True], ids=["of one client", "beside another client"])
+def test_a_column_comes_back_under_its_name_with_a_type_that_its_table_cannot_hold(shops, pipelines, others_too):
+    """The table in the analytics has it still, as it was."""
+    names = ("acme", "globex") if others_too else ("acme",)
+    databases = dict(zip(names, shops(*names)))
+    for database in databases.values():
+        own(database, "CREATE TABLE notes (id integer PRIMARY KEY, v text)")
+        database.execute("INSERT INTO notes SELECT g, 'v' FROM generate_series(1, 20) g")
+    pipeline = pipelines(databases, domains={"notes": {"table": "public.notes", "event": "note"}}).start_and_wait()
+    for kind, value in (("text", "'a text'"), ("integer", "7"), ("text", "'again'")):
+        own(databases["acme"], f"ALTER TABLE notes ADD z {kind}")
+        databases["acme"].execute(f"UPDATE notes SET z = {value} WHERE id % 3 = 0")
+        for database in databases.values():
+            database.execute("INSERT INTO notes (id) SELECT max(id) + 1 FROM notes")
+        pipeline.wait_queryable()
+        pipeline.verify_clean()
+        assert pipeline.status()["problems"] == []
+        own(databases["acme"], "ALTER TABLE notes DROP z")
+        databases["acme"].execute("UPDATE notes SET v = 'without' WHERE id % 5 = 0")
+        pipeline.wait_queryable()
+        pipeline.verify_clean()
