@@ -34,15 +34,20 @@ def test_sigterm_stops_with_exit_zero(shops, pipelines):
 
 
 def test_a_terminal_that_is_closed_stops_it_in_order_unless_it_runs_under_nohup(shop, pipelines):
-    pipeline = pipelines({"acme": shop}).start_and_wait()
+    pipeline = pipelines({"acme": shop})
+
+    def start(handling):
+        before = signal.signal(signal.SIGHUP, handling)
+        try:
+            pipeline.start()
+        finally:
+            signal.signal(signal.SIGHUP, before)
+        pipeline.wait_state()
+
+    start(signal.SIG_DFL)
     code, _ = pipeline.terminate(number=signal.SIGHUP)
     assert code == ExitCode.OK and "stopping" in pipeline.log_text()
-    ignores = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup leaves it to the program
-    try:
-        pipeline.start()
-    finally:
-        signal.signal(signal.SIGHUP, ignores)
-    pipeline.wait_state()
+    start(signal.SIG_IGN)  # as nohup leaves it to the program
     pipeline.process.send_signal(signal.SIGHUP)
     shop.execute("INSERT INTO users (id, email) VALUES (1, 'x')")
     pipeline.wait_queryable()

@@ -70,8 +70,10 @@ def test_it_goes_on_with_what_was_not_clean(stopped, tmp_path):
 
 def test_an_end_by_signal_leaves_nothing_behind(stopped, tmp_path):
     for number in (signal.SIGINT, signal.SIGTERM):
+        own_handling = signal.signal(number, signal.SIG_DFL)  # what is ignored here would be there, too: a shell's background job
         run = subprocess.Popen([program(), "verify", stopped.file, "--rate", "50"], cwd=stopped.folder,
                                env={**os.environ, **stopped.environment, "TMPDIR": str(tmp_path)})
+        signal.signal(number, own_handling)
         wait_for(lambda: list(tmp_path.glob("tributary-verify-*")), 20, "verify to make its folder")
         run.send_signal(number)
         assert run.wait(20) == -number
