@@ -186,11 +186,11 @@ void note_warnings(const Pipeline& pipeline, VerifyReport& report) {
     bool clean = client.error.empty() && std::ranges::all_of(client.views, &ViewReport::clean);
     if (clean) continue;
     for (const nlohmann::json& known : status["clients"]) {
-      if (known["client"] != client.client.value) continue;
-      std::string reason = known["reason"];
+      if (known.value("client", "") != client.client.value) continue;
+      std::string reason = known.value("reason", "");
       if (!reason.empty()) client.notes.push_back("status says: " + reason);
-      for (const nlohmann::json& warning : known["warnings"])
-        client.notes.push_back("status warns: " + warning.get<std::string>());
+      for (const auto& warning : known.value("warnings", std::vector<std::string>()))
+        client.notes.push_back("status warns: " + warning);
     }
   }
 }

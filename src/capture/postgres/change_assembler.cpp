@@ -52,6 +52,7 @@ Status ChangeAssembler::begin(uint32_t id, uint64_t commit_lsn, int64_t commit_m
     if (!same) return other_history();
     expected_commit_lsn_ = 0;
   }
+  told_last_ = 0;
   transaction_ = Transaction{.id = id, .commit_lsn = commit_lsn, .commit_micros = commit_micros};
   transaction_->skipped = Position::end_of_commit(epoch_, commit_lsn) <= covered_;
   return {};

@@ -329,8 +329,7 @@ asio::awaitable<Result<std::optional<TableTarget>>> ClientContext::resolve(PgRel
     types = std::move(*described);
   }
   std::function<Result<std::vector<SchemaPtr>>()> ask = [this] { return log.newest_schemas(config.client); };
-  std::vector<ToldPartition> told = partitions;
-  Status noted = co_await note_partitions(table, relation.oid, std::move(partitions));
+  Status noted = co_await note_partitions(table, relation.oid, partitions);
   if (!noted.ok()) co_return noted.error();
   Result<std::vector<SchemaPtr>> known = co_await on_queue<Result<std::vector<SchemaPtr>>>(std::move(ask));
   if (!known.ok()) co_return known.error();
@@ -352,7 +351,7 @@ asio::awaitable<Result<std::optional<TableTarget>>> ClientContext::resolve(PgRel
     }
     co_return std::optional<TableTarget>();
   }
-  for (const ToldPartition& partition : told) {
+  for (const ToldPartition& partition : partitions) {
     if (!names_rows(partition, schema)) to_read_when_delivered[table] = true;
   }
   if (now && now->name.plain() == table) {

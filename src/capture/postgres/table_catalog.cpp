@@ -278,7 +278,7 @@ ORDER BY c.oid LIMIT 1)",
 
 asio::awaitable<Result<std::string>> partition_refusal(PgConnection& connection, const CatalogTable& table,
                                                        const std::vector<CatalogRelation>& relations,
-                                                       std::set<std::string> published) {
+                                                       const std::set<std::string>& published) {
   std::string plain = table.name.plain();
   for (const CatalogRelation& relation : relations) {
     if (relation.kind == 'f')

@@ -70,7 +70,7 @@ asio::awaitable<Result<std::vector<CatalogRelation>>> find_relations(PgConnectio
 // of, with what to do; or empty.
 asio::awaitable<Result<std::string>> partition_refusal(PgConnection& connection, const CatalogTable& table,
                                                        const std::vector<CatalogRelation>& relations,
-                                                       std::set<std::string> published);
+                                                       const std::set<std::string>& published);
 // `now` with the relations of `known` first, in their order; nullopt: one of those is gone, or not as it was, or one that
 // came has lost rows untold.
 std::optional<std::vector<CatalogRelation>> in_order(const std::vector<SnapshotRelation>& known,
