@@ -6,7 +6,7 @@ namespace tributary {
 namespace {
 
 constexpr uint8_t format_version = 2;
-constexpr uint8_t snapshot_version = 4;
+constexpr uint8_t snapshot_version = 5;
 constexpr uint64_t entries_max = 1 << 20;  // partitions or columns: more is corruption
 
 Error corrupt(std::string_view what) {
@@ -87,7 +87,7 @@ std::string SnapshotState::encode() const {
     put_u32(out, column.type);
     put_u32(out, static_cast<uint32_t>(column.type_modifier));
     put_u32(out, column.version);
-    put_string(out, column.enum_labels);
+    put_string(out, column.type_rows);
   }
   put_varint(out, key.size());
   for (const std::string& name : key) put_string(out, name);
@@ -127,7 +127,8 @@ Result<SnapshotState> decode_snapshot(std::string_view bytes, bool with_mark) {
     column.type_modifier = static_cast<int32_t>(reader.u32());
     if (version >= 2) {
       column.version = reader.u32();
-      column.enum_labels = reader.string();
+      column.type_rows = reader.string();
+      if (version < 5) column.type_rows.clear();  // labels of enums
     }
     state.columns.push_back(std::move(column));
   }

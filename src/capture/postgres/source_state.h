@@ -48,7 +48,9 @@ struct SnapshotColumn {
   int32_t type_modifier = -1;
   // xmin of its row in pg_attribute: an ALTER COLUMN that rewrites the values makes a new one. 0: not known.
   uint32_t version = 0;
-  std::string enum_labels;  // of an enum, quoted, in the order in which they were made: "'sad','ok'"
+  // Of an enum or a composite type, also inside another: the catalog's rows that say what its values look like, each with its
+  // version, and `?` behind where transactions that ran since before it may still write as it was. Empty: not known, or none.
+  std::string type_rows;
   friend bool operator==(const SnapshotColumn&, const SnapshotColumn&) = default;
 };
 

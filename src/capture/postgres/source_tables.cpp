@@ -85,6 +85,12 @@ asio::awaitable<Status> publish_missing(ClientContext& context, std::map<std::st
   co_return Status();
 }
 
+void store(ClientContext& context, const std::string& table, const SnapshotState& snapshot) {
+  LogAppend append{context.config.client, {}, {}};
+  append.state_changes[snapshot_state_key(table)] = snapshot.encode();
+  context.queue_append(std::move(append), 0, &context.table_bytes_in_flight, std::nullopt);
+}
+
 // The connector has told of all rows up to the slot's place: the table counts as read.
 std::map<std::string, SnapshotState>::iterator take_over(ClientContext& context, const CatalogTable& table,
                                                          const std::vector<CatalogRelation>& relations, uint64_t mark) {
@@ -103,9 +109,7 @@ std::map<std::string, SnapshotState>::iterator take_over(ClientContext& context,
   }
   complete.next_relation = static_cast<uint32_t>(relations.size());
   context.tables_to_read.erase(table.name.plain());
-  LogAppend append{context.config.client, {}, {}};
-  append.state_changes[snapshot_state_key(table.name.plain())] = complete.encode();
-  context.queue_append(std::move(append), 0, &context.table_bytes_in_flight, std::nullopt);
+  store(context, table.name.plain(), complete);
   return context.snapshots.insert_or_assign(table.name.plain(), std::move(complete)).first;
 }
 
@@ -155,6 +159,7 @@ void capture_table(ClientContext& context, const std::string& plain, FoundTable 
                      relations->begin() + static_cast<ptrdiff_t>(snapshot->second.relations.size()));
     context.add_partitions(plain, *relations);
   }
+  if (complete && !changed && learn_values(snapshot->second, table)) store(context, plain, snapshot->second);
   context.tables[plain] = std::move(table);
 }
 

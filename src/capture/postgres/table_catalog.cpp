@@ -37,6 +37,31 @@ constexpr std::string_view base_type_sql = R"(
              FROM step s JOIN pg_type t ON t.oid = s.type WHERE t.typtype = 'd')
            SELECT type, modifier FROM step ORDER BY depth DESC LIMIT 1) base)";
 
+constexpr uint32_t first_user_oid = 16384;  // what has a smaller one came with the server (access/transam.h)
+
+// SnapshotColumn::type_rows of base.type: a word for each value of an enum, and one for all attributes of a composite type.
+constexpr std::string_view type_rows_sql = R"(
+  WITH RECURSIVE part(type) AS (
+    SELECT base.type
+    UNION
+    SELECT inner_type.oid FROM part JOIN pg_type t ON t.oid = part.type CROSS JOIN LATERAL (
+      SELECT t.typelem WHERE t.typelem <> 0
+      UNION ALL SELECT t.typbasetype WHERE t.typtype = 'd'
+      UNION ALL SELECT r.rngsubtype FROM pg_range r WHERE t.oid IN (r.rngtypid, r.rngmultitypid)
+      UNION ALL SELECT b.atttypid FROM pg_attribute b
+                WHERE t.typtype = 'c' AND b.attrelid = t.typrelid AND b.attnum > 0 AND NOT b.attisdropped)
+      inner_type(oid)),
+  word(id, version) AS (
+    SELECT e.oid::text || '.' || e.xmin, e.xmin FROM pg_enum e JOIN part ON part.type = e.enumtypid
+    UNION ALL
+    SELECT t.oid || '.' || string_agg(b.attnum || '.' || b.xmin, '.' ORDER BY b.attnum),
+           (array_agg(b.xmin ORDER BY age(b.xmin)))[1]
+    FROM part JOIN pg_type t ON t.oid = part.type JOIN pg_attribute b ON b.attrelid = t.typrelid
+    WHERE t.typtype = 'c' AND b.attnum > 0 GROUP BY t.oid)
+  SELECT string_agg(id || CASE WHEN age(version) > age(pg_snapshot_xmin(pg_current_snapshot())::xid) THEN '' ELSE '?' END,
+                    ' ' ORDER BY id)
+  FROM word)";
+
 std::string table_sql(std::string_view condition) {
   return fmt::format(R"(
 SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident,
@@ -46,8 +71,7 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident,
        (SELECT k.n FROM unnest(x.indkey) WITH ORDINALITY k(number, n)
         WHERE k.number = a.attnum AND k.n <= x.indnkeyatts),
        row_security_active(c.oid), a.xmin,
-       (SELECT string_agg(quote_literal(e.enumlabel), ',' ORDER BY e.oid) FROM pg_enum e
-        WHERE e.enumtypid IN (base.type, (SELECT t.typelem FROM pg_type t WHERE t.oid = base.type))),
+       CASE WHEN base.type >= {} THEN ({}) END,
        current_user, c.relispartition, coalesce(x.indnkeyatts, 0)
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -58,7 +82,7 @@ LEFT JOIN LATERAL (SELECT i.* FROM pg_index i
 LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
 LEFT JOIN {} ON true
 WHERE {} ORDER BY a.attnum)",
-                     fmt::format(base_type_sql, "a.atttypid", "a.atttypmod"), condition);
+                     first_user_oid, type_rows_sql, fmt::format(base_type_sql, "a.atttypid", "a.atttypmod"), condition);
 }
 
 std::optional<CatalogTable> table_of(const PgRows& rows) {
@@ -135,9 +159,19 @@ const CatalogColumn* find_column(const CatalogTable* table, const PgRelationColu
   return nullptr;
 }
 
-// Labels are only ever added behind those that there are, or renamed.
-bool labels_renamed(const std::string& read, const std::string& now) {
-  return !now.starts_with(read) || (!read.empty() && now.size() > read.size() && now[read.size()] != ',');
+std::set<std::string> words_of(std::string_view text) {
+  std::set<std::string> words;
+  while (!text.empty()) {
+    size_t end = std::min(text.find(' '), text.size());
+    words.emplace(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return words;
+}
+
+// One of the catalog's rows is there no more. A value that was added has a row more, and is no other than before.
+bool values_renamed(const std::string& read, const std::string& now) {
+  return read != now && !std::ranges::includes(words_of(now), words_of(read));
 }
 
 }  // namespace
@@ -437,13 +471,14 @@ std::string reread_reason(const SnapshotState& snapshot, const CatalogTable& now
       return read.number == column.column.number && read.name == column.column.name && same_type;
     };
     auto renamed = [&](const SnapshotColumn& read) {
-      return read.name == column.column.name && labels_renamed(read.enum_labels, column.column.enum_labels);
+      return read.name == column.column.name && values_renamed(read.type_rows, column.column.type_rows);
     };
     if (std::none_of(snapshot.columns.begin(), snapshot.columns.end(), same)) {
       return fmt::format("its column {} appeared or changed", column.column.name);
     }
     if (std::any_of(snapshot.columns.begin(), snapshot.columns.end(), renamed)) {
-      return fmt::format("a value of its column {} was renamed", column.column.name);
+      return fmt::format("a value of the type of its column {} was renamed, or the type has other attributes",
+                         column.column.name);
     }
   }
   // Rows that nobody writes again would keep their values where another client's table still has the column.
@@ -453,6 +488,22 @@ std::string reread_reason(const SnapshotState& snapshot, const CatalogTable& now
     if (gone) return fmt::format("its column {} is gone", read.name);
   }
   return {};
+}
+
+bool learn_values(SnapshotState& snapshot, const CatalogTable& now) {
+  bool learnt = false;
+  for (SnapshotColumn& read : snapshot.columns) {
+    for (const CatalogColumn& column : now.columns) {
+      if (column.column.name != read.name || column.column.type_rows == read.type_rows) continue;
+      std::set<std::string> known = words_of(read.type_rows);
+      for (const std::string& word : words_of(column.column.type_rows)) {
+        if (word.ends_with('?') || !known.insert(word).second) continue;
+        learnt = true;
+      }
+      read.type_rows = fmt::to_string(fmt::join(known, " "));
+    }
+  }
+  return learnt;
 }
 
 std::string rewrite_reason(const SnapshotState& snapshot, const CatalogTable& now,

@@ -102,6 +102,8 @@ bool is_of(const SnapshotState& snapshot, uint32_t oid);
 // Whether a table that was read as `snapshot` says must be read again, since values of `now` were in no event; the
 // reason, or empty.
 std::string reread_reason(const SnapshotState& snapshot, const CatalogTable& now);
+// Where there is no such reason: takes note of values that were added to types since, so that their renaming is seen. False: none.
+bool learn_values(SnapshotState& snapshot, const CatalogTable& now);
 // The same of ALTER TABLE … ALTER COLUMN … TYPE with the type that it had (USING …): it gives the table a new file and the
 // column's row in the catalog a new version. VACUUM FULL and CLUSTER do only the first, and change no value.
 std::string rewrite_reason(const SnapshotState& snapshot, const CatalogTable& now,
