@@ -1,5 +1,7 @@
 #include "capture/postgres/change_assembler.h"
 
+#include <algorithm>
+
 #include "base/bytes.h"
 
 namespace tributary {
@@ -42,7 +44,35 @@ Status ChangeAssembler::sent_until(uint64_t lsn) {
   if (in_transaction() || lsn <= delivered_lsn_) return {};
   if (expected_commit_lsn_ != 0 && lsn > expected_commit_lsn_) return other_history();
   delivered_lsn_ = lsn;
+  reached(lsn);
   return {};
+}
+
+void ChangeAssembler::note_names(NamedTables named) {
+  if (names_ahead_.lsn == 0) names_ahead_ = std::move(named);
+}
+
+// Nothing that commits before `lsn` comes any more.
+void ChangeAssembler::reached(uint64_t lsn) {
+  if (names_ahead_.lsn == 0 || lsn < names_ahead_.lsn) return;
+  names_ = std::exchange(names_ahead_, {});
+  for (auto& [oid, table] : tables_) name_as_now(table);
+}
+
+void ChangeAssembler::name_as_now(Table& table) {
+  if (table.told_lsn >= names_.lsn) return;
+  TableName told{table.relation.schema, table.relation.name};
+  auto now = names_.tables.find(table.relation.oid);
+  bool others = now == names_.tables.end() && std::ranges::any_of(names_.tables, [&](const auto& entry) {
+                  return entry.second.plain() == told.plain();
+                });
+  TableName right = now != names_.tables.end() ? now->second : others ? TableName{} : told;
+  if (right.plain() == told.plain()) return;
+  table.relation.schema = right.schema;
+  table.relation.name = right.name;
+  table.resolved = false;
+  misnamed_.lsn = names_.lsn;
+  misnamed_.tables.insert({told.plain(), right.plain()});
 }
 
 Status ChangeAssembler::begin(uint32_t id, uint64_t commit_lsn, int64_t commit_micros) {
@@ -52,6 +82,7 @@ Status ChangeAssembler::begin(uint32_t id, uint64_t commit_lsn, int64_t commit_m
     if (!same) return other_history();
     expected_commit_lsn_ = 0;
   }
+  reached(commit_lsn);
   told_last_ = 0;
   transaction_ = Transaction{.id = id, .commit_lsn = commit_lsn, .commit_micros = commit_micros};
   transaction_->skipped = Position::end_of_commit(epoch_, commit_lsn) <= covered_;
@@ -136,7 +167,7 @@ Result<ChangeAssembler::Step> ChangeAssembler::replay() {
   return Step::kDone;
 }
 
-void ChangeAssembler::learn_table() {
+void ChangeAssembler::learn_table(uint64_t lsn) {
   // Told again means that something about it may have changed: it is looked up afresh.
   Table& table = tables_[message_.table.oid];
   table.relation = message_.table;
@@ -144,6 +175,8 @@ void ChangeAssembler::learn_table() {
   text_.make_utf8(table.relation.name);
   for (PgRelationColumn& column : table.relation.columns) text_.make_utf8(column.name);
   table.resolved = false;
+  table.told_lsn = lsn;
+  name_as_now(table);  // a transaction tells at its commit what was long ago
   told_last_ = table.relation.oid;
 }
 
@@ -165,7 +198,7 @@ void ChangeAssembler::learn_partition(uint32_t changed) {
 
 Result<ChangeAssembler::Step> ChangeAssembler::apply_decoded(uint64_t lsn) {
   switch (message_.kind) {
-    case PgMessageKind::kRelation: learn_table(); return Step::kDone;
+    case PgMessageKind::kRelation: learn_table(lsn); return Step::kDone;
     case PgMessageKind::kInsert:
     case PgMessageKind::kUpdate:
     case PgMessageKind::kDelete:

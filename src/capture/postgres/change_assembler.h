@@ -14,10 +14,14 @@
 // of a database restored to an earlier state, and the answer is kNotFound.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <unordered_map>
+#include <utility>
 
+#include "capture/postgres/connection.h"
 #include "capture/postgres/transaction_spill.h"
 #include "capture/postgres/visibility.h"
 #include "codec/postgres/row_facts.h"
@@ -30,6 +34,13 @@ struct ToldPartition {
   uint32_t transaction = 0;
   char replica_identity = 'd';
   std::vector<std::string> key;  // columns of its identity
+};
+
+// How the catalog named the captured tables at a place in the log: not what the server told last, since it does not tell of a table
+// again whose schema got another name, or of a partitioned one that did.
+struct NamedTables {
+  uint64_t lsn = 0;
+  std::map<uint32_t, TableName> tables;  // by OID
 };
 
 class ChangeAssembler {
@@ -65,6 +76,16 @@ class ChangeAssembler {
     needed_->partitions.clear();
   }
 
+  // What commits behind `named.lsn` is of the tables that have these names; all before it is of those that were told. A later look
+  // is left out while an earlier one is still ahead.
+  void note_names(NamedTables named);
+  // Names under which changes were taken that were not theirs, or were not taken, up to the place: since the call before.
+  struct Misnamed {
+    uint64_t lsn = 0;
+    std::set<std::string> tables;
+  };
+  Misnamed take_misnamed() { return std::exchange(misnamed_, {}); }
+
   // The transport says that everything before `lsn` has been sent.
   Status sent_until(uint64_t lsn);
 
@@ -81,6 +102,7 @@ class ChangeAssembler {
  private:
   struct Table {
     PgRelation relation;
+    uint64_t told_lsn = 0;  // where the server told of it last
     std::vector<ToldPartition> partitions;  // told of since it was resolved
     bool resolved = false;
     // Of REPLICA IDENTITY FULL with partitions that are not: the server calls a key with NULLs beside it a whole old row, too.
@@ -106,7 +128,9 @@ class ChangeAssembler {
   Result<Step> find_tables(bool& wanted);
   Table* find_table(uint32_t oid);
   Status add_fact(const FactOrigin& origin);
-  void learn_table();
+  void learn_table(uint64_t lsn);
+  void reached(uint64_t lsn);
+  void name_as_now(Table& table);
   void learn_partition(uint32_t changed);
 
   uint32_t epoch_;
@@ -118,6 +142,9 @@ class ChangeAssembler {
   std::unordered_map<uint32_t, Table> tables_;
   Table* last_table_ = nullptr;  // of the newest change of a row: nearly always the next one's too
   Table* needed_ = nullptr;
+  NamedTables names_ahead_;  // lsn 0: none
+  NamedTables names_;  // that were reached last
+  Misnamed misnamed_;
   uint32_t told_last_ = 0;  // the relation that the message before told of; 0: it told of none
 
   std::optional<Transaction> transaction_;

@@ -121,7 +121,9 @@ std::unique_ptr<ChangeAssembler> ClientContext::make_assembler(uint64_t slot_lsn
                                .appended_commit_micros = state.appended_commit_micros,
                                .delivered_lsn = delivered_lsn,
                                .slot_lsn = slot_lsn};
-  return std::make_unique<ChangeAssembler>(config.client, start, *spill, visibility, server_text);
+  auto made = std::make_unique<ChangeAssembler>(config.client, start, *spill, visibility, server_text);
+  made->note_names(named);
+  return made;
 }
 
 void ClientContext::flush() {
@@ -315,6 +317,12 @@ asio::awaitable<Result<std::optional<TableTarget>>> ClientContext::resolve(PgRel
     bool is_it = is_of(snapshot, relation.oid);
     if (captured == table ? snapshot.table_oid != relation.oid : is_it) to_read_when_delivered[captured] = true;
   }
+  // One that is another's partition for a while: its changes are told as that one's.
+  for (const ToldPartition& partition : partitions) {
+    for (const auto& [captured, snapshot] : snapshots) {
+      if (captured != table && is_of(snapshot, partition.oid)) to_read_when_delivered[captured] = true;
+    }
+  }
   if (domain == domains.end()) co_return std::optional<TableTarget>();
   std::optional<CatalogTable> now;
   std::map<TypeKey, CatalogType> types;
@@ -377,6 +385,15 @@ asio::awaitable<Result<std::optional<TableTarget>>> ClientContext::resolve(PgRel
 
 void ClientContext::note_delivered() {
   delivered_lsn = std::max(delivered_lsn, assembler->delivered_lsn());
+  ChangeAssembler::Misnamed misnamed = assembler->take_misnamed();
+  for (const std::string& table : misnamed.tables) {
+    auto read = snapshots.find(table);
+    bool since = read != snapshots.end() && read->second.first.commit >= misnamed.lsn;
+    if (!domains.contains(table) || since) continue;
+    forget_snapshot(table);
+    tables_to_read.insert(table);
+    work.notify();
+  }
   if (to_read_when_delivered.empty() || assembler->in_transaction() || assembler->replaying()) return;
   for (const auto& [table, worthless] : to_read_when_delivered) {
     // Before the transaction is durable: after a crash the table must be known to want reading.

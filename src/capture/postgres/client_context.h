@@ -118,6 +118,7 @@ struct ClientContext : std::enable_shared_from_this<ClientContext> {
   std::map<std::string, uint64_t> times_forgotten;  // of tables: a reading that began before is worth nothing
   // Table → what stands for how the publication has it: another one means that changes may have been left out.
   std::map<std::string, uint64_t> publication_marks;
+  NamedTables named;  // by the newest look
   std::set<std::string> tables_to_read;
   // Tables to read again once the transaction under way is delivered, since its changes do not say all of what the table has
   // now: a chunk at a position before it would fall to them. True: what was read of it is worth nothing.
@@ -226,6 +227,7 @@ asio::awaitable<T> ClientContext::on_queue(std::function<T()> work) {
 struct Publication {
   bool whole = false;  // every kind of change, under the name of a partitioned table and not of its partitions
   uint64_t version = 0;
+  uint64_t lsn = 0;  // where the log ended
 };
 asio::awaitable<Result<std::optional<Publication>>> find_publication(ClientContext& context);  // source_tables.cpp
 Trouble narrowed_publication(const ClientContext& context);

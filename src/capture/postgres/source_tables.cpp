@@ -190,12 +190,12 @@ asio::awaitable<Trouble> look_failed(ClientContext& context, Error error) {
 
 asio::awaitable<Result<std::optional<Publication>>> find_publication(ClientContext& context) {
   Result<PgRows> rows = co_await context.control->query(
-      "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate AND pubviaroot, xmin FROM pg_publication WHERE "
-      "pubname = " +
+      "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate AND pubviaroot, xmin, pg_current_wal_insert_lsn() "
+      "FROM pg_publication WHERE pubname = " +
       quote_pg_literal(context.config.name));
   if (!rows.ok()) co_return rows.error();
   std::optional<Publication> found;
-  if (rows->rows() > 0) found = Publication{.whole = rows->is_true(0, 0), .version = rows->number(0, 1)};
+  if (rows->rows() > 0) found = Publication{rows->is_true(0, 0), rows->number(0, 1), rows->lsn(0, 2)};
   co_return found;
 }
 
@@ -226,6 +226,11 @@ asio::awaitable<Trouble> ClientContext::refresh_tables() {
     if (!look.ok()) co_return co_await look_failed(*this, look.error());
     looks[plain] = std::move(*look);
   }
+  named = {(*publication)->lsn, {}};
+  for (const auto& [plain, look] : looks) {
+    if (look.table.oid != 0) named.tables[look.table.oid] = look.table.name;
+  }
+  if (assembler) assembler->note_names(named);
   Status added = co_await publish_missing(*this, looks, *published);
   if (!added.ok()) co_return co_await look_failed(*this, added.error());
   std::map<std::string, std::string> refused;

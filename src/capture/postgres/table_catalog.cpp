@@ -242,7 +242,7 @@ asio::awaitable<Result<std::vector<CatalogRelation>>> find_relations(PgConnectio
   Result<PgRows> rows = co_await connection.query(fmt::format(R"(
 SELECT c.oid, coalesce(pg_relation_filenode(c.oid), 0), n.nspname, c.relname, coalesce(pg_relation_size(c.oid), 0),
        c.reltuples::bigint, c.relkind, c.relpersistence,
-       has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'),
+       has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE') AND NOT row_security_active(c.oid),
        coalesce((SELECT sum(i.xmin::text::bigint) % 4294967296 FROM pg_inherits i
                  WHERE i.inhrelid IN (SELECT relid FROM pg_partition_ancestors(c.oid))), 0),
        pg_relation_filenode(c.oid) = c.oid AND NOT EXISTS (

@@ -56,7 +56,8 @@ struct CatalogRelation {
   double rows = -1;  // the planner's estimate
   char kind = 'r';
   char persistence = 'p';
-  bool readable = true;  // by us, itself: the right to read a partitioned table says nothing of its partitions
+  bool readable =
+      true;  // by us, itself and whole: the right to read a partitioned table says nothing of its partitions
   // Of a partition. Its relation's `came` is set here.
   bool made_here = true;  // as one, and never rewritten, so that every row that it ever had was told of
   bool untouched = true;  // since it is one, no row of it went untold: it was neither truncated nor rewritten

@@ -1,0 +1,107 @@
+"""Tables that get other names, or become another's partition, of which PostgreSQL 15 sends no word: a schema is renamed, or a
+partitioned table, or a captured table is a guest in another for a while."""
+
+import pytest
+
+from harness import ExitCode
+from harness.shop import own
+
+WHOLE = "WITH (publish_via_partition_root = true)"
+PUBLICATIONS = [None, f"FOR ALL TABLES {WHOLE}", f"FOR TABLES IN SCHEMA public, live, staging {WHOLE}"]
+COLUMNS = "(id integer, day integer, v text, PRIMARY KEY (id, day))"
+PLAIN = f"CREATE SCHEMA live; CREATE SCHEMA staging; CREATE TABLE live.t {COLUMNS}; CREATE TABLE staging.t {COLUMNS}"
+PARTITIONED = ("CREATE SCHEMA live; CREATE SCHEMA staging; " + "; ".join(
+    f"CREATE TABLE public.{table} {COLUMNS} PARTITION BY RANGE (day); "
+    f"CREATE TABLE public.{table}_1 PARTITION OF public.{table} FOR VALUES FROM (0) TO (100)" for table in ("t", "s")))
+
+
+def exchange(kind, one, other, for_good):
+    """Statements by which table or schema `other` gets the name `one`, which goes, or gets that of `other`."""
+    return [f"ALTER {kind} {one} RENAME TO old", f"ALTER {kind} {other} RENAME TO {one}"] + (
+        [] if for_good else [f"ALTER {kind} old RENAME TO {other}"])
+
+
+@pytest.fixture
+def captured(shops, pipelines):
+    """Makes a database and a pipeline that captures `tables`, under a publication of the owner's, or ours (None)."""
+    (database,) = shops("names")
+
+    def make(setup, tables, publication):
+        own(database, setup)
+        pipeline = pipelines({"names": database}, domains={domain: {"table": table, "event": domain}
+                                                           for domain, table in tables.items()})
+        if publication:
+            database.execute(f"CREATE PUBLICATION tributary_{pipeline.name}_names {publication}")
+        return database, pipeline.start_and_wait()
+
+    return make
+
+
+def change(database, table, number):
+    database.execute(f"UPDATE {table} SET v = 'change {number} of {table}' WHERE id % 3 = {number}; "
+                     f"DELETE FROM {table} WHERE id = {10 + number}; INSERT INTO {table} VALUES ({100 + number}, 50, '{table}')")
+
+
+def fill(database, table, first):
+    database.execute(f"INSERT INTO {table} SELECT g, 50, '{table}' FROM generate_series({first}, 30) g")
+
+
+@pytest.mark.parametrize("publication", PUBLICATIONS)
+@pytest.mark.parametrize("for_good", [True, False])
+@pytest.mark.parametrize("running", [True, False])
+@pytest.mark.parametrize("kind", ["SCHEMA", "TABLE"])
+def test_tables_by_the_names_of_others(captured, publication, for_good, running, kind):
+    one, other = ("live.t", "staging.t") if kind == "SCHEMA" else ("public.t", "public.s")
+    tables = {"one": one} if for_good else {"one": one, "other": other}
+    database, pipeline = captured(PLAIN if kind == "SCHEMA" else PARTITIONED, tables, publication)
+    fill(database, one, 1)
+    fill(database, other, 5)
+    pipeline.wait_queryable()
+    if not running:
+        pipeline.terminate()
+    change(database, one, 0)
+    change(database, other, 0)
+    if running:
+        pipeline.wait_queryable()
+    for statement in exchange(kind, *((one, other) if kind == "TABLE" else ("live", "staging")), for_good):
+        own(database, statement.replace("RENAME TO public.", "RENAME TO "))
+    gone = ("old.t" if kind == "SCHEMA" else "public.old") if for_good else other
+    change(database, one, 1)
+    change(database, gone, 1)
+    if running:
+        pipeline.wait_queryable()
+    else:
+        pipeline.start_and_wait()
+    change(database, one, 2)
+    change(database, gone, 2)
+    pipeline.wait_queryable()
+    pipeline.verify_clean()
+
+
+@pytest.mark.parametrize("publication", PUBLICATIONS[:2])
+@pytest.mark.parametrize("running", [True, False])
+@pytest.mark.parametrize("host_captured", [True, False])
+def test_a_table_that_is_anothers_partition_for_a_while(captured, publication, running, host_captured):
+    tables = {"guest": "public.guest"} | ({"host": "public.t"} if host_captured else {})
+    database, pipeline = captured(f"{PARTITIONED}; CREATE TABLE guest {COLUMNS}", tables, publication)
+    database.execute("INSERT INTO guest SELECT g, 150, 'own' FROM generate_series(1, 30) g")
+    pipeline.wait_queryable()
+    if not running:
+        pipeline.terminate()
+    own(database, "ALTER TABLE t ATTACH PARTITION guest FOR VALUES FROM (100) TO (200)")
+    database.execute("UPDATE t SET v = 'as a guest' WHERE id < 5; DELETE FROM t WHERE id = 7; INSERT INTO t VALUES (99, 150, 'new')")
+    own(database, "ALTER TABLE t DETACH PARTITION guest")
+    if not running:
+        pipeline.start_and_wait()
+    pipeline.wait_queryable()
+    pipeline.verify_clean()
+
+
+def test_row_level_security_of_a_partition_alone_is_not_in_the_way(captured):
+    database, pipeline = captured(f"{PARTITIONED}; ALTER TABLE t_1 ENABLE ROW LEVEL SECURITY; ALTER TABLE t_1 FORCE ROW LEVEL SECURITY",
+                                  {"t": "public.t"}, None)
+    fill(database, "t", 1)
+    pipeline.terminate()
+    pipeline.command("client", "reset", "names").expect(ExitCode.OK)
+    pipeline.start_and_wait().verify_clean()
+    assert pipeline.count("names", "t") == 30
