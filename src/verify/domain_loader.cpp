@@ -39,17 +39,18 @@ const SourceColumn* find_column(const SourceTable& table, const std::string& nam
 }
 
 std::string key_condition(const SourceReader& reader, const DomainTable& domain, std::span<const VerifyKey> keys) {
-  std::vector<std::string> names;
-  for (size_t index : domain.key) names.push_back(quote_duckdb_identifier(domain.columns[index].source->name));
-  std::vector<std::string> values;
+  std::vector<std::string> any;
   for (const VerifyKey& key : keys) {
     std::vector<std::string> parts;
     for (size_t i = 0; i < key.size(); ++i) {
-      parts.push_back(reader.literal(key[i]) + "::" + domain.columns[domain.key[i]].source->type_name);
+      const SourceColumn& column = *domain.columns[domain.key[i]].source;
+      parts.push_back(fmt::format("{} {} {}::{}", quote_duckdb_identifier(column.name),
+                                  column.equals.empty() ? "=" : column.equals, reader.literal(key[i]),
+                                  column.type_name));
     }
-    values.push_back(fmt::format("({})", fmt::join(parts, ", ")));
+    any.push_back(fmt::format("({})", fmt::join(parts, " AND ")));
   }
-  return fmt::format(" WHERE ({}) IN ({})", fmt::join(names, ", "), fmt::join(values, ", "));
+  return fmt::format(" WHERE {}", fmt::join(any, " OR "));
 }
 
 class Loader {

@@ -58,7 +58,13 @@ constexpr const char* columns_query = R"(
     WHERE attrelid = {0} AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
     UNION ALL
     SELECT b.attnum, t.typbasetype, t.typtypmod FROM base b JOIN pg_type t ON t.oid = b.oid WHERE t.typtype = 'd')
-  SELECT a.attname, b.oid, b.modifier, format_type(a.atttypid, a.atttypmod)
+  SELECT a.attname, b.oid, b.modifier, format_type(a.atttypid, a.atttypmod),
+         coalesce((SELECT format('OPERATOR(%I.%s)', n.nspname, o.oprname)
+                   FROM pg_opclass k JOIN pg_am m ON m.oid = k.opcmethod AND m.amname = 'btree'
+                   JOIN pg_amop e ON e.amopfamily = k.opcfamily AND e.amopstrategy = 3
+                                     AND e.amoplefttype = k.opcintype AND e.amoprighttype = k.opcintype
+                   JOIN pg_operator o ON o.oid = e.amopopr JOIN pg_namespace n ON n.oid = o.oprnamespace
+                   WHERE k.opcdefault AND k.opcintype = b.oid AND n.nspname <> 'pg_catalog'), '')
   FROM base b JOIN pg_attribute a ON a.attrelid = {0} AND a.attnum = b.attnum JOIN pg_type t ON t.oid = b.oid
   WHERE t.typtype <> 'd' ORDER BY b.attnum)";
 
@@ -156,10 +162,12 @@ Result<std::vector<std::vector<std::string>>> SourceReader::query(const std::str
 
 Result<SourceTable> SourceReader::describe(const std::string& table) {
   std::string name = table.find('.') == std::string::npos ? "public." + table : table;
+  size_t dot = name.find('.');
   ASSIGN_OR_RETURN(auto found,
                    query("SELECT c.oid, n.nspname, c.relname, c.relkind FROM pg_class c JOIN pg_namespace n ON "
-                         "n.oid = c.relnamespace WHERE n.nspname || '.' || c.relname = " +
-                         literal(name) + " AND c.relkind IN ('r', 'p')"));
+                         "n.oid = c.relnamespace WHERE n.nspname = " +
+                         literal(name.substr(0, dot)) + " AND c.relname = " + literal(name.substr(dot + 1)) +
+                         " AND c.relkind IN ('r', 'p')"));
   if (found.size() != 1) {
     return Error{ErrorCode::kNotFound, fmt::format("the source has no table {}, or this role does not see it", table)};
   }
@@ -175,6 +183,7 @@ Result<SourceTable> SourceReader::describe(const std::string& table) {
     std::from_chars(column[1].data(), column[1].data() + column[1].size(), added.type_oid);
     std::from_chars(column[2].data(), column[2].data() + column[2].size(), added.type_modifier);
     added.type_name = std::move(column[3]);
+    added.equals = std::move(column[4]);
   }
   ASSIGN_OR_RETURN(auto key, query(fmt::format(key_query, oid)));
   for (auto& column : key) result.key.push_back(std::move(column[0]));

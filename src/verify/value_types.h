@@ -16,6 +16,7 @@ struct SourceColumn {
   uint32_t type_oid = 0;
   int32_t type_modifier = -1;
   std::string type_name;  // format_type(): "numeric(12,2)"
+  std::string equals;  // "OPERATOR(public.=)" of an extension's type; empty: =
 
   friend bool operator==(const SourceColumn&, const SourceColumn&) = default;
 };

@@ -3,7 +3,7 @@ partitioned table, or a captured table is a guest in another for a while."""
 
 import pytest
 
-from harness import ExitCode
+from harness import ExitCode, wait_for
 from harness.shop import own
 
 WHOLE = "WITH (publish_via_partition_root = true)"
@@ -95,6 +95,49 @@ def test_a_table_that_is_anothers_partition_for_a_while(captured, publication, r
         pipeline.start_and_wait()
     pipeline.wait_queryable()
     pipeline.verify_clean()
+
+
+@pytest.mark.parametrize("publication", PUBLICATIONS[:2])
+def test_a_partitioned_table_gets_another_identity_than_its_partitions(captured, publication):
+    database, pipeline = captured(f"{PARTITIONED}; CREATE SEQUENCE codes; ALTER TABLE t ADD code integer NOT NULL DEFAULT nextval('codes'); "
+                                  "CREATE UNIQUE INDEX t_code ON t (code, day); ALTER TABLE t_1 REPLICA IDENTITY FULL", {"t": "public.t"},
+                                  publication)
+    fill(database, "t", 1)
+    change(database, "t", 0)
+    for number, identity in enumerate(["USING INDEX t_code", "DEFAULT"], 1):
+        pipeline.wait_queryable()
+        own(database, f"ALTER TABLE t REPLICA IDENTITY {identity}")
+        change(database, "t", number)
+        pipeline.wait_queryable()
+        database.execute(f"UPDATE t SET id = id + {200 * number} WHERE id % 5 = 0; UPDATE t SET code = code + 1000 WHERE id % 5 = 1; "
+                         f"DELETE FROM t WHERE id = {20 + number}")
+        pipeline.wait_queryable()
+        pipeline.verify_clean()
+
+
+@pytest.mark.parametrize("publication, whole", [("FOR TABLE other", "ADD TABLE t"), ("FOR TABLE other", "ADD TABLES IN SCHEMA public"),
+                                                ("FOR TABLE other, TABLE t WHERE (id > 3)", "SET TABLE other, t")])
+def test_a_transaction_that_ran_when_the_owner_published_a_table(captured, publication, whole):
+    database, pipeline = captured(f"CREATE TABLE other {COLUMNS}; CREATE TABLE t {COLUMNS}; ALTER TABLE t REPLICA IDENTITY FULL",
+                                  {"other": "public.other"} | {"t": "public.t"}, f"{publication} {WHOLE}")
+    fill(database, "t", 1)
+    fill(database, "other", 1)
+    pipeline.wait_queryable()
+    with database.transaction() as transaction:
+        transaction.execute("UPDATE t SET v = 'untold' WHERE id < 9; DELETE FROM t WHERE id = 10; INSERT INTO t VALUES (99, 50, 'untold')")
+        database.execute(f"ALTER PUBLICATION tributary_{pipeline.name}_names {whole}")
+        wait_for(lambda: "waits for" in str(pipeline.client_status("names")), 60, "the reading to wait", seen=pipeline.log_tail)
+    pipeline.wait_queryable()
+    pipeline.verify_clean()
+
+
+def test_a_schema_with_a_dot_in_its_name_is_another(captured):
+    database, pipeline = captured('CREATE SCHEMA a; CREATE SCHEMA "a.b"; CREATE TABLE a."b.t" (id integer PRIMARY KEY, v text); '
+                                  'CREATE TABLE "a.b".t (id integer PRIMARY KEY, v text)', {"t": "a.b.t"}, PUBLICATIONS[1])
+    database.execute("INSERT INTO a.\"b.t\" VALUES (1, 'ours'); INSERT INTO \"a.b\".t VALUES (2, 'another')")
+    pipeline.wait_queryable()
+    pipeline.verify_clean()
+    assert pipeline.count("names", "t") == 1
 
 
 def test_row_level_security_of_a_partition_alone_is_not_in_the_way(captured):

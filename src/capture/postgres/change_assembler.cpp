@@ -56,23 +56,33 @@ void ChangeAssembler::note_names(NamedTables named) {
 void ChangeAssembler::reached(uint64_t lsn) {
   if (names_ahead_.lsn == 0 || lsn < names_ahead_.lsn) return;
   names_ = std::exchange(names_ahead_, {});
-  for (auto& [oid, table] : tables_) name_as_now(table);
+  for (auto& [oid, table] : tables_) describe_as_now(table);
 }
 
-void ChangeAssembler::name_as_now(Table& table) {
+void ChangeAssembler::describe_as_now(Table& table) {
   if (table.told_lsn >= names_.lsn) return;
-  TableName told{table.relation.schema, table.relation.name};
-  auto now = names_.tables.find(table.relation.oid);
-  bool others = now == names_.tables.end() && std::ranges::any_of(names_.tables, [&](const auto& entry) {
-                  return entry.second.plain() == told.plain();
-                });
-  TableName right = now != names_.tables.end() ? now->second : others ? TableName{} : told;
-  if (right.plain() == told.plain()) return;
-  table.relation.schema = right.schema;
-  table.relation.name = right.name;
+  PgRelation& relation = table.relation;
+  PgRelation told = relation;
+  auto is_told = [&](const auto& entry) { return entry.second.name == TableName{relation.schema, relation.name}; };
+  auto now = names_.tables.find(relation.oid);
+  if (now != names_.tables.end()) {
+    relation.schema = now->second.name.schema;
+    relation.name = now->second.name.name;
+    if (now->second.replica_identity != '\0') {
+      relation.replica_identity = now->second.replica_identity;
+      for (PgRelationColumn& column : relation.columns) {
+        column.key = relation.replica_identity == 'f' || std::ranges::count(now->second.key, column.name) != 0;
+      }
+    }
+  } else if (std::ranges::any_of(names_.tables, is_told)) {
+    relation.schema.clear();  // another has its name
+    relation.name.clear();
+  }
+  if (relation == told) return;
   table.resolved = false;
   misnamed_.lsn = names_.lsn;
-  misnamed_.tables.insert({told.plain(), right.plain()});
+  misnamed_.tables.insert(
+      {TableName{told.schema, told.name}.plain(), TableName{relation.schema, relation.name}.plain()});
 }
 
 Status ChangeAssembler::begin(uint32_t id, uint64_t commit_lsn, int64_t commit_micros) {
@@ -176,7 +186,7 @@ void ChangeAssembler::learn_table(uint64_t lsn) {
   for (PgRelationColumn& column : table.relation.columns) text_.make_utf8(column.name);
   table.resolved = false;
   table.told_lsn = lsn;
-  name_as_now(table);  // a transaction tells at its commit what was long ago
+  describe_as_now(table);  // a transaction tells at its commit what was long ago
   told_last_ = table.relation.oid;
 }
 

@@ -36,11 +36,17 @@ struct ToldPartition {
   std::vector<std::string> key;  // columns of its identity
 };
 
-// How the catalog named the captured tables at a place in the log: not what the server told last, since it does not tell of a table
-// again whose schema got another name, or of a partitioned one that did.
+// What the catalog said of the captured tables at a place in the log. What the server told last may be older: it does not tell of a
+// table again whose schema got another name, or of a partitioned one that got another name or identity.
 struct NamedTables {
+  struct Table {
+    TableName name;
+    // Of a partitioned one.
+    char replica_identity = '\0';
+    std::vector<std::string> key;
+  };
   uint64_t lsn = 0;
-  std::map<uint32_t, TableName> tables;  // by OID
+  std::map<uint32_t, Table> tables;  // by OID
 };
 
 class ChangeAssembler {
@@ -76,10 +82,11 @@ class ChangeAssembler {
     needed_->partitions.clear();
   }
 
-  // What commits behind `named.lsn` is of the tables that have these names; all before it is of those that were told. A later look
-  // is left out while an earlier one is still ahead.
+  // What commits behind `named.lsn` is of the tables that have these names and identities; all before it is of those that were told. A
+  // later look is left out while an earlier one is still ahead.
   void note_names(NamedTables named);
-  // Names under which changes were taken that were not theirs, or were not taken, up to the place: since the call before.
+  // Tables that changes were taken for that were not theirs, or under another key, or were not taken for, up to the place: since the
+  // call before.
   struct Misnamed {
     uint64_t lsn = 0;
     std::set<std::string> tables;
@@ -130,7 +137,7 @@ class ChangeAssembler {
   Status add_fact(const FactOrigin& origin);
   void learn_table(uint64_t lsn);
   void reached(uint64_t lsn);
-  void name_as_now(Table& table);
+  void describe_as_now(Table& table);
   void learn_partition(uint32_t changed);
 
   uint32_t epoch_;

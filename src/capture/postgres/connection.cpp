@@ -268,7 +268,7 @@ asio::awaitable<Status> PgConnection::connect(bool replication, std::chrono::mil
                              (any_bytes ? "; SET client_encoding = 'SQL_ASCII'" : "") +
                              "; SET synchronous_commit = local; SET statement_timeout = 0; SET lock_timeout = 0; "
                              "SET idle_in_transaction_session_timeout = 0; SET idle_session_timeout = 0; SET "
-                             "search_path = pg_catalog; SET row_security = off");
+                             "search_path = pg_catalog; SET row_security = off; SET jit = off");
 }
 
 std::string PgConnection::server_encoding() const {

@@ -136,12 +136,16 @@ class PgConnection {
 // A name or a text inside SQL.
 std::string quote_pg_identifier(std::string_view name);
 std::string quote_pg_literal(std::string_view text);
-// "public.orders" as the pipeline file names it → "public"."orders". A name without a dot is in "public".
+// "public.orders" as the pipeline file names it → "public"."orders". A name without a dot is in "public", and what follows the first
+// one is the table's: a schema with a dot in its name has no plain names of tables, and is left quoted.
 struct TableName {
   std::string schema;
   std::string name;
   std::string quoted() const { return quote_pg_identifier(schema) + "." + quote_pg_identifier(name); }
-  std::string plain() const { return schema + "." + name; }
+  std::string plain() const {
+    return (schema.find('.') == std::string::npos ? schema : quote_pg_identifier(schema)) + "." + name;
+  }
+  friend bool operator==(const TableName&, const TableName&) = default;
 };
 TableName split_table_name(std::string_view table);
 

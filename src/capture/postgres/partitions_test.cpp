@@ -1,8 +1,12 @@
 // Partitions that come and go, whose rows come and go with them in no event.
 #include <gtest/gtest.h>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
 #include "capture/postgres/capture_fixture_for_test.h"
 #include "capture/postgres/source_state.h"
+#include "capture/postgres/table_catalog.h"
 
 namespace tributary {
 namespace {
@@ -221,6 +225,32 @@ TEST_F(PartitionsTest, OfOneThatIsAttachedItsOwnRowsAreRead) {
   expect_all_same();
   EXPECT_GE(rows_read("orders"), read + 40 + 33);
   EXPECT_LE(rows_read("orders"), read + 40 + 33);
+}
+
+// Whatever commits between the query's snapshot and its end: a partition is looked at whole, or not seen.
+TEST_F(PartitionsTest, ALookSeesNoHalfOfAnAttach) {
+  sql->run("CREATE TABLE filled (LIKE orders INCLUDING ALL)");
+  auto settings = ConnectionSettings::parse(TestPostgres::shared().url(database), "");
+  ASSERT_TRUE(settings.ok());
+  asio::io_context loop;
+  PgConnection connection(loop.get_executor(), *settings);
+  auto table = static_cast<uint32_t>(std::stoul(sql->one("SELECT 'orders'::regclass::oid")));
+  auto look = [&]() -> asio::awaitable<std::vector<CatalogRelation>> {
+    auto relations = co_await find_relations(connection, table);
+    EXPECT_TRUE(relations.ok());
+    co_return relations.ok() ? *relations : std::vector<CatalogRelation>();
+  };
+  auto run = [&]() -> asio::awaitable<void> {
+    EXPECT_TRUE((co_await connection.connect(false, std::chrono::seconds(10))).ok());
+    EXPECT_TRUE((co_await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")).ok());
+    std::vector<CatalogRelation> before = co_await look();
+    sql->run(attach("orders", "filled", 1000));
+    for (const CatalogRelation& relation : co_await look()) EXPECT_NE(relation.relation.attached, 0U);
+    EXPECT_TRUE((co_await connection.execute("COMMIT")).ok());
+    EXPECT_EQ((co_await look()).size(), before.size() + 1);
+  };
+  asio::co_spawn(loop, run(), asio::detached);
+  loop.run();
 }
 
 TEST_F(PartitionsTest, NewOnesDoNotStartAReadingAgain) {

@@ -86,8 +86,9 @@ std::optional<std::string> row_key_condition(const CatalogTable& table, std::str
     bool null = false;
     std::optional<std::string> value = read_part(reader, null);
     if (!value || !reader.ok() || column == nullptr) return std::nullopt;
-    condition += fmt::format("{}{} {}", condition.empty() ? "(" : " AND ", quote_pg_identifier(name),
-                             null ? "IS NULL" : fmt::format("= {}::{}", text_sql(*value, text), column->type.name));
+    condition += fmt::format(
+        "{}{} {}", condition.empty() ? "(" : " AND ", quote_pg_identifier(name),
+        null ? "IS NULL" : fmt::format("{} {}::{}", column->equals, text_sql(*value, text), column->type.name));
   }
   if (!reader.at_end() || condition.empty()) return std::nullopt;
   return condition + ")";

@@ -168,6 +168,19 @@ TEST_F(SnapshotTest, ACommitThatIsDeliveredAndInvisibleWins) {
   stop();
 }
 
+// The operators of an extension's type are where the extension is.
+TEST_F(SnapshotTest, ARowIsReadByAKeyOfAnExtensionsType) {
+  sql->run("CREATE SCHEMA kinds; CREATE EXTENSION ltree SCHEMA kinds; CREATE EXTENSION citext SCHEMA kinds");
+  sql->run("CREATE TABLE paths (path kinds.ltree, name kinds.citext, PRIMARY KEY (path, name))");
+  sql->run("INSERT INTO paths VALUES ('a.b', 'One'), ('a.c', 'Two')");
+  start({"public.paths"});
+  catch_up();
+  size_t before = log.events;
+  source->read_again(ClientId("acme"), "public.paths", {merged("public.paths").begin()->first});
+  EXPECT_TRUE(wait_for([&] { return log.events > before; })) << status().reason;
+  expect_same("public.paths");
+}
+
 TEST_F(SnapshotTest, WaitsForTransactionsThatRanBeforeAndNamesThem) {
   sql->run("CREATE TABLE orders (id int PRIMARY KEY, v text)");
   sql->run("INSERT INTO orders VALUES (1, 'a')");

@@ -138,6 +138,8 @@ asio::awaitable<Result<FoundTable>> look_at_table(ClientContext& context, const 
 void capture_table(ClientContext& context, const std::string& plain, FoundTable look, uint64_t mark, bool named) {
   CatalogTable& table = look.table;
   context.publication_marks[plain] = mark;
+  // Until now it was not, or not whole: transactions that run tell of none of the changes that they made before.
+  if (!context.tables.contains(plain)) context.visibility.want_barrier();
   auto snapshot = context.snapshots.find(plain);
   if (snapshot != context.snapshots.end() && snapshot->second.publication_mark != mark) {
     read_afresh(context, plain);
@@ -228,7 +230,14 @@ asio::awaitable<Trouble> ClientContext::refresh_tables() {
   }
   named = {(*publication)->lsn, {}};
   for (const auto& [plain, look] : looks) {
-    if (look.table.oid != 0) named.tables[look.table.oid] = look.table.name;
+    const CatalogTable& table = look.table;
+    if (table.oid == 0) continue;
+    NamedTables::Table& found = named.tables[table.oid];
+    found.name = table.name;
+    if (table.kind == 'p' && look.refused.empty()) {
+      found.replica_identity = table.replica_identity;
+      found.key = table.key;
+    }
   }
   if (assembler) assembler->note_names(named);
   Status added = co_await publish_missing(*this, looks, *published);

@@ -62,6 +62,15 @@ constexpr std::string_view type_rows_sql = R"(
                     ' ' ORDER BY id)
   FROM word)";
 
+// The operator by which a unique index tells rows apart, where the extension's schema must be named to find it.
+constexpr std::string_view equality_sql = R"(
+  SELECT format('OPERATOR(%I.%s)', s.nspname, o.oprname)
+  FROM pg_opclass k JOIN pg_am m ON m.oid = k.opcmethod AND m.amname = 'btree'
+  JOIN pg_amop e ON e.amopfamily = k.opcfamily AND e.amopstrategy = 3 AND e.amoplefttype = k.opcintype
+                    AND e.amoprighttype = k.opcintype
+  JOIN pg_operator o ON o.oid = e.amopopr JOIN pg_namespace s ON s.oid = o.oprnamespace
+  WHERE k.opcdefault AND k.opcintype = base.type)";
+
 std::string table_sql(std::string_view condition) {
   return fmt::format(R"(
 SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident,
@@ -71,8 +80,8 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident,
        (SELECT k.n FROM unnest(x.indkey) WITH ORDINALITY k(number, n)
         WHERE k.number = a.attnum AND k.n <= x.indnkeyatts),
        row_security_active(c.oid), a.xmin,
-       CASE WHEN base.type >= {} THEN ({}) END,
-       current_user, c.relispartition, coalesce(x.indnkeyatts, 0)
+       CASE WHEN base.type >= {0} THEN ({1}) END,
+       current_user, c.relispartition, coalesce(x.indnkeyatts, 0), CASE WHEN base.type >= {0} THEN ({2}) END
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (SELECT i.* FROM pg_index i
@@ -80,9 +89,10 @@ LEFT JOIN LATERAL (SELECT i.* FROM pg_index i
                      AND CASE c.relreplident WHEN 'i' THEN i.indisreplident WHEN 'n' THEN false
                          ELSE i.indisprimary END LIMIT 1) x ON true
 LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
-LEFT JOIN {} ON true
-WHERE {} ORDER BY a.attnum)",
-                     first_user_oid, type_rows_sql, fmt::format(base_type_sql, "a.atttypid", "a.atttypmod"), condition);
+LEFT JOIN {3} ON true
+WHERE {4} ORDER BY a.attnum)",
+                     first_user_oid, type_rows_sql, equality_sql,
+                     fmt::format(base_type_sql, "a.atttypid", "a.atttypmod"), condition);
 }
 
 std::optional<CatalogTable> table_of(const PgRows& rows) {
@@ -107,6 +117,7 @@ std::optional<CatalogTable> table_of(const PgRows& rows) {
                      static_cast<uint32_t>(rows.number(row, 18)), rows.text(row, 19)};
     column.may_be_absent = rows.is_true(row, 12);
     column.type = {static_cast<uint32_t>(rows.number(row, 14)), std::stoi(rows.text(row, 15)), rows.text(row, 13)};
+    if (!rows.null(row, 23)) column.equals = rows.text(row, 23);
     if (!rows.null(row, 16)) key[rows.number(row, 16)] = column.column.name;
     table.columns.push_back(std::move(column));
   }
@@ -239,26 +250,27 @@ asio::awaitable<Result<std::optional<CatalogTable>>> find_table(PgConnection& co
 // made then: ATTACH alters them, also in that transaction. A table that was never rewritten has the file with which it was
 // made, whose number is its own; ATTACH alters its row of pg_class, and so does what rewrites it later.
 asio::awaitable<Result<std::vector<CatalogRelation>>> find_relations(PgConnection& connection, uint32_t table_oid) {
+  // The server's own functions for trees of partitions see what was committed after the query began, and it could not be told what of
+  // a partition is not there from what was not there yet.
   Result<PgRows> rows = co_await connection.query(fmt::format(R"(
-SELECT c.oid, coalesce(pg_relation_filenode(c.oid), 0), n.nspname, c.relname, coalesce(pg_relation_size(c.oid), 0),
+WITH RECURSIVE tree(oid, attached, came, entered, made_as_one) AS (
+  SELECT {0}::oid, 0::bigint, NULL::xid, NULL::xid, true
+  UNION ALL
+  SELECT i.inhrelid, (tree.attached + i.xmin::text::bigint) % 4294967296,
+         CASE WHEN tree.came IS NULL OR age(i.xmin) < age(tree.came) THEN i.xmin ELSE tree.came END, i.xmin,
+         tree.made_as_one AND (i.xmin::text, first.xmin::text, first.cmin::text)
+           IS NOT DISTINCT FROM (made.xmin::text, made.xmin::text, made.cmin::text)
+  FROM tree JOIN pg_class above ON above.oid = tree.oid AND above.relkind = 'p'
+  JOIN pg_inherits i ON i.inhparent = tree.oid AND NOT i.inhdetachpending
+  JOIN pg_attribute made ON made.attrelid = i.inhrelid AND made.attnum = {1}
+  LEFT JOIN pg_attribute first ON first.attrelid = i.inhrelid AND first.attnum = 1)
+SELECT c.oid, c.relfilenode, n.nspname, c.relname, coalesce(pg_relation_size(c.oid), 0),
        c.reltuples::bigint, c.relkind, c.relpersistence,
        has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE') AND NOT row_security_active(c.oid),
-       coalesce((SELECT sum(i.xmin::text::bigint) % 4294967296 FROM pg_inherits i
-                 WHERE i.inhrelid IN (SELECT relid FROM pg_partition_ancestors(c.oid))), 0),
-       pg_relation_filenode(c.oid) = c.oid AND NOT EXISTS (
-         SELECT FROM pg_inherits i JOIN pg_attribute made ON made.attrelid = i.inhrelid AND made.attnum = {1}
-         LEFT JOIN pg_attribute first ON first.attrelid = i.inhrelid AND first.attnum = 1
-         WHERE i.inhrelid IN (SELECT relid FROM pg_partition_ancestors(c.oid))
-           AND (i.xmin::text, first.xmin::text, first.cmin::text)
-               IS DISTINCT FROM (made.xmin::text, made.xmin::text, made.cmin::text)),
-       pg_relation_filenode(c.oid) = c.oid
-         OR EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid AND i.xmin::text = c.xmin::text),
-       coalesce((SELECT i.xmin::text::bigint FROM pg_inherits i
-                 WHERE i.inhrelid IN (SELECT relid FROM pg_partition_ancestors(c.oid)) ORDER BY age(i.xmin) LIMIT 1), 0)
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.oid = {0} AND c.relkind <> 'p'
-   OR c.oid IN (SELECT relid FROM pg_partition_tree({0}) WHERE isleaf AND relid <> {0})
-ORDER BY c.oid)",
+       tree.attached, c.relfilenode = c.oid AND tree.made_as_one,
+       c.relfilenode = c.oid OR tree.entered::text = c.xmin::text, coalesce(tree.came::text::bigint, 0)
+FROM tree JOIN pg_class c USING (oid) JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind <> 'p' ORDER BY c.oid)",
                                                               table_oid, tableoid_number));
   if (!rows.ok()) co_return rows.error();
   std::vector<CatalogRelation> relations;

@@ -25,6 +25,7 @@ struct CatalogType {
 struct CatalogColumn {
   SnapshotColumn column;
   CatalogType type;
+  std::string equals = "=";
   bool may_be_absent = false;  // its storage lets an update leave it out
 };
 
