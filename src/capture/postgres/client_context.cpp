@@ -229,6 +229,12 @@ void ClientContext::forget_snapshot(const std::string& table) {
   queue_append(std::move(append), 0, &table_bytes_in_flight, std::nullopt);
 }
 
+void ClientContext::read_when_delivered(const std::string& table) {
+  bool& worthless = to_read_when_delivered[table];
+  // Pieces of the transaction are durable before it ends, and are not told again: after a crash the table must be known to want reading.
+  if (!std::exchange(worthless, true)) forget_snapshot(table);
+}
+
 namespace {
 
 // Whether changes of a partition, which has an identity of its own, say all of its table's row key.
@@ -268,19 +274,21 @@ asio::awaitable<Status> ClientContext::note_partitions(std::string table, uint32
   auto is_older = [](const ToldPartition& told, const SnapshotRelation& now) {
     return now.came != 0 && static_cast<int32_t>(told.transaction - now.came) <= 0;
   };
+  bool lost = false;
   auto take_known = [&] {
     auto read = snapshots.find(table);
     if (read == snapshots.end()) return;
     for (const SnapshotRelation& known : read->second.relations) {
       std::erase_if(partitions, [&](const ToldPartition& told) {
         if (told.oid != known.oid) return false;
-        if (is_older(told, known)) to_read_when_delivered[table] = true;
+        lost = lost || is_older(told, known);
         return true;
       });
     }
   };
   take_known();
-  if (partitions.empty()) co_return Status();
+  if (lost) read_when_delivered(table);
+  if (lost || partitions.empty()) co_return Status();
   Result<std::vector<CatalogRelation>> now = std::vector<CatalogRelation>();
   {
     AsyncLock::Held held = co_await control_lock.hold();
@@ -299,9 +307,9 @@ asio::awaitable<Status> ClientContext::note_partitions(std::string table, uint32
     });
     if (told > 0) came.push_back(std::move(relation));
   }
-  bool lost = !partitions.empty() || !std::ranges::all_of(came, &CatalogRelation::untouched);
+  lost = lost || !partitions.empty() || !std::ranges::all_of(came, &CatalogRelation::untouched);
   if (lost) {
-    to_read_when_delivered[table] = true;
+    read_when_delivered(table);
   } else if (!came.empty()) {
     add_partitions(table, came);
   }
@@ -312,17 +320,17 @@ asio::awaitable<Result<std::optional<TableTarget>>> ClientContext::resolve(PgRel
                                                                            std::vector<ToldPartition> partitions) {
   std::string table = TableName{relation.schema, relation.name}.plain();
   auto domain = domains.find(table);
-  // A captured table under another's name for a while: what is told of it now is not captured, or taken for the other's.
+  // A captured table under another's name for a while: what is told of it now is not captured, or taken for the other's. And one
+  // that is another's partition for a while: its changes are told as that one's.
+  std::vector<std::string> told_of_others;
   for (const auto& [captured, snapshot] : snapshots) {
-    bool is_it = is_of(snapshot, relation.oid);
-    if (captured == table ? snapshot.table_oid != relation.oid : is_it) to_read_when_delivered[captured] = true;
+    bool another = captured == table ? snapshot.table_oid != relation.oid : is_of(snapshot, relation.oid);
+    bool guest = captured != table && std::ranges::any_of(partitions, [&](const ToldPartition& partition) {
+                   return is_of(snapshot, partition.oid);
+                 });
+    if (another || guest) told_of_others.push_back(captured);
   }
-  // One that is another's partition for a while: its changes are told as that one's.
-  for (const ToldPartition& partition : partitions) {
-    for (const auto& [captured, snapshot] : snapshots) {
-      if (captured != table && is_of(snapshot, partition.oid)) to_read_when_delivered[captured] = true;
-    }
-  }
+  for (const std::string& captured : told_of_others) read_when_delivered(captured);
   if (domain == domains.end()) co_return std::optional<TableTarget>();
   std::optional<CatalogTable> now;
   std::map<TypeKey, CatalogType> types;
@@ -360,7 +368,7 @@ asio::awaitable<Result<std::optional<TableTarget>>> ClientContext::resolve(PgRel
     co_return std::optional<TableTarget>();
   }
   for (const ToldPartition& partition : partitions) {
-    if (!names_rows(partition, schema)) to_read_when_delivered[table] = true;
+    if (!names_rows(partition, schema)) read_when_delivered(table);
   }
   if (now && now->name.plain() == table) {
     auto read = snapshots.find(table);
@@ -368,9 +376,10 @@ asio::awaitable<Result<std::optional<TableTarget>>> ClientContext::resolve(PgRel
     // What is back looks untouched in the catalog, and meanwhile changes told of their rows under other keys, names or types.
     bool told_otherwise =
         names_differ(relation, *now) || types_differ(relation, *now) || (is_read && keys_differ(schema, read->second));
-    if (told_otherwise || (is_read && !reread_reason(read->second, *now).empty())) {
-      bool& worthless = to_read_when_delivered[table];
-      worthless = worthless || told_otherwise;
+    if (told_otherwise) {
+      read_when_delivered(table);
+    } else if (is_read && !reread_reason(read->second, *now).empty()) {
+      to_read_when_delivered.try_emplace(table, false);  // as the next session's look would find, too
     }
   }
   if (before != nullptr && before->same_content(schema)) {
@@ -396,8 +405,7 @@ void ClientContext::note_delivered() {
   }
   if (to_read_when_delivered.empty() || assembler->in_transaction() || assembler->replaying()) return;
   for (const auto& [table, worthless] : to_read_when_delivered) {
-    // Before the transaction is durable: after a crash the table must be known to want reading.
-    if (worthless) forget_snapshot(table);
+    if (worthless) forget_snapshot(table);  // a reading that began meanwhile
     tables_to_read.insert(table);
   }
   to_read_when_delivered.clear();

@@ -186,6 +186,8 @@ struct ClientContext : std::enable_shared_from_this<ClientContext> {
   void add_partitions(const std::string& table, const std::vector<CatalogRelation>& partitions);
   // Changes of the table were left out: what a snapshot read of it does not count any more, also after a restart.
   void forget_snapshot(const std::string& table);
+  // What was read of the table is worth nothing; it is read behind the transaction that is being told.
+  void read_when_delivered(const std::string& table);
   // Looks at the captured tables in the catalog: sets aside what cannot be captured, and notes what must be read
   // (again). Adds tables to the publication. kLocked: not all was seen.
   asio::awaitable<Trouble> refresh_tables();
