@@ -48,11 +48,6 @@ std::string shown(std::string_view key) {
   return out;
 }
 
-bool is_of_a_group(const std::string& reason) {
-  return reason.find("which its type") != std::string::npos && !reason.starts_with("column ") &&
-         !reason.starts_with("ORDER BY ");
-}
-
 }  // namespace
 
 FreshStart::FreshStart(const SimCase& sim, const World& world, ExpressionEngine& expressions,
@@ -116,7 +111,7 @@ std::string compare_letters(const std::map<std::string, std::string>& wanted,
     auto at = kept.find(key);
     if (at == kept.end()) {
       if (!may_lack) differs += fmt::format("  not told: {} {}\n", shown(key), reason);
-    } else if (at->second != reason && !is_of_a_group(reason)) {
+    } else if (at->second != reason) {
       differs += fmt::format("  {} is told as {}\n  and it is  {}\n", shown(key), at->second, reason);
     }
   }

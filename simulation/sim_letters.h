@@ -34,7 +34,6 @@ class FreshStart {
 };
 
 // What differs; empty where nothing does. `may_lack`: some of the wanted ones may not be there.
-// Of a group that several rows make fail, the reason is one's of them.
 std::string compare_letters(const std::map<std::string, std::string>& wanted,
                             const std::map<std::string, std::string>& kept, bool may_lack);
 

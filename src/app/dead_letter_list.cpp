@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cctype>
 
-#include "app/dead_letter_rows.h"
 #include "app/event_reader.h"
 #include "app/pipeline_plan.h"
 #include "base/hex.h"
@@ -32,6 +31,17 @@ class Plans {
     const ViewPlan* plan = find(view);
     return plan == nullptr ? std::vector<DeadLetterRow>() : rows_of_dead_letter(*plan, letter_key);
   }
+  // Whether a row of the domain has a part in what the letter is about, through whatever views.
+  bool is_about(const std::string& view, const std::string& letter_key, const DeadLetterRow& row) const {
+    std::vector<DeadLetterRow> from = rows_of(view, letter_key);
+    for (size_t i = 0; i < from.size(); ++i) {
+      if (from[i].relation == row.relation && from[i].key == row.key) return true;
+      const ViewPlan* plan = from[i].relation == view ? nullptr : find(from[i].relation);
+      if (plan == nullptr) continue;
+      view_rows_behind(*plan, std::string(from[i].key), from);
+    }
+    return false;
+  }
   bool is_domain(const std::string& relation) const { return compiled_.domains.contains(relation); }
 
   // "orders id=1; items order_id=1, line=2", "group user_id=3".
@@ -48,10 +58,16 @@ class Plans {
         out += values[i].value_or("NULL");
       }
     }
-    return out.empty() ? row_key_to_string(domain_key(letter_key)) : out;
+    return out.empty() ? row_key_to_string(failed_at(letter_key).key) : out;
   }
 
  private:
+  // A group of the view is not followed.
+  static void view_rows_behind(const ViewPlan& plan, const std::string& key, std::vector<DeadLetterRow>& to) {
+    for (DeadLetterRow& row : rows_of_row(plan, key)) {
+      if (row.relation != plan.name) to.push_back(std::move(row));
+    }
+  }
   const ViewPlan* find(const std::string& view) const {
     for (const ViewPlan& plan : compiled_.views) {
       if (plan.name == view) return &plan;
@@ -146,8 +162,8 @@ std::string DeadLetterFilter::to_json() const {
 }
 
 DeadLetterFilter DeadLetterFilter::from_json(const json& json) {
-  return {json.value("client", ""), json.value("view", ""), json.value("id", ""), json.value("reason", ""),
-          json.value("events", false)};
+  return {json.value("client", ""), json.value("view", ""),      json.value("id", ""),
+          json.value("reason", ""), json.value("events", false), {}};
 }
 
 Result<json> list_dead_letters(const Pipeline& pipeline, const Storage& storage, EventLog& log, RawStore& raw,
@@ -168,6 +184,7 @@ Result<json> list_dead_letters(const Pipeline& pipeline, const Storage& storage,
         std::string hex = to_hex(letter.key);
         if (letter.dropped || (!filter.id.empty() && filter.id != hex) || !filter.has_reason(letter.reason)) continue;
         if (!plans) plans.emplace(pipeline);
+        if (filter.row && !plans->is_about(build.view, letter.key, *filter.row)) continue;
         json entry{{"client", id},
                    {"view", build.view},
                    {"id", hex},
@@ -188,7 +205,7 @@ Result<json> list_dead_letters(const Pipeline& pipeline, const Storage& storage,
     }
   }
   for (const auto& [id, config] : pipeline.clients) {
-    bool wanted = filter.view.empty() && (filter.client.empty() || id == filter.client);
+    bool wanted = !filter.row && filter.view.empty() && (filter.client.empty() || id == filter.client);
     if (wanted) RETURN_IF_ERROR(add_unread_messages(log, id, filter, list));
   }
   return list;

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
+#include "app/dead_letter_rows.h"
 #include "config/pipeline.h"
 #include "contracts/event_log.h"
 #include "contracts/raw_store.h"
@@ -17,6 +19,7 @@ struct DeadLetterFilter {
   std::string id;      // hexadecimal key bytes; empty: all
   std::string reason;  // letters whose reason has this text in it, in whichever case; empty: all
   bool events = false; // with the events of the row that failed
+  std::optional<DeadLetterRow> row = {};  // of a domain: letters in which it has a part. Not in JSON
 
   bool has_reason(const std::string& of_letter) const;
 

@@ -2,7 +2,7 @@
 
 #include "base/bytes.h"
 #include "model/row_key.h"
-#include "runtime/dead_letters.h"
+#include "process/view_graph.h"
 
 namespace tributary {
 namespace {
@@ -62,10 +62,17 @@ class Origin {
 }  // namespace
 
 std::vector<DeadLetterRow> rows_of_dead_letter(const ViewPlan& plan, const std::string& key) {
-  std::string row_key = domain_key(key);
-  size_t node = row_key.size() == key.size() ? plan.nodes.size() - 1 : static_cast<uint8_t>(key[1]);
+  FailedAt failed = failed_at(key);
+  size_t node = plan.nodes.size();
+  while (!failed.node && node > 0 && plan.nodes[node - 1].kind != NodeKind::kMap) --node;
   Origin origin(plan);
-  origin.add_failed(node, row_key);
+  origin.add_failed(failed.node.value_or(node - 1), failed.key);
+  return origin.take();
+}
+
+std::vector<DeadLetterRow> rows_of_row(const ViewPlan& plan, const std::string& key) {
+  Origin origin(plan);
+  origin.add(plan.nodes.size() - 1, key);
   return origin.take();
 }
 

@@ -20,4 +20,7 @@ struct DeadLetterRow {
 //   GROUP BY user_id, key of 7                             →  the view (7)
 std::vector<DeadLetterRow> rows_of_dead_letter(const ViewPlan& plan, const std::string& key);
 
+// … and of the view's row `key`.
+std::vector<DeadLetterRow> rows_of_row(const ViewPlan& plan, const std::string& key);
+
 }  // namespace tributary

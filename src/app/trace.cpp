@@ -69,7 +69,7 @@ class Tracer {
     RETURN_IF_ERROR(add_places(domain, bytes, events));
     RETURN_IF_ERROR(add_views({domain, bytes}, events));
     answer["events"] = std::move(events);
-    ASSIGN_OR_RETURN(answer["dead_letters"], dead_letters_of(bytes));
+    ASSIGN_OR_RETURN(answer["dead_letters"], dead_letters_of({domain, bytes}));
     return answer;
   }
 
@@ -239,14 +239,11 @@ class Tracer {
     return {};
   }
 
-  Result<json> dead_letters_of(const std::string& key) {
-    ASSIGN_OR_RETURN(json all, list_dead_letters(assembly_.pipeline, *assembly_.storage, *assembly_.log, *assembly_.raw,
-                                                 {.client = client_.value}));
-    json letters = json::array();
-    for (json& letter : all) {
-      auto bytes = from_hex(letter.value("id", ""));
-      if (bytes && domain_key(*bytes) == key) letters.push_back(std::move(letter));
-    }
+  Result<json> dead_letters_of(const DeadLetterRow& row) {
+    ASSIGN_OR_RETURN(json letters, list_dead_letters(assembly_.pipeline, *assembly_.storage, *assembly_.log,
+                                                     *assembly_.raw, {.client = client_.value, .row = row}));
+    letters.erase(std::remove_if(letters.begin(), letters.end(), [](const json& of) { return !of.contains("id"); }),
+                  letters.end());
     return letters;
   }
 

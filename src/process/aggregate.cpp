@@ -1,6 +1,7 @@
 #include "process/aggregate.h"
 
 #include <algorithm>
+#include <set>
 
 #include "model/cells.h"
 #include "model/row_key.h"
@@ -15,6 +16,14 @@ std::string group_key(const Rows& rows, size_t row, uint32_t columns) {
   std::string key;
   for (uint32_t i = 0; i < columns; ++i) append_key_part(key, rows.columns[i], row);
   return key;
+}
+
+// Of rows that were there before reasons were kept none is counted.
+void put_reason(KeyedState& state, const std::string& key, int64_t rows) {
+  if (rows <= 0) return state.erase(key);
+  std::string value;
+  put_varint_signed(value, rows);
+  state.put(key, value);
 }
 
 }  // namespace
@@ -87,6 +96,8 @@ Result<std::vector<AggregateOperator::Group>> AggregateOperator::load(KeyedState
 
 void AggregateOperator::take(Group& group, size_t number, const Rows& rows, size_t row, Values& values) const {
   int64_t weight = rows.weights[row];
+  group.again = group.again || weight == 0;
+  if (weight == 0) return;
   group.rows += weight;
   bool usable = true;
   for (const CallRules& rules : rules_) {
@@ -94,7 +105,10 @@ void AggregateOperator::take(Group& group, size_t number, const Rows& rows, size
     if (auto reason = rules.unusable(rows, row)) {
       usable = false;
       group.unusable += weight;
-      if (weight > 0) group.reason = *reason;
+      ValueChange& change = values[values_.key(group.client.value, value_prefix(group, reasons) + *reason)];
+      change.group = number;
+      change.call = reasons;
+      change.weight += weight;
     }
   }
   if (!usable) return;
@@ -125,9 +139,9 @@ Status AggregateOperator::change_values(KeyedState& state, std::vector<Group>& g
   for (const auto& [key, change] : values) keys.push_back(key);
   ASSIGN_OR_RETURN(auto stored, state.get(keys));
   std::vector<std::pair<size_t, size_t>> lost_first;
+  std::set<size_t> reasons_of;  // groups whose reasons changed
   for (size_t i = 0; i < keys.size(); ++i) {
     const ValueChange& change = values.at(keys[i]);
-    CallState& call = groups[change.group].calls[change.call];
     int64_t count = 0;
     if (stored[i]) {
       ByteReader reader(*stored[i]);
@@ -135,6 +149,12 @@ Status AggregateOperator::change_values(KeyedState& state, std::vector<Group>& g
       if (!reader.ok()) return Error{ErrorCode::kCorrupt, "a stored value of a group does not decode"};
     }
     int64_t now = count + change.weight;
+    if (change.call == reasons) {
+      put_reason(state, keys[i], now);
+      reasons_of.insert(change.group);
+      continue;
+    }
+    CallState& call = groups[change.group].calls[change.call];
     call.others += (now != 0 ? 1 : 0) - (count != 0 ? 1 : 0);
     if (now == 0) {
       state.erase(keys[i]);
@@ -153,6 +173,7 @@ Status AggregateOperator::change_values(KeyedState& state, std::vector<Group>& g
   }
   // What became first while the old first one was still taken for it may have been passed over: look.
   for (auto [group, call] : lost_first) RETURN_IF_ERROR(find_first(state, groups[group], call));
+  for (size_t group : reasons_of) RETURN_IF_ERROR(find_reason(state, groups[group]));
   return {};
 }
 
@@ -167,6 +188,15 @@ Status AggregateOperator::find_first(KeyedState& state, Group& group, size_t cal
     reader.varint_signed();
     of_call.first = key.substr(prefix.size());
     of_call.cell = reader.rest();
+    return false;
+  });
+}
+
+// Rows that were there before reasons were kept have none: then the group's stays as it was.
+Status AggregateOperator::find_reason(KeyedState& state, Group& group) const {
+  std::string prefix = values_.key(group.client.value, value_prefix(group, reasons));
+  return state.scan(prefix, prefix, [&](std::string_view key, std::string_view) {
+    group.reason = key.substr(prefix.size());
     return false;
   });
 }
@@ -212,11 +242,31 @@ Result<OperatorOutput> AggregateOperator::run(KeyedState& state, std::span<const
     }
     if (std::string entry = encode(group); entry != group.stored) state.put(key, entry);
     Status done = append_result(group, +1, out.rows);
+    if (done.ok() && group.again) done = append_result(group, 0, out.rows);
     if (done.ok()) continue;
     if (done.error().code == ErrorCode::kCorrupt) return std::move(done).error();
     out.failed.push_back({group.client, group.key, done.error().message});
   }
   consolidate(out.rows);
+  return out;
+}
+
+Result<OperatorOutput> AggregateOperator::show_again(KeyedState& state, const ClientId& client,
+                                                     const std::string& key) {
+  OperatorOutput out;
+  out.rows = Rows(output_);
+  std::vector<std::string> keys{groups_.key(client.value, key)};
+  ASSIGN_OR_RETURN(auto stored, state.get(keys));
+  if (!stored[0]) return out;
+  Group group;
+  group.client = client;
+  group.key = key;
+  if (!decode(*stored[0], group)) {
+    return Error{ErrorCode::kCorrupt, fmt::format("a stored group of {} does not decode", groups_.name)};
+  }
+  Status done = append_result(group, 0, out.rows);
+  if (!done.ok() && done.error().code == ErrorCode::kCorrupt) return std::move(done).error();
+  if (!done.ok()) out.failed.push_back({client, key, done.error().message});
   return out;
 }
 

@@ -22,6 +22,7 @@ class AggregateOperator final : public Operator {
                     std::string name);
 
   Result<OperatorOutput> run(KeyedState& state, std::span<const Rows> inputs) override;
+  Result<OperatorOutput> show_again(KeyedState& state, const ClientId& client, const std::string& key) override;
   uint64_t exchange_hash(size_t input, const Rows& rows, size_t row) const override;
 
   // The row of a global aggregate over nothing, for a client that has not been seen before: +1, or nothing.
@@ -35,7 +36,8 @@ class AggregateOperator final : public Operator {
     std::string cells;  // of the group columns
     int64_t rows = 0;
     int64_t unusable = 0;  // rows that cannot be taken in
-    std::string reason;  // why, of one of them
+    bool again = false;  // its result is wanted again
+    std::string reason;  // why: of all such rows' reasons the first one
     std::vector<CallState> calls;
   };
   struct ValueChange {
@@ -46,6 +48,8 @@ class AggregateOperator final : public Operator {
     int64_t weight = 0;
   };
   using Values = std::unordered_map<std::string, ValueChange>;  // by state key
+  // Reasons why rows cannot be taken in are kept as values of a call of this number.
+  static constexpr size_t reasons = UINT16_MAX;
 
   Result<std::vector<Group>> load(KeyedState& state, const Rows& rows, std::vector<uint32_t>& group_of_row) const;
   bool decode(std::string_view bytes, Group& group) const;
@@ -53,6 +57,7 @@ class AggregateOperator final : public Operator {
   void take(Group& group, size_t number, const Rows& rows, size_t row, Values& values) const;
   Status change_values(KeyedState& state, std::vector<Group>& groups, Values values) const;
   Status find_first(KeyedState& state, Group& group, size_t call) const;
+  Status find_reason(KeyedState& state, Group& group) const;
   std::string value_prefix(const Group& group, size_t call) const;
   bool exists(const Group& group) const { return plan_.global || group.rows > 0; }
   // Appends the group's row, or says why there is none.

@@ -129,5 +129,36 @@ TEST_F(AggregateTest, AGroupThatFailedIsSettledWhenItGoes) {
   EXPECT_EQ(settled(*op, state, rows_of(input, rows)).size(), 1U);
 }
 
+// Its letter says what is the matter with rows that are there.
+TEST_F(AggregateTest, AGroupFailsForTheReasonOfARowThatIsStillThere) {
+  group({call(AggregateKind::kSum, {TypeId::kDecimal, 10, 2}, 1)});
+  auto reason = [](const std::string& of) {
+    return "failed: result of '" + of + "', which its type decimal(12,2) cannot hold\n";
+  };
+  EXPECT_EQ(change({"+ acme a new ~NaN true 0 1"}), reason("NaN"));
+  EXPECT_EQ(change({"+ acme b new ~Infinity true 0 2"}), reason("Infinity"));
+  EXPECT_EQ(change({"- acme b new ~Infinity true 0 2"}), reason("NaN"));
+  EXPECT_EQ(change({"+ acme b new ~Infinity true 0 2", "- acme a new ~NaN true 0 1"}), reason("Infinity"));
+  EXPECT_EQ(change({"- acme b new ~Infinity true 0 2"}), "");
+  EXPECT_TRUE(state.entries().empty());
+}
+
+TEST_F(AggregateTest, ARowThatIsShownAgainShowsItsGroupAgain) {
+  group({call(AggregateKind::kSum, {TypeId::kDecimal, 3, 2}, 1)});
+  change({"+ acme a new 9.00 true 0 1", "+ acme b old 1.00 true 0 2"});
+  EXPECT_EQ(change({"= acme a new 9.00 true 0 1"}), "= acme new 9.00\n");
+  EXPECT_EQ(change({"= acme b old 1.00 true 0 2", "+ acme c old 1.00 true 0 3"}), "+ acme old 2.00\n- acme old 1.00\n");
+  change({"+ acme d new 9.00 true 0 4"});
+  EXPECT_EQ(change({"= acme a new 9.00 true 0 1"}), "failed: the sum result does not fit into decimal(3,2)\n");
+}
+
+TEST_F(AggregateTest, AGroupWithoutRowsIsShownAgainByItsKey) {
+  group({call(AggregateKind::kCountRows, {TypeId::kInt64})}, false);
+  ASSERT_TRUE(op->seed(state, ClientId{"acme"}).ok());
+  auto again = op->show_again(state, ClientId{"acme"}, {});
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(shown(again->rows), "= acme 0\n");
+}
+
 }  // namespace
 }  // namespace tributary

@@ -41,6 +41,13 @@ bool lacks_values(const EventBatch& batch) {
   });
 }
 
+Status add_sweep(KeyedState& state, const std::string& state_name, const ClientId& client, Sweep sweep) {
+  ASSIGN_OR_RETURN(Sweeps known, DomainMerge::sweeps(state, state_name, client));
+  known.list.push_back(std::move(sweep));
+  state.put(operator_key(StateOperator::kSweep, client, state_name, {}), known.encode());
+  return {};
+}
+
 // One round of one domain.
 class Round {
  public:
@@ -70,6 +77,7 @@ class Round {
       Touched again = touch(row.client, row.key);
       RETURN_IF_ERROR(again.error_or_ok());
       again.entry->again = true;
+      output_.again = true;
     }
     for (const auto& [client, table] : sweeping) RETURN_IF_ERROR(sweep(client));
     RETURN_IF_ERROR(merge_rows());
@@ -166,6 +174,8 @@ class Round {
     size_t left = options_.sweep_rows_max;
     while (left > 0 && !client.sweeps.empty()) {
       Sweep& sweep = client.sweeps.list.front();
+      if (sweep.again && sweep.cursor.empty()) output_.all_again.insert(id);
+      output_.again = output_.again || sweep.again;
       std::vector<std::pair<std::string, std::string>> rows;  // keys, and what is stored
       RETURN_IF_ERROR(state_.scan(prefix, prefix + sweep.cursor, [&](std::string_view key, std::string_view stored) {
         std::string_view row_key = key.substr(prefix.size());
@@ -176,7 +186,7 @@ class Round {
       for (auto& [key, stored] : rows) {
         Touched touched = touch(id, key, &stored);
         RETURN_IF_ERROR(touched.error_or_ok());
-        touched.entry->again = touched.entry->again || sweep.attributes;
+        touched.entry->again = touched.entry->again || sweep.attributes || sweep.again;
       }
       bool done = rows.size() < left;
       left -= rows.size();
@@ -317,6 +327,7 @@ class Round {
         Entry& entry = entries_[*next++];
         entry.batch = batch;
         entry.batch_row = row;
+        entry.again = entry.again || options_.facts_again;
         RETURN_IF_ERROR(entry.row.merge(*batch, row, *entry.schemas, moved));
         if (!moved.empty()) RETURN_IF_ERROR(follow(batch->client, moved));
       }
@@ -427,10 +438,11 @@ Result<MergeOutput> DomainMerge::run(KeyedState& state, const Relation& relation
 
 Status DomainMerge::sweep_attributes(KeyedState& state, const std::string& state_name, const ClientId& client,
                                      std::string old_attributes) {
-  ASSIGN_OR_RETURN(Sweeps known, sweeps(state, state_name, client));
-  known.list.push_back({{}, {}, true, std::move(old_attributes)});
-  state.put(operator_key(StateOperator::kSweep, client, state_name, {}), known.encode());
-  return {};
+  return add_sweep(state, state_name, client, {.attributes = true, .old_attributes = std::move(old_attributes)});
+}
+
+Status DomainMerge::sweep_again(KeyedState& state, const std::string& state_name, const ClientId& client) {
+  return add_sweep(state, state_name, client, {.again = true});
 }
 
 Result<Sweeps> DomainMerge::sweeps(KeyedState& state, const std::string& state_name, const ClientId& client) {

@@ -16,6 +16,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -66,6 +67,8 @@ struct MergeOutput {
   std::map<ClientId, Sweeps> sweeps;
   std::map<ClientId, bool> sweeping;  // of those clients: whether sweeps are left
   bool pending = false;  // sweeps are left
+  bool again = false;  // rows are given out, as they are, because that is wanted once more (keep_rows)
+  std::set<ClientId> all_again;  // … all of these clients', from this round on
 };
 
 using FindSchema = std::function<Result<SchemaPtr>(const ClientId&, const std::string& table, uint32_t version)>;
@@ -74,6 +77,7 @@ struct MergeOptions {
   std::string domain;
   std::string state_name;  // of its entries in the keyed state; empty: the domain's
   bool keep_rows = false;
+  bool facts_again = false;  // rows that facts are about are given out whether or not they change
   size_t sweep_rows_max = 5000;
   std::vector<uint8_t> used_columns;  // by relation column, 1: given out; others stay without rows. Empty: all are
 };
@@ -103,6 +107,8 @@ class DomainMerge {
   // what they were.
   static Status sweep_attributes(KeyedState& state, const std::string& state_name, const ClientId& client,
                                  std::string old_attributes);
+  // Has all rows of one client's domain that are kept given out again as they are.
+  static Status sweep_again(KeyedState& state, const std::string& state_name, const ClientId& client);
   // The client's sweeps that are left.
   static Result<Sweeps> sweeps(KeyedState& state, const std::string& state_name, const ClientId& client);
 

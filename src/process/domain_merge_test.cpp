@@ -31,11 +31,15 @@ EventBatch orders(std::initializer_list<int64_t> ids, uint64_t commit) {
   return batch;
 }
 
-MergeOutput merged(MemoryState& state, bool keep_rows, const EventBatch& batch) {
+MergeOutput merged(MemoryState& state, bool keep_rows, const EventBatch& batch, bool facts_again = false) {
   const Relation relation{"orders", {{"id", {TypeId::kInt64}, false}}, {"id"}};
-  DomainMerge merge(
-      {.domain = "orders", .state_name = {}, .keep_rows = keep_rows, .sweep_rows_max = 1, .used_columns = {}},
-      [](const ClientId&, const std::string&, uint32_t) -> Result<SchemaPtr> { return schema(); });
+  DomainMerge merge({.domain = "orders",
+                     .state_name = {},
+                     .keep_rows = keep_rows,
+                     .facts_again = facts_again,
+                     .sweep_rows_max = 1,
+                     .used_columns = {}},
+                    [](const ClientId&, const std::string&, uint32_t) -> Result<SchemaPtr> { return schema(); });
   merge.add(batch);
   merge.go_on(acme, "public.orders");
   auto done = merge.run(state, relation);
@@ -65,9 +69,13 @@ TEST(DomainMergeTest, AValueIsAbsentThatNoneShouldBe) {
   MemoryState state;
   auto merge = [&](const EventBatch& events) {
     const Relation relation{"orders", {{"id", {TypeId::kInt64}, false}, {"body", {TypeId::kText}, true}}, {"id"}};
-    DomainMerge merge(
-        {.domain = "orders", .state_name = {}, .keep_rows = false, .sweep_rows_max = 1, .used_columns = {}},
-        [&](const ClientId&, const std::string&, uint32_t) -> Result<SchemaPtr> { return two; });
+    DomainMerge merge({.domain = "orders",
+                       .state_name = {},
+                       .keep_rows = false,
+                       .facts_again = false,
+                       .sweep_rows_max = 1,
+                       .used_columns = {}},
+                      [&](const ClientId&, const std::string&, uint32_t) -> Result<SchemaPtr> { return two; });
     merge.add(events);
     return std::move(merge.run(state, relation)).value();
   };
@@ -95,6 +103,28 @@ TEST(DomainMergeTest, ARowThatIsNotKeptCountsUnderTheNewAttributesAtOnce) {
     const std::string* old = out.sweeps.at(acme).old_attributes_of(late.row_key(0));
     EXPECT_EQ(old != nullptr, keeps);
   }
+}
+
+TEST(DomainMergeTest, ASweepGivesRowsOutAgainAsTheyAre) {
+  MemoryState state;
+  merged(state, true, orders({1, 2}, 1));
+  ASSERT_TRUE(DomainMerge::sweep_again(state, "orders", acme).ok());
+  MergeOutput first = merged(state, true, orders({9}, 2));
+  EXPECT_TRUE(first.again);
+  EXPECT_EQ(first.all_again, std::set<ClientId>{acme}) << "it begins";
+  EXPECT_EQ(first.live.rows(), 2U) << "one that is new, and one that is there";
+  EXPECT_EQ(first.before.rows(), 1U);
+  MergeOutput next = merged(state, true, orders({10}, 3));
+  EXPECT_TRUE(next.again);
+  EXPECT_TRUE(next.all_again.empty());
+}
+
+// They were merged before, and are wanted once more.
+TEST(DomainMergeTest, FactsAreGivenOutAgainWhereThatIsWanted) {
+  MemoryState state;
+  EXPECT_EQ(merged(state, true, orders({1}, 1)).live.rows(), 1U);
+  EXPECT_EQ(merged(state, true, orders({1}, 1)).live.rows(), 0U);
+  EXPECT_EQ(merged(state, true, orders({1}, 1), true).live.rows(), 1U);
 }
 
 }  // namespace

@@ -76,6 +76,10 @@ Result<std::vector<FirstRowOperator::Partition>> FirstRowOperator::load(KeyedSta
 
 // Rows that go come before those that come: a row that stays at its place is put again after it was removed.
 void FirstRowOperator::take(KeyedState& state, Partition& partition, const Rows& rows, size_t row) const {
+  if (rows.weights[row] == 0) {
+    partition.again = true;
+    return;
+  }
   std::string place = place_of(rows, row);
   std::string key = rows_.key(partition.client.value, partition.key + place);
   if (rows.weights[row] < 0) {
@@ -121,7 +125,7 @@ Result<OperatorOutput> FirstRowOperator::run(KeyedState& state, std::span<const 
   ASSIGN_OR_RETURN(std::vector<Partition> partitions, load(state, rows, partition_of_row));
   for (size_t row = 0; row < rows.rows(); ++row) {
     if (auto reason = unusable(rows, row)) {
-      if (rows.weights[row] > 0) {
+      if (rows.weights[row] >= 0) {
         out.failed.push_back({rows.client_at(row), rows.keys[row], *reason});
       } else {
         out.settled.push_back({rows.client_at(row), rows.keys[row]});
@@ -132,6 +136,9 @@ Result<OperatorOutput> FirstRowOperator::run(KeyedState& state, std::span<const 
   }
   for (Partition& partition : partitions) {
     if (partition.lost) RETURN_IF_ERROR(look(state, partition));
+    if (partition.again && !partition.first.empty()) {
+      RETURN_IF_ERROR(append_result(partition, partition.first_cells, 0, out.rows));
+    }
     if (partition.first == partition.stored && partition.first_cells == partition.cells) continue;
     if (!partition.stored.empty()) RETURN_IF_ERROR(append_result(partition, partition.cells, -1, out.rows));
     std::string key = first_.key(partition.client.value, partition.key);
@@ -146,6 +153,21 @@ Result<OperatorOutput> FirstRowOperator::run(KeyedState& state, std::span<const 
     RETURN_IF_ERROR(append_result(partition, partition.first_cells, +1, out.rows));
   }
   consolidate(out.rows);
+  return out;
+}
+
+Result<OperatorOutput> FirstRowOperator::show_again(KeyedState& state, const ClientId& client, const std::string& key) {
+  OperatorOutput out;
+  out.rows = Rows(output_);
+  std::vector<std::string> keys{first_.key(client.value, key)};
+  ASSIGN_OR_RETURN(auto stored, state.get(keys));
+  if (!stored[0]) return out;
+  ByteReader reader(*stored[0]);
+  reader.string();
+  Partition partition;
+  partition.client = client;
+  partition.key = key;
+  RETURN_IF_ERROR(append_result(partition, std::string(reader.rest()), 0, out.rows));
   return out;
 }
 

@@ -16,12 +16,14 @@ class FirstRowOperator final : public Operator {
   FirstRowOperator(FirstRowPlan plan, std::span<const OutputColumn> output, std::string name);
 
   Result<OperatorOutput> run(KeyedState& state, std::span<const Rows> inputs) override;
+  Result<OperatorOutput> show_again(KeyedState& state, const ClientId& client, const std::string& key) override;
   uint64_t exchange_hash(size_t input, const Rows& rows, size_t row) const override;
 
  private:
   struct Partition {
     ClientId client;
     std::string key;
+    bool again = false;  // its first row is wanted again
     std::string stored;  // place of the first row, as it was; empty: none
     std::string cells;  // … and its output columns
     std::string first;  // now

@@ -70,5 +70,13 @@ TEST_F(FirstRowTest, ARowWithoutAPlaceFailsAloneAndIsSettledWhenItGoes) {
   EXPECT_EQ(change({"- acme a 1 new 7 10"}), "+ acme 2 new\n- acme 1 new\n");
 }
 
+TEST_F(FirstRowTest, ARowThatIsShownAgainShowsTheFirstAgainOrFailsAgain) {
+  first();
+  change({"+ acme a 1 new 7 10", "+ acme b 2 new 7 5", "+ acme c 3 new 7 ~infinity"});
+  EXPECT_EQ(change({"= acme b 2 new 7 5"}), "= acme 1 new\n");
+  EXPECT_EQ(change({"= acme b 2 new 7 5", "- acme a 1 new 7 10"}), "+ acme 2 new\n- acme 1 new\n");
+  EXPECT_EQ(change({"= acme c 3 new 7 ~infinity"}), "failed: ORDER BY 'infinity', which its type int64 cannot hold\n");
+}
+
 }  // namespace
 }  // namespace tributary

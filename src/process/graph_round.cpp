@@ -28,7 +28,7 @@ Status Round::run_node(size_t number) {
     case NodeKind::kView: return run_view(node, flow);
     case NodeKind::kMap: return run_map(number, flow);
     case NodeKind::kUnion: run_union(node, flow); return {};
-    default: return run_operator(node, flow);
+    default: return run_operator(number, flow);
   }
 }
 
@@ -37,7 +37,7 @@ const Rows& Round::changes_of(size_t number) {
   if (graph_.nodes[number].by_row && !flow.changes_known) {
     flow.changes = flow.before;
     flow.changes.append_all(flow.live.rows);
-    consolidate(flow.changes);
+    consolidate(flow.changes, again_ ? Unchanged::kShownAgain : Unchanged::kLeftOut);
     flow.changes_known = true;
   }
   return flow.changes;
@@ -87,7 +87,7 @@ void Round::put_view(size_t number) {
           {view.plan->name, floor.client, Version::of_row(floor.position, 0, 0), std::move(low), std::move(high)});
     });
     if (flow.live.rows.rows() + flow.gone.rows.rows() > 0) output_of(number).rows = versioned_output(flow);
-  } else if (!flow.changes.empty()) {
+  } else if (has_changes(flow.changes)) {
     output_of(number).rows = changed_output(flow.changes, view.plan->columns(), view.plan->order_by,
                                             Version::of_checkpoint(input_.run_generation, input_.checkpoint));
   }

@@ -100,7 +100,12 @@ std::vector<JoinOperator::Group> JoinOperator::gather_groups(std::span<const Row
         of = change_index.emplace(arena.keep(id), changes.size()).first;
         changes.push_back({std::string(row_key), std::nullopt, std::nullopt});
       }
-      (rows.weights[row] < 0 ? changes[of->second].before : changes[of->second].after) = std::move(cells);
+      JoinChange& change = changes[of->second];
+      if (rows.weights[row] == 0) {
+        if (!change.before && !change.after) change.before = change.after = std::move(cells);
+      } else {
+        (rows.weights[row] < 0 ? change.before : change.after) = std::move(cells);
+      }
     }
   }
   return groups;
@@ -227,6 +232,9 @@ Status JoinOperator::append_with(const Group& group, int side, const JoinRow& ro
 
 Status JoinOperator::append_change(const Group& group, int side, const JoinChange& change,
                                    const std::vector<JoinRow>& others, Rows& out) const {
+  // One that is shown again shows again what was made of it.
+  if (change.before == change.after && change.after)
+    return append_with(group, side, {change.key, *change.after}, others, 0, out);
   if (change.before) RETURN_IF_ERROR(append_with(group, side, {change.key, *change.before}, others, -1, out));
   if (change.after) RETURN_IF_ERROR(append_with(group, side, {change.key, *change.after}, others, +1, out));
   return {};
@@ -366,7 +374,7 @@ Status JoinOperator::take_queue(KeyedState& state, Group& group, Rows& out) cons
       changes[i].before = std::move(stored[i]);
     }
   }
-  std::erase_if(changes, [](const JoinChange& change) { return change.before == change.after; });
+  std::erase_if(changes, [](const JoinChange& change) { return !change.before && !change.after; });
   group.changes[side] = std::move(changes);
   return run_at_once(state, group, out);
 }

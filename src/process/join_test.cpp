@@ -148,5 +148,24 @@ TEST_F(JoinTest, NoKeyWaitsBehindAnotherOne) {
   EXPECT_EQ(done->pending, std::set<ClientId>{ClientId{"acme"}});
 }
 
+TEST_F(JoinTest, ARowThatIsShownAgainShowsItsPairsAgain) {
+  join(JoinKind::kLeft, true);
+  change({"+ acme a 1 7", "+ acme b 2 7", "+ acme c 3 8"}, {"+ acme u 7 de"});
+  EXPECT_EQ(change({"= acme a 1 7", "= acme c 3 8"}, {}), "= acme 1 7 7 de\n= acme 3 8 NULL NULL\n");
+  EXPECT_EQ(change({}, {"= acme u 7 de"}), "= acme 1 7 7 de\n= acme 2 7 7 de\n");
+  EXPECT_EQ(change({"= acme a 1 7"}, {"- acme u 7 de", "+ acme u 7 fr"}),
+            "+ acme 1 7 7 fr\n+ acme 2 7 7 fr\n- acme 1 7 7 de\n- acme 2 7 7 de\n");
+  EXPECT_EQ(change({"= acme c 3 8"}, {"+ acme v 8 jp"}), "+ acme 3 8 8 jp\n- acme 3 8 NULL NULL\n");
+}
+
+TEST_F(JoinTest, WhatIsShownAgainPassesThroughManyRows) {
+  join(JoinKind::kInner, true, {.fan_out_rows_max = 1, .pass_changes_max = 1});
+  change({"+ acme a 1 7", "+ acme b 2 7"}, {"+ acme u 7 de"});
+  finish();
+  EXPECT_EQ(change({}, {"= acme u 7 de"}), "");
+  EXPECT_EQ(change({}, {"= acme u 7 de"}), "");  // waits behind it
+  EXPECT_EQ(finish(), "= acme 1 7 7 de\n= acme 2 7 7 de\n");
+}
+
 }  // namespace
 }  // namespace tributary

@@ -67,6 +67,12 @@ class Operator {
     return std::vector<PendingKey>{};
   }
 
+  // The result under `key`, if there is one, as it is now: of weight 0, or failed. Of operators whose results have their
+  // operator keys.
+  virtual Result<OperatorOutput> show_again(KeyedState&, const ClientId&, const std::string& /*key*/) {
+    return OperatorOutput{};
+  }
+
   // Equal for rows that must meet. `input` is the number of the input.
   virtual uint64_t exchange_hash(size_t input, const Rows& rows, size_t row) const = 0;
 };

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <unordered_set>
@@ -51,12 +52,14 @@ class Round {
   Result<MappedRows> map_rows(const MapStage& stage, const Rows& rows);
 
   // Joins, aggregates, first rows (round_operators.cpp).
-  Status run_operator(GraphNode& node, Flow& flow);
+  Status run_operator(size_t number, Flow& flow);
   Result<std::vector<std::vector<Operator::PendingKey>>> pending_of(GraphNode& node);
   Status seed(GraphNode& node, Rows& out);
+  Result<std::vector<OperatorOutput>> show_again(size_t number);
 
   // Rows that fail, and those that do not any more (round_dead_rows.cpp).
   std::string dead_key_of(const GraphNode& node, const std::string& key) const;
+  bool has_one_failing_row(const GraphNode& node) const;
   void note_failed(const GraphNode& node, const ClientId& client, const std::string& key, const Position& position,
                    const std::string& reason);
   // Rows that are computed, or gone, but for those that `failed`. With `positions`, by them.
@@ -74,6 +77,8 @@ class Round {
   std::span<KeyedState* const> states_;
   const Executor& executor_;
   std::map<std::string, std::vector<MergeOutput>> merged_;  // by domain
+  bool again_ = false;  // rows that did not change are shown again (rows.h)
+  std::set<ClientId> all_again_;  // … all of these clients'
   std::vector<Flow> flows_;
   std::map<size_t, GraphOutput::View> views_;
   GraphOutput output_;

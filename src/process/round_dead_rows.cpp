@@ -9,8 +9,13 @@ constexpr Position last_position{UINT32_MAX, UINT64_MAX, UINT64_MAX, UINT32_MAX}
 }  // namespace
 
 std::string Round::dead_key_of(const GraphNode& node, const std::string& key) const {
+  bool row_says_all = has_one_failing_row(node) && !looks_marked(key);
+  return row_says_all ? key : dead_key(node.number, key);
+}
+
+bool Round::has_one_failing_row(const GraphNode& node) const {
   const GraphView& view = graph_.views[node.view];
-  return view.by_row && view.maps == 1 ? key : dead_key(node.number, key);
+  return view.by_row && view.maps == 1;
 }
 
 void Round::note_failed(const GraphNode& node, const ClientId& client, const std::string& key, const Position& position,
@@ -82,7 +87,14 @@ void Round::for_each_voided(size_t number, const std::string& prefix, const Void
 void Round::void_dead_rows(size_t number) {
   const GraphNode& node = graph_.nodes[number];
   if (!node.by_row || !wants_cleared(node)) return;
-  for_each_voided(number, dead_key_of(node, {}), [&](const RaisedFloor& floor, std::string low, std::string high) {
+  std::string mark = dead_key(node.number, {});
+  bool plain = has_one_failing_row(node);
+  for_each_voided(number, plain ? "" : mark, [&](const RaisedFloor& floor, std::string low, std::string high) {
+    // Of a branch whose number looks like a mark the keys have a mark (dead_key_of()).
+    if (plain && looks_marked(low)) {
+      low.insert(0, mark);
+      high = high.empty() ? first_behind(mark) : mark + high;
+    }
     output_of(node.view).gone.push_back({floor.client, std::move(low), std::move(high), floor.position});
   });
 }

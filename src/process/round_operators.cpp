@@ -34,7 +34,26 @@ Status Round::seed(GraphNode& node, Rows& out) {
   return {};
 }
 
-Status Round::run_operator(GraphNode& node, Flow& flow) {
+// Groups and first rows that are wanted once more by their keys, and groups that are there without rows.
+Result<std::vector<OperatorOutput>> Round::show_again(size_t number) {
+  const GraphNode& node = graph_.nodes[number];
+  std::vector<OperatorOutput> outputs;
+  auto show = [&](const ClientId& client, const std::string& key) -> Status {
+    KeyedState& state = *states_[worker_of(exchange_hash_of(client.value, key))];
+    ASSIGN_OR_RETURN(outputs.emplace_back(), node.op->show_again(state, client, key));
+    return {};
+  };
+  if (node.seeds != nullptr) {
+    for (const ClientId& client : all_again_) RETURN_IF_ERROR(show(client, {}));
+  }
+  for (const GraphInput::Result& result : input_.results_again) {
+    if (result.node == number) RETURN_IF_ERROR(show(result.client, result.key));
+  }
+  return outputs;
+}
+
+Status Round::run_operator(size_t number, Flow& flow) {
+  GraphNode& node = graph_.nodes[number];
   flow.changes = Rows(node.plan->columns);
   ASSIGN_OR_RETURN(auto pending, pending_of(node));
   RETURN_IF_ERROR(seed(node, flow.changes));
@@ -50,7 +69,8 @@ Status Round::run_operator(GraphNode& node, Flow& flow) {
     std::vector<Rows> parts = split(std::move(rows), part, states_.size());
     for (size_t worker = 0; worker < parts.size(); ++worker) inputs[worker].push_back(std::move(parts[worker]));
   }
-  if (!any && !node.may_be_pending() && flow.changes.empty()) return {};
+  bool again = !input_.results_again.empty() || (node.seeds != nullptr && !all_again_.empty());
+  if (!any && !again && !node.may_be_pending() && flow.changes.empty()) return {};
   std::vector<OperatorOutput> resumed(states_.size());
   std::vector<OperatorOutput> done(states_.size());
   RETURN_IF_ERROR(in_parallel([&](size_t worker) -> Status {
@@ -61,9 +81,10 @@ Status Round::run_operator(GraphNode& node, Flow& flow) {
     ASSIGN_OR_RETURN(done[worker], node.op->run(*states_[worker], inputs[worker]));
     return {};
   }));
+  ASSIGN_OR_RETURN(std::vector<OperatorOutput> shown, show_again(number));
   std::unordered_set<std::string> failed;
   std::vector<SettledRow> settled;
-  for (auto* outputs : {&resumed, &done}) {
+  for (auto* outputs : {&resumed, &done, &shown}) {
     for (OperatorOutput& output : *outputs) {
       flow.changes.append_all(output.rows);
       node.pending->merge(output.pending);

@@ -62,6 +62,7 @@ Status Round::merge() {
     MergeOptions options{.domain = name,
                          .state_name = domain.state_name,
                          .keep_rows = domain.keep_rows,
+                         .facts_again = input_.facts_again && !domain.keep_rows,
                          .sweep_rows_max = graph_.options.limits.sweep_rows_max,
                          .used_columns = domain.used_columns};
     size_t worker = worker_of(exchange_hash_of(client.value, name));
@@ -107,6 +108,8 @@ void Round::take_merged(const std::string& name, MergeOutput merged) {
     }
   }
   output_.pending = output_.pending || merged.pending;
+  again_ = again_ || merged.again;
+  all_again_.merge(merged.all_again);
   std::move(merged.parked.begin(), merged.parked.end(), std::back_inserter(output_.parked));
   merged_[name].push_back(std::move(merged));
 }

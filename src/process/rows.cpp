@@ -18,13 +18,30 @@ bool same_row(const Rows& rows, size_t a, size_t b) {
 }
 
 // Takes one row that went and one that came with the same content out of the chain from `first`, until there is no such pair.
-// `next`: of each row the one behind it in its chain.
-void cancel_pairs(const Rows& rows, uint32_t first, const std::vector<uint32_t>& next, std::vector<uint8_t>& left_out) {
+// `next`: of each row the one behind it in its chain. A row of such a pair; no_row: there is none.
+uint32_t cancel_pairs(const Rows& rows, uint32_t first, const std::vector<uint32_t>& next,
+                      std::vector<uint8_t>& left_out) {
+  uint32_t cancelled = no_row;
   for (uint32_t row = first; row != no_row; row = next[row]) {
+    if (rows.weights[row] == 0) continue;
     for (uint32_t other = next[row]; other != no_row && left_out[row] == 0; other = next[other]) {
       if (left_out[other] != 0 || rows.weights[other] != -rows.weights[row] || !same_row(rows, other, row)) continue;
       left_out[row] = left_out[other] = 1;
+      cancelled = row;
     }
+  }
+  return cancelled;
+}
+
+// Of a chain in which nothing comes or goes any more one row is left that is shown again, if there was one; else none is.
+void settle_shown(const Rows& rows, uint32_t first, const std::vector<uint32_t>& next, std::vector<uint8_t>& left_out) {
+  bool shown = false;
+  for (uint32_t row = first; row != no_row; row = next[row])
+    shown = shown || (left_out[row] == 0 && rows.weights[row] != 0);
+  for (uint32_t row = first; row != no_row; row = next[row]) {
+    if (rows.weights[row] != 0 || left_out[row] != 0) continue;
+    left_out[row] = shown ? 1 : 0;
+    shown = true;
   }
 }
 
@@ -60,7 +77,7 @@ Rows gather(const Rows& rows, std::span<const uint32_t> selection) {
   return out;
 }
 
-void consolidate(Rows& rows) {
+void consolidate(Rows& rows, Unchanged unchanged) {
   struct Id {
     uint32_t client;
     std::string_view key;
@@ -71,8 +88,9 @@ void consolidate(Rows& rows) {
   };
   bool went = false;
   bool came = false;
-  for (int8_t weight : rows.weights) (weight < 0 ? went : came) = true;
-  if (!went || !came) return;  // a relation has at most one row under a key
+  bool shown = false;
+  for (int8_t weight : rows.weights) (weight < 0 ? went : weight > 0 ? came : shown) = true;
+  if (!shown && (!went || !came)) return;  // a relation has at most one row under a key
   auto id_of = [&](uint32_t row) { return Id{rows.client_of_row[row], rows.keys[row]}; };
   Arena arena;
   std::pmr::unordered_map<Id, uint32_t, Hash> newest(&arena);  // the row that was seen last under each key
@@ -88,7 +106,13 @@ void consolidate(Rows& rows) {
   }
   std::vector<uint8_t> left_out(rows.rows(), 0);
   for (uint32_t row : chained) {
-    if (newest.at(id_of(row)) == row) cancel_pairs(rows, row, next, left_out);
+    if (newest.at(id_of(row)) != row) continue;
+    uint32_t cancelled = cancel_pairs(rows, row, next, left_out);
+    if (cancelled != no_row && unchanged == Unchanged::kShownAgain) {
+      rows.weights[cancelled] = 0;
+      left_out[cancelled] = 0;
+    }
+    settle_shown(rows, row, next, left_out);
   }
   std::vector<uint32_t> selection;
   selection.reserve(rows.rows());
@@ -98,6 +122,10 @@ void consolidate(Rows& rows) {
     }
   }
   rows = gather(rows, selection);
+}
+
+bool has_changes(const Rows& rows) {
+  return std::any_of(rows.weights.begin(), rows.weights.end(), [](int8_t weight) { return weight != 0; });
 }
 
 std::vector<Rows> split(Rows rows, std::span<const uint32_t> part_of_row, size_t parts) {

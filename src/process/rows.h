@@ -3,6 +3,9 @@
 // A relation has at most one row under a (client, key). A row that changes goes (weight −1, as it was) and comes (weight
 // +1, as it is), so that what follows can take back what it made of it. Order within Rows has no meaning.
 //
+// A row of weight 0 is there and has not changed: it is shown again, since what is made of it is wanted once more (a retry of
+// what failed). It is given on wherever a row that comes would be, and changes no state and no result.
+//
 //   Rows rows(types);
 //   uint32_t acme = rows.client(ClientId("acme"));
 //   rows.append(acme, key, -1, columns_before, row);
@@ -27,7 +30,7 @@ struct Rows {
   std::vector<uint32_t> client_of_row;  // index into clients
   std::vector<Column> columns;
   std::vector<std::string> keys;
-  std::vector<int8_t> weights;  // +1 or −1
+  std::vector<int8_t> weights;  // +1, −1, or 0
 
   Rows() = default;
   explicit Rows(std::span<const OutputColumn> layout) {
@@ -57,9 +60,12 @@ struct Rows {
 // The rows `rows` in that order.
 Rows gather(const Rows& rows, std::span<const uint32_t> selection);
 
-// Rows that came and went alike are left out. Afterwards at most one row of a (client, key) comes and at most one goes, and
-// those that go stand before those that come.
-void consolidate(Rows& rows);
+// Rows that came and went alike are left out, or with kShownAgain made one of weight 0. Afterwards at most one row of a (client,
+// key) comes and at most one goes, or one is shown again; those that go stand before the others.
+enum class Unchanged : uint8_t { kLeftOut, kShownAgain };
+void consolidate(Rows& rows, Unchanged unchanged = Unchanged::kLeftOut);
+// Whether a row comes or goes.
+bool has_changes(const Rows& rows);
 
 // Splits rows by `part_of_row` into `parts` parts of the same layout.
 std::vector<Rows> split(Rows rows, std::span<const uint32_t> part_of_row, size_t parts);

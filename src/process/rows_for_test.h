@@ -1,6 +1,6 @@
 // Rows as text, for tests of operators.
 //
-//   Rows in = rows_of(layout, {"+ acme a 1 x", "- acme b NULL y"});   // weight, client, key, cells
+//   Rows in = rows_of(layout, {"+ acme a 1 x", "- acme b NULL y"});   // weight (= for 0), client, key, cells
 //   EXPECT_EQ(shown(out), "- acme 1\n+ acme 2\n");                    // sorted, without the keys
 #pragma once
 
@@ -37,7 +37,7 @@ inline Rows rows_of(std::span<const OutputColumn> layout, const std::vector<std:
     std::string client;
     std::string key;
     words >> weight >> client >> key;
-    rows.begin(rows.client(ClientId{client}), key, weight == "+" ? +1 : -1);
+    rows.begin(rows.client(ClientId{client}), key, weight == "+" ? +1 : weight == "-" ? -1 : 0);
     for (Column& column : rows.columns) {
       std::string word;
       words >> word;
@@ -50,7 +50,7 @@ inline Rows rows_of(std::span<const OutputColumn> layout, const std::vector<std:
 inline std::string shown(const Rows& rows) {
   std::multiset<std::string> lines;
   for (size_t row = 0; row < rows.rows(); ++row) {
-    std::string line = (rows.weights[row] > 0 ? "+ " : "- ") + rows.client_at(row).value;
+    std::string line = (rows.weights[row] > 0 ? "+ " : rows.weights[row] < 0 ? "- " : "= ") + rows.client_at(row).value;
     for (const Column& column : rows.columns) {
       std::string text = cell_text(column, row);
       line += " " + (text == null_text ? "NULL" : text);

@@ -12,6 +12,7 @@
 #include "process/row_state.h"
 #include "process/rows_for_test.h"
 #include "process/sweep.h"
+#include "process/view_graph.h"
 
 namespace tributary {
 namespace {
@@ -142,7 +143,35 @@ TEST(StateFormat, StoredSweepsDecode) {
   ASSERT_TRUE(sweeps.ok()) << sweeps.error().to_string();
   EXPECT_EQ(sweeps->list, (std::vector<Sweep>{{"k", "", false, ""}, {"", "z", true, "a"}}));
   EXPECT_EQ(sweeps->encode(), stored);
-  EXPECT_FALSE(Sweeps::decode("\x02" + stored.substr(1)).ok());
+  EXPECT_FALSE(Sweeps::decode("\x03" + stored.substr(1)).ok());
+  std::string with_again = from_hex(
+      "0202"
+      "00"
+      "016b"
+      "00"
+      "00"
+      "02"
+      "00"
+      "017a"
+      "00");
+  auto again = Sweeps::decode(with_again);
+  ASSERT_TRUE(again.ok()) << again.error().to_string();
+  EXPECT_EQ(again->list, (std::vector<Sweep>{{"k", "", false, ""}, {"", "z", false, "", true}}));
+  EXPECT_EQ(again->encode(), with_again);
+}
+
+TEST(StateFormat, StoredKeysOfDeadLettersDecode) {
+  EXPECT_EQ(dead_key(7, "k"), from_hex("f0076b"));
+  EXPECT_EQ(dead_key(255, "k"), from_hex("f0ff6b"));
+  EXPECT_EQ(dead_key(256, "k"), from_hex("f101006b"));
+  for (size_t node : {7, 255, 256, 65535}) {
+    FailedAt failed = failed_at(dead_key(node, "k"));
+    EXPECT_EQ(failed.node, std::optional(node));
+    EXPECT_EQ(failed.key, "k");
+  }
+  FailedAt by_row = failed_at(from_hex("028000000000000007"));
+  EXPECT_EQ(by_row.node, std::nullopt);
+  EXPECT_EQ(by_row.key, from_hex("028000000000000007"));
 }
 
 TEST(StateFormat, StoredAttributesDecode) {

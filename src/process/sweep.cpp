@@ -1,11 +1,20 @@
 #include "process/sweep.h"
 
+#include <algorithm>
+
 #include "base/bytes.h"
 
 namespace tributary {
 namespace {
 
 constexpr uint8_t format_version = 1;
+constexpr uint8_t format_with_again = 2;  // written where one is
+
+enum class Kind : uint8_t { kVoided = 0, kAttributes = 1, kAgain = 2 };
+
+Kind kind_of(const Sweep& sweep) {
+  return sweep.again ? Kind::kAgain : sweep.attributes ? Kind::kAttributes : Kind::kVoided;
+}
 
 }  // namespace
 
@@ -18,10 +27,11 @@ const std::string* Sweeps::old_attributes_of(std::string_view key) const {
 
 std::string Sweeps::encode() const {
   std::string out;
-  put_u8(out, format_version);
+  bool again = std::any_of(list.begin(), list.end(), [](const Sweep& sweep) { return sweep.again; });
+  put_u8(out, again ? format_with_again : format_version);
   put_varint(out, list.size());
   for (const Sweep& sweep : list) {
-    put_u8(out, sweep.attributes ? 1 : 0);
+    put_u8(out, static_cast<uint8_t>(kind_of(sweep)));
     put_string(out, sweep.cursor);
     put_string(out, sweep.high);
     put_string(out, sweep.old_attributes);
@@ -32,12 +42,15 @@ std::string Sweeps::encode() const {
 Result<Sweeps> Sweeps::decode(std::string_view bytes) {
   ByteReader reader(bytes);
   Error corrupt{ErrorCode::kCorrupt, "stored sweeps do not decode"};
-  if (reader.u8() != format_version) return corrupt;
+  uint8_t version = reader.u8();
+  if (version != format_version && version != format_with_again) return corrupt;
   Sweeps sweeps;
   uint64_t count = reader.varint();
   for (uint64_t i = 0; i < count && reader.ok(); ++i) {
     Sweep& sweep = sweeps.list.emplace_back();
-    sweep.attributes = reader.u8() != 0;
+    auto kind = static_cast<Kind>(reader.u8());
+    sweep.attributes = kind == Kind::kAttributes;
+    sweep.again = kind == Kind::kAgain;
     sweep.cursor = reader.string();
     sweep.high = reader.string();
     sweep.old_attributes = reader.string();

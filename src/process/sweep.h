@@ -1,8 +1,9 @@
 // Sweeps: ranges of a client's row keys in one domain whose stored rows are to be looked at again, piece by piece.
 //
-// Two reasons: a range fact voided what is older (each row, when it is looked at, drops what is below the floors), or the
-// client's attributes changed (each row is given out again under the new ones). Of the second kind, rows with keys below the
-// cursor count under the new attributes, those from it on under the old ones.
+// Three reasons: a range fact voided what is older (each row, when it is looked at, drops what is below the floors), or the
+// client's attributes changed (each row is given out again under the new ones), or what was made of the rows is wanted once
+// more (each is given out again as it is). Of the second kind, rows with keys below the cursor count under the new attributes,
+// those from it on under the old ones.
 #pragma once
 
 #include <string>
@@ -18,6 +19,7 @@ struct Sweep {
   std::string high;  // exclusive; empty: to the last key
   bool attributes = false;
   std::string old_attributes;  // encoded, for `attributes`
+  bool again = false;
   friend bool operator==(const Sweep&, const Sweep&) = default;
 };
 

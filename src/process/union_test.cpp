@@ -144,5 +144,13 @@ TEST_F(UnionTest, TruncateEmptiesItsBranchOnly) {
   EXPECT_EQ(round(), "2 after");
 }
 
+TEST_F(UnionTest, ALetterIsAboutTheRowOfItsBranch) {
+  auto row = graph_->row_of_letter("everything", dead_key(2, std::string("\x01") + "key"));
+  ASSERT_TRUE(row.has_value());
+  EXPECT_EQ(row->domain, "orders");
+  EXPECT_EQ(row->key, "key");
+  EXPECT_FALSE(graph_->row_of_letter("everything", dead_key(2, "\x02")).has_value()) << "no such branch";
+}
+
 }  // namespace
 }  // namespace tributary

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/bytes.h"
 #include "process/aggregate.h"
 #include "process/first_row.h"
 #include "process/graph_round.h"
@@ -12,6 +13,7 @@ namespace {
 
 constexpr std::string_view attribute_prefix = "client.";
 constexpr char dead_key_mark = '\xF0';
+constexpr char dead_key_mark_wide = '\xF1';  // of nodes whose number takes two bytes
 
 std::string node_name(const ViewPlan& view, size_t node, const std::string& suffix) {
   return fmt::format("{}#{}{}", view.name, node, suffix);
@@ -36,10 +38,29 @@ void run_serially(size_t count, const std::function<void(size_t)>& work) {
 }
 
 std::string dead_key(size_t node, std::string_view key) {
-  std::string out(1, dead_key_mark);
-  out.push_back(static_cast<char>(node));
+  CHECK(node <= UINT16_MAX, "a plan has {} nodes", node);
+  std::string out;
+  if (node <= UINT8_MAX) {
+    out.push_back(dead_key_mark);
+    put_u8(out, static_cast<uint8_t>(node));
+  } else {
+    out.push_back(dead_key_mark_wide);
+    put_u16_big(out, static_cast<uint16_t>(node));
+  }
   out += key;
   return out;
+}
+
+bool looks_marked(std::string_view key) {
+  return !key.empty() && (key[0] == dead_key_mark || key[0] == dead_key_mark_wide);
+}
+
+FailedAt failed_at(const std::string& dead_letter_key) {
+  if (!looks_marked(dead_letter_key)) return {std::nullopt, dead_letter_key};
+  ByteReader reader(dead_letter_key);
+  size_t node = static_cast<char>(reader.u8()) == dead_key_mark ? reader.u8() : reader.u16_big();
+  std::string key(reader.rest());
+  return reader.ok() ? FailedAt{node, std::move(key)} : FailedAt{std::nullopt, dead_letter_key};
 }
 
 struct ViewGraph::Impl : Graph {
@@ -49,6 +70,7 @@ struct ViewGraph::Impl : Graph {
   size_t add_view_node(GraphNode node, const ViewPlan& view);
   void find_source(GraphNode& node, std::span<const OutputColumn> layout);
   void mark_taken_back();
+  std::optional<RowOfLetter> row_under(size_t number, std::string_view key) const;
 };
 
 void ViewGraph::Impl::add_domain(GraphNode& node) {
@@ -180,6 +202,27 @@ void ViewGraph::Impl::mark_taken_back() {
   }
 }
 
+// Whose row it is that the node gives under `key`. Of a joined row that of the left one: the pair comes again with it.
+std::optional<RowOfLetter> ViewGraph::Impl::row_under(size_t number, std::string_view key) const {
+  const GraphNode& node = nodes[number];
+  switch (node.plan->kind) {
+    case NodeKind::kDomain: return RowOfLetter{node.plan->relation, 0, std::string(key)};
+    case NodeKind::kAggregate:
+    case NodeKind::kFirstRow: return RowOfLetter{"", number, std::string(key)};
+    case NodeKind::kUnion: {
+      size_t branch = key.empty() ? node.inputs.size() : static_cast<uint8_t>(key[0]);
+      return branch < node.inputs.size() ? row_under(node.inputs[branch], key.substr(1)) : std::nullopt;
+    }
+    case NodeKind::kJoin: {
+      if (node.plan->join.right_unique) return row_under(node.inputs[0], key);
+      ByteReader reader(key);
+      std::string left(reader.string());
+      return reader.ok() ? row_under(node.inputs[0], left) : std::nullopt;
+    }
+    default: return node.inputs.empty() ? std::nullopt : row_under(node.inputs[0], key);
+  }
+}
+
 Status ViewGraph::Impl::build(ExpressionEngine& engine) {
   for (const ViewPlan& view : options.views) RETURN_IF_ERROR(add_view(view, engine));
   mark_taken_back();
@@ -239,6 +282,18 @@ bool ViewGraph::by_row(const std::string& view) const {
 bool ViewGraph::keeps_rows(const std::string& domain) const {
   auto at = impl_->domains.find(domain);
   return at != impl_->domains.end() && at->second.keep_rows;
+}
+
+std::optional<RowOfLetter> ViewGraph::row_of_letter(const std::string& view, const std::string& dead_letter_key) const {
+  FailedAt failed = failed_at(dead_letter_key);
+  for (size_t i = impl_->nodes.size(); i-- > 0;) {
+    const GraphNode& node = impl_->nodes[i];
+    if (impl_->views[node.view].plan->name != view) continue;
+    if (failed.node ? node.number != *failed.node : !node.map) continue;
+    // What fails in a first row are rows of its input.
+    return impl_->row_under(node.plan->kind == NodeKind::kFirstRow ? node.inputs[0] : i, failed.key);
+  }
+  return std::nullopt;
 }
 
 bool ViewGraph::reads(const std::string& domain) const { return impl_->domains.contains(domain); }

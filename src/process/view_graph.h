@@ -13,6 +13,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -46,8 +47,16 @@ struct ClearedRow {
   Position position;
 };
 
-// Which row of which operator of its view failed; row keys of domains never begin with its first byte.
+// Which row of which operator of its view failed.
 std::string dead_key(size_t node, std::string_view key);
+struct FailedAt {
+  std::optional<size_t>
+      node;  // of the view's plan; nullopt: the key is that of the one row that a view by row can fail at
+  std::string key;
+};
+FailedAt failed_at(const std::string& dead_letter_key);
+// Whether a row's key begins as a dead_key() does: in a late branch of a large union alone. Then it has to be made one.
+bool looks_marked(std::string_view key);
 
 struct GraphLimits {
   size_t sweep_rows_max = 5000;  // stored rows looked at again in a round, per client and domain
@@ -78,6 +87,14 @@ struct GraphInput {
   const std::map<ClientId, ClientAttributes>* attributes = nullptr;  // of all clients
   std::map<std::pair<ClientId, std::string>, std::string> tables;  // by client and domain: the source's table
   std::vector<TouchedRow> touched;  // to be given out again
+  struct Result {
+    size_t node;
+    ClientId client;
+    std::string key;
+  };
+  std::vector<Result> results_again;  // as RowOfLetter names them: to be given out again
+  bool facts_again =
+      false;  // rows that the batches are about are given out again, where the domain does not keep all of them
   std::set<std::string> views_with_dead;  // for which `cleared` is wanted
   uint64_t run_generation = 0;
   uint64_t checkpoint = 0;
@@ -105,6 +122,13 @@ struct GraphOutput {
   bool pending = false;  // another round is wanted even without events
 };
 
+// A row that has a part in what failed: of a domain, or the result of an operator under a key of its own.
+struct RowOfLetter {
+  std::string domain;  // empty: of an operator
+  size_t node = 0;  // … as GraphInput::Result has it
+  std::string key;
+};
+
 class ViewGraph {
  public:
   static Result<std::unique_ptr<ViewGraph>> make(GraphOptions options, ExpressionEngine& engine);
@@ -125,6 +149,8 @@ class ViewGraph {
   bool by_row(const std::string& view) const;
   // Whether the domain's rows are kept (so that attribute changes and retries are sweeps and touches).
   bool keeps_rows(const std::string& domain) const;
+  // From which row follows what the view's letter says; nullopt: the key is not of this plan.
+  std::optional<RowOfLetter> row_of_letter(const std::string& view, const std::string& dead_letter_key) const;
   // Whether a stored view depends on the domain.
   bool reads(const std::string& domain) const;
   // Whether a stored view that reads `domain` uses attributes.

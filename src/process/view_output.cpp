@@ -60,6 +60,7 @@ OutputBatch changed_output(const Rows& changes, std::span<const OutputColumn> co
   std::vector<uint32_t> rows;
   OutputBatch batch;
   for (uint32_t row = 0; row < changes.rows(); ++row) {
+    if (changes.weights[row] == 0) continue;
     if (changes.weights[row] < 0) {
       auto twin = came[changes.client_of_row[row]].find(changes.keys[row]);
       bool same_place = twin != came[changes.client_of_row[row]].end() &&

@@ -10,7 +10,6 @@ namespace {
 
 constexpr uint8_t format_version = 1;
 constexpr uint8_t dropped_flag = 1;
-constexpr size_t dead_key_mark_bytes = 2;
 
 StateName name_of(const std::string& table) { return {static_cast<uint16_t>(StateOperator::kDeadLetter), table}; }
 
@@ -56,11 +55,6 @@ std::optional<Owned> owner_of(std::string_view state_key) {
 }
 
 }  // namespace
-
-std::string domain_key(const std::string& dead_letter_key) {
-  bool marked = !dead_letter_key.empty() && dead_letter_key[0] == dead_key(0, {})[0];
-  return marked ? dead_letter_key.substr(dead_key_mark_bytes) : dead_letter_key;
-}
 
 Status DeadLetters::load(const Storage& storage) {
   std::string prefix;

@@ -27,9 +27,6 @@ struct DeadLetter {
   bool dropped = false;  // a person has seen it: not listed, and its row stays withdrawn
 };
 
-// The row key of a domain in a dead letter's key.
-std::string domain_key(const std::string& dead_letter_key);
-
 struct DeadLetterCount {
   uint64_t kept = 0;  // without dropped ones
   uint64_t not_kept = 0;  // since the breaker tripped

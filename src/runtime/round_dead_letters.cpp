@@ -90,17 +90,27 @@ Status RoundRunner::retry(const DeadLetterOrder& order, Generation& generation, 
   GraphInput input = input_of(generation);
   input.views_with_dead.insert(order.view);
   std::deque<EventBatch> batches;
+  std::map<std::string, std::set<std::string>> rows;  // keys by domain
+  for (const std::string& key : order.keys) {
+    std::optional<RowOfLetter> of = generation.graph->row_of_letter(order.view, key);
+    if (!of) continue;
+    if (of->domain.empty()) {
+      input.results_again.push_back({of->node, order.client, of->key});
+    } else {
+      rows[of->domain].insert(of->key);
+    }
+  }
   for (const Table& of : client_tables_) {
-    if (of.client != order.client || !generation.graph->reads(of.domain)) continue;
+    if (of.client != order.client || !rows.contains(of.domain)) continue;
+    const std::set<std::string>& keys = rows.at(of.domain);
     if (generation.graph->keeps_rows(of.domain)) {
-      for (const std::string& key : order.keys)
-        input.touched.push_back({of.domain, of.client, of.table, domain_key(key)});
+      for (const std::string& key : keys) input.touched.push_back({of.domain, of.client, of.table, key});
       continue;
     }
     RawQuery query;
     query.client = order.client;
     query.domain = of.domain;
-    for (const std::string& key : order.keys) query.keys.insert(domain_key(key));
+    query.keys.insert(keys.begin(), keys.end());
     RETURN_IF_ERROR(ports_.raw.read(query, [&](const EventBatch& batch) {
       batches.push_back(batch);
       return true;
@@ -111,6 +121,7 @@ Status RoundRunner::retry(const DeadLetterOrder& order, Generation& generation, 
   for (const EventBatch& batch : batches) {
     if (const EventBatch* taken = within(batch, scope, parts)) input.batches.push_back(taken);
   }
+  input.facts_again = true;  // what raw tells was merged long ago
   return run_graph(generation, std::move(input), pass);
 }
 
@@ -121,8 +132,7 @@ Status RoundRunner::retry_all(const DeadLetterOrder& order, Generation& generati
   for (const Table& of : client_tables_) {
     if (of.client != order.client || !generation.graph->reads(of.domain)) continue;
     if (generation.graph->keeps_rows(of.domain)) {
-      RETURN_IF_ERROR(DomainMerge::sweep_attributes(*pass.states[0], generation.graph->state_name(of.domain),
-                                                    order.client, attributes_.at(order.client).encode()));
+      RETURN_IF_ERROR(DomainMerge::sweep_again(*pass.states[0], generation.graph->state_name(of.domain), order.client));
     } else {
       builds_.add_refeed(generation.number, order.client, of.domain);
     }

@@ -81,6 +81,7 @@ Result<RoundOutcome> RoundRunner::refeed_round(const Refeed& next) {
     if (rate > 0) bytes_max = std::min(bytes_max, size_t{rate} * paced_bytes_of_event);
     ASSIGN_OR_RETURN(piece, ports_.raw.scan(refeed.client, refeed.domain, refeed.cursor, bytes_max));
     GraphInput input = input_of(*generation);
+    input.facts_again = true;  // where what failed is retried, all was merged long ago
     std::deque<EventBatch> parts;
     for (const EventBatch& batch : piece.batches) {
       events += batch.rows() + batch.ranges.size();

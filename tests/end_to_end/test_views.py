@@ -196,6 +196,32 @@ def test_rows_that_cannot_be_computed_are_listed_shown_and_computed_again(shops,
     assert "no dead letters" in pipeline.command("dead-letters", "list").expect(ExitCode.OK).output
 
 
+def test_letters_of_united_and_joined_rows_are_found_by_their_rows_and_told_again(shops, pipelines):
+    (acme,) = shops("acme")
+    acme.execute("INSERT INTO users (id, email, name) VALUES (1, '1', '10'), (2, 'b', 'no number'), (3, '3', '30')")
+    pipeline = pipelines({"acme": acme}, views={
+        "both": {"sql": "SELECT id, CAST(name AS INTEGER) AS number FROM users UNION ALL SELECT id, CAST(email AS INTEGER) FROM users"},
+        "pairs": {"sql": "SELECT a.id, CAST(b.name AS INTEGER) AS number FROM users a JOIN users b ON a.id = b.id"}}).start_and_wait()
+    pipeline.wait_queryable()
+
+    def letters():
+        listed = json.loads(pipeline.command("dead-letters", "list", "--json").expect(ExitCode.OK).output)
+        return [(letter["view"], letter["key"], letter["id"]) for letter in listed]
+
+    def traced(key):
+        answer = pipeline.command("trace", "--client", "acme", "--json", "users", key).expect(ExitCode.OK).output
+        return [(letter["view"], letter["key"], letter["id"]) for letter in json.loads(answer)["dead_letters"]]
+
+    told = letters()
+    assert [view for view, _, _ in told] == ["both", "both", "pairs"], told
+    assert traced("2") == told and traced("1") == []
+    for view in ("both", "pairs"):
+        pipeline.command("dead-letters", "drop", "--client", "acme", "--view", view).expect(ExitCode.OK)
+        wait_for(lambda view=view: all(of != view for of, _, _ in letters()), 30, "the letters to be dropped")
+        pipeline.command("dead-letters", "retry", "--client", "acme", "--view", view).expect(ExitCode.OK)
+        wait_for(lambda: letters() == told, 30, "what failed to be told again")
+
+
 def test_verify_knows_what_could_not_be_computed_and_letters_go_with_their_rows(shops, pipelines):
     """Behind joins, of groups, and of first rows: what is withdrawn is excepted, and not listed for ever."""
     (acme,) = shops("acme")
