@@ -58,6 +58,34 @@ void check_aggregate(PlanningContext& context, const Expression& call, const Sur
   if (std::string refused = refuse_call(call); !refused.empty()) context.fail(call.offset, refused);
 }
 
+// A text of at most `characters`, whatever a row has.
+bool is_short(const Expression& text, int64_t characters) {
+  if (text.text) return static_cast<int64_t>(text.text->size()) <= characters;
+  bool cut = (text.name == "left" || text.name == "right") && text.children.size() == 2;
+  return cut && text.children[1].integer && std::abs(*text.children[1].integer) <= characters &&
+         *text.children[1].integer >= 0;
+}
+
+// Two texts of a row must not make one as long as their product, or take as much time.
+std::string refuse_product(const Expression& call) {
+  constexpr int64_t repeated_max = 100;
+  constexpr int64_t compared_max = 1000;
+  size_t repeated = call.name == "replace" || call.name == "regexp_replace" ? 2
+                    : call.name == "array_to_string"                        ? 1
+                                                                            : 0;
+  if (repeated != 0 && call.children.size() > repeated && !is_short(call.children[repeated], repeated_max)) {
+    return fmt::format("{}() takes a constant text of up to {} characters here that it puts in, or left(…, {})",
+                       call.name, repeated_max, repeated_max);
+  }
+  bool compares = call.name == "levenshtein" || call.name == "editdist3" || call.name == "damerau_levenshtein";
+  if (compares &&
+      !std::ranges::all_of(call.children, [](const Expression& text) { return is_short(text, compared_max); })) {
+    return fmt::format("{0}() takes texts of up to {1} characters here: {0}(left(…, {1}), left(…, {1}))", call.name,
+                       compared_max);
+  }
+  return {};
+}
+
 // A row's own number must not say how long a text gets: one of gigabytes holds up everybody's round.
 std::string refuse_length(const Expression& call) {
   constexpr int64_t padded_max = 100'000;
@@ -100,6 +128,7 @@ bool check_call(PlanningContext& context, const Expression& call, const Surround
     refused = fmt::format("{}() is no aggregate and takes no DISTINCT, FILTER or ORDER BY", call.name);
   }
   if (refused.empty()) refused = refuse_length(call);
+  if (refused.empty()) refused = refuse_product(call);
   if (!refused.empty()) context.fail(call.offset, refused);
   return refused.empty();
 }

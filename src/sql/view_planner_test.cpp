@@ -118,7 +118,22 @@ TEST_F(ViewPlannerTest, RefusesWithItsPlace) {
   starts("SELECT id, format('{:{}}', email, id) AS p FROM users", "1:12 format() takes a constant text");
   starts("SELECT id, printf('%*d', id, id) AS p FROM users", "1:12 printf() takes a constant text");
   starts("SELECT id, printf('%2000000000d', id) AS p FROM users", "1:12 printf() takes a constant text");
-  for (const char* bounded : {"lpad(email, 20, '0')", "format('{{{:>8}}} {}', email, id)", "printf('%08d', id)"})
+  for (const char* call : {"replace(email, 'a', email)", "regexp_replace(email, 'a', email, 'g')",
+                           "array_to_string(string_split(email, ''), email)"}) {
+    starts(fmt::format("SELECT id, {} AS p FROM users", call),
+           fmt::format("1:12 {}() takes a constant text of up to 100",
+                       std::string_view(call).substr(0, std::string_view(call).find('('))));
+  }
+  for (const char* call :
+       {"levenshtein(email, email)", "editdist3(email, 'x')", "damerau_levenshtein(left(email, 1001), 'x')"}) {
+    starts(fmt::format("SELECT id, {} AS p FROM users", call),
+           fmt::format("1:12 {}() takes texts of up to 1000",
+                       std::string_view(call).substr(0, std::string_view(call).find('('))));
+  }
+  for (const char* bounded : {"replace(email, email, 'x')", "regexp_replace(email, '(a)', '[\\1]', 'g')",
+                              "levenshtein(left(email, 1000), 'x')", "array_to_string(string_split(email, ''), ', ')",
+                              "replace(email, 'a', left(email, 100))", "lpad(email, 20, '0')",
+                              "format('{{{:>8}}} {}', email, id)", "printf('%08d', id)"})
     EXPECT_FALSE(plan(fmt::format("SELECT id, {} AS p FROM users", bounded)).nodes.empty()) << bounded;
   starts("SELECT client.paln FROM users", "1:8 no client has an attribute \"paln\"; did you mean \"plan\"?");
   starts("SELECT x.id FROM users u", "1:8 \"x\" is not in FROM; write u.id");
