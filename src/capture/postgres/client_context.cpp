@@ -85,8 +85,8 @@ Trouble trouble_of(const Error& error, const std::string& sqlstate, const std::s
   return {Trouble::Kind::kRetry, text, ""};
 }
 
-ClientContext::ClientContext(asio::any_io_executor loop, CaptureClient client, PostgresCaptureOptions capture_options,
-                             EventLog& event_log, AppendQueue& append_queue)
+ClientContext::ClientContext(const asio::any_io_executor& loop, CaptureClient client,
+                             PostgresCaptureOptions capture_options, EventLog& event_log, AppendQueue& append_queue)
     : executor(loop),
       config(std::move(client)),
       options(std::move(capture_options)),
@@ -180,7 +180,8 @@ asio::awaitable<Status> ClientContext::wait_for_room(const size_t& budget) {
   }
 }
 
-void ClientContext::queue_append(LogAppend append, size_t bytes, size_t* budget, std::optional<StreamState> reached) {
+void ClientContext::queue_append(LogAppend append, size_t bytes, size_t* budget,
+                                 const std::optional<StreamState>& reached) {
   *budget += bytes;
   ++jobs_in_flight;
   if (reached) ++stream_jobs_in_flight;
@@ -466,6 +467,7 @@ void ClientContext::set_mode(SourceMode mode, std::string reason, std::string re
 
 std::vector<std::string> ClientContext::table_warnings() const {
   std::vector<std::string> warnings;
+  warnings.reserve(set_aside.size() + locked.size());
   for (const auto& [table, why] : set_aside) warnings.push_back(why);
   for (const auto& [table, holder] : locked) {
     std::string doing = table.empty() ? "looking at the tables" : "reading " + table;

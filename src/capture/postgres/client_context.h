@@ -91,7 +91,7 @@ struct StatusBoard {
 };
 
 struct ClientContext : std::enable_shared_from_this<ClientContext> {
-  ClientContext(asio::any_io_executor loop, CaptureClient client, PostgresCaptureOptions capture_options,
+  ClientContext(const asio::any_io_executor& loop, CaptureClient client, PostgresCaptureOptions capture_options,
                 EventLog& event_log, AppendQueue& append_queue);
 
   // Row keys to read again that are kept at most; more are asked for again later.
@@ -169,7 +169,7 @@ struct ClientContext : std::enable_shared_from_this<ClientContext> {
   // Waits while as much as may be is under way in `budget`, or the rows so far are more than the client's pace allows.
   // An error: what the log said of an append.
   asio::awaitable<Status> wait_for_room(const size_t& budget);
-  void queue_append(LogAppend append, size_t bytes, size_t* budget, std::optional<StreamState> reached);
+  void queue_append(LogAppend append, size_t bytes, size_t* budget, const std::optional<StreamState>& reached);
   // Everything delivered is durable up to here.
   uint64_t durable_lsn() const;
 

@@ -279,6 +279,41 @@ TEST_F(PartitionsTest, NewOnesDoNotStartAReadingAgain) {
   EXPECT_LT(rows_read("orders"), 19'001U + 1000 + 4 * 30 + 3000) << "rows were read twice";
 }
 
+// One goes in the middle of each reading: what went before is gone all the same when a reading ends.
+TEST_F(PartitionsTest, AReadingEndsAlthoughPartitionsGoFasterThanIt) {
+  for (int day = 1000; day < 1010; ++day) {
+    sql->run(fmt::format("CREATE TABLE day_{0} PARTITION OF orders FOR VALUES FROM ({0}) TO ({1})", day, day + 1));
+    insert("orders", 1, 300, day);
+  }
+  CaptureClient made = client("acme", database, {"public.orders"});
+  made.snapshot_rows_per_second = 4000;
+  PostgresCaptureOptions options = defaults();
+  options.chunk_rows = 200;
+  options.chunk_first_blocks = 2;
+  source = make_postgres_source({made}, log, options);
+  ASSERT_TRUE(source->start().ok());
+  auto rows = [&] { return status().snapshots.empty() ? 0 : status().snapshots[0].rows_read; };
+  auto readings_ended = [&] {
+    std::lock_guard lock(log.mutex);
+    size_t count = 0;
+    for (const EventBatch& batch : log.batches["acme"]) count += batch.ranges.size();
+    return count;
+  };
+  for (int gone = 1000; gone < 1006; ++gone) {
+    ASSERT_TRUE(wait_for([&] { return rows() > 1500; }));
+    sql->run(fmt::format("DROP TABLE day_{}", gone));
+    sql->run(
+        fmt::format("CREATE TABLE day_{0} PARTITION OF orders FOR VALUES FROM ({0}) TO ({1})", gone + 10, gone + 11));
+    insert("orders", 1, 300, gone + 10);
+    size_t before = readings_ended();
+    ASSERT_TRUE(wait_for([&] { return rows() < 1000 || readings_ended() > before; }));
+    EXPECT_GT(readings_ended(), before) << "the reading began again when " << gone << " went";
+    ASSERT_TRUE(wait_for([&] { return rows() < 1500; }));
+  }
+  catch_up();
+  expect_same("public.orders");
+}
+
 TEST_F(PartitionsTest, OneThatGoesWhileItsTableIsReadLeavesNothing) {
   insert("orders", 1000, 6'000, 150);
   for (bool told : {false, true}) {

@@ -437,6 +437,8 @@ bool names_differ(const PgRelation& relation, const CatalogTable& now) {
   // Both are in the order of the columns' numbers, which a new name does not change.
   std::vector<std::string_view> told;
   std::vector<std::string_view> have;
+  told.reserve(relation.columns.size());
+  have.reserve(now.columns.size());
   for (const PgRelationColumn& column : relation.columns) told.push_back(column.name);
   for (const CatalogColumn& column : now.columns) have.push_back(column.column.name);
   auto without = [](const std::vector<std::string_view>& names, const std::vector<std::string_view>& others) {

@@ -164,6 +164,38 @@ bool forgotten(const ClientContext& context, const TableRun& run) {
 
 enum class Next { kMore, kDone, kAgain };
 
+bool is_in(const std::vector<CatalogRelation>& relations, uint32_t oid) {
+  return std::ranges::any_of(relations, [&](const CatalogRelation& it) { return it.relation.oid == oid; });
+}
+
+// Partitions went, and what is left of those that were read is as it was.
+bool only_went(const std::vector<SnapshotRelation>& read, const std::vector<CatalogRelation>& now) {
+  return std::ranges::all_of(read, [&](const SnapshotRelation& known) {
+    return std::ranges::all_of(
+        now, [&](const CatalogRelation& it) { return it.relation.oid != known.oid || it.relation == known; });
+  });
+}
+
+// A partition that went while its table is read: the others are read to the end, and then all of them again. To begin again at once
+// would never end where partitions go faster than that.
+asio::awaitable<Result<bool>> skip_if_gone(TableConnection& reader, TableRun& run) {
+  if (run.table.kind != 'p') co_return false;
+  Result<std::vector<CatalogRelation>> now = co_await find_relations(reader.connection, run.table.oid);
+  if (!now.ok()) co_return now.error();
+  if (is_in(*now, run.relations[run.progress.next_relation].relation.oid)) co_return false;
+  ++run.progress.next_relation;
+  run.progress.next_block = 0;
+  run.progress.end_block = 0;
+  co_return true;
+}
+
+void append_absence(ClientContext& context, const TableRun& run) {
+  std::vector<EventBatch> batches;
+  batches.emplace_back(context.config.client, run.target.domain, run.target.schema);
+  batches[0].ranges.push_back({.kind = RangeKind::kAbsence, .position = run.progress.first});
+  context.append_rows(std::move(batches), 0, run.name, run.progress);
+}
+
 // Reads the next chunk and queues it with the progress after it.
 asio::awaitable<Result<Next>> read_next(TableConnection& reader, TableRun& run) {
   ClientContext& context = reader.context;
@@ -185,10 +217,15 @@ asio::awaitable<Result<Next>> read_next(TableConnection& reader, TableRun& run) 
                                        column_list(run.table), from, progress.next_block, end, itself),
                    .relation = relation.relation.oid};
   Result<Chunk> chunk = co_await read_chunk(reader, run.target, std::move(query));
-  if (!chunk.ok()) co_return chunk.error();
-  if (context.visibility.times_forgotten() != times_forgotten) co_return Next::kMore;  // once more
+  bool no_table = !chunk.ok() && reader.connection.sqlstate() == "42P01";
+  if (!chunk.ok() && !no_table) co_return chunk.error();
+  if (chunk.ok() && context.visibility.times_forgotten() != times_forgotten) co_return Next::kMore;  // once more
   // Rewritten (VACUUM FULL, CLUSTER, ALTER TABLE, TRUNCATE): rows are in other places now.
-  if (chunk->file_node != relation.relation.file_node) co_return Next::kAgain;
+  if (no_table || chunk->file_node != relation.relation.file_node) {
+    Result<bool> skipped = co_await skip_if_gone(reader, run);
+    if (!skipped.ok()) co_return skipped.error();
+    co_return *skipped ? Next::kMore : Next::kAgain;
+  }
   if (forgotten(context, run)) co_return Next::kAgain;
   if (progress.first == Position{}) progress.first = chunk->position;
   CHECK(chunk->position >= progress.first, "a chunk counts before the first one of its table");
@@ -223,8 +260,13 @@ asio::awaitable<Result<Next>> finish(TableConnection& reader, TableRun& run) {
   Result<std::vector<CatalogRelation>> relations = co_await find_relations(reader.connection, run.table.oid);
   if (!relations.ok()) co_return relations.error();
   if (run.table.kind == 'p') {
-    auto known = in_order(run.progress.relations, std::move(*relations));
-    if (!known) co_return Next::kAgain;
+    auto known = in_order(run.progress.relations, *relations);
+    if (!known) {
+      // What was older is gone all the same; what partitions brought since, until they went, is found by reading again.
+      bool went = run.progress.first != Position{} && only_went(run.progress.relations, *relations);
+      if (went) append_absence(context, run);
+      co_return Next::kAgain;
+    }
     take_relations(run, std::move(*known));
     if (take_told(context, run)) co_return Next::kMore;
     if (run.progress.next_relation < run.relations.size()) co_return Next::kMore;
@@ -232,12 +274,8 @@ asio::awaitable<Result<Next>> finish(TableConnection& reader, TableRun& run) {
   if (run.progress.first == Position{}) {  // no leaf, no chunk: empty as of now
     run.progress.first = Position::before_commit(context.state.epoch, context.delivered_lsn);
   }
-  EventBatch batch(context.config.client, run.target.domain, run.target.schema);
-  batch.ranges.push_back({.kind = RangeKind::kAbsence, .position = run.progress.first});
   run.progress.done = true;
-  std::vector<EventBatch> batches;
-  batches.push_back(std::move(batch));
-  context.append_rows(std::move(batches), 0, run.name, run.progress);
+  append_absence(context, run);
   co_return Next::kDone;
 }
 
