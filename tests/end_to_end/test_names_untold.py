@@ -148,3 +148,24 @@ def test_row_level_security_of_a_partition_alone_is_not_in_the_way(captured):
     pipeline.command("client", "reset", "names").expect(ExitCode.OK)
     pipeline.start_and_wait().verify_clean()
     assert pipeline.count("names", "t") == 30
+
+
+@pytest.mark.parametrize("end", ["kill", "terminate"])
+def test_a_transaction_in_which_columns_had_each_others_names_is_cut_in_two(shops, pipelines, end):
+    """Pieces of it are durable, and the server tells of the names again only with what is not."""
+    (database,) = shops("names")
+    own(database, "CREATE TABLE t (id integer PRIMARY KEY, a text, c text)")
+    database.execute("INSERT INTO t SELECT g, 'a', 'c' FROM generate_series(1, 20000) g")
+    pipeline = pipelines({"names": {"database": database, "limits": {"rows_per_second": 4000}}},
+                         domains={"t": {"table": "public.t", "event": "t"}}).start_and_wait()
+    pipeline.wait_queryable()
+    before = pipeline.client_status("names")["captured_events"]
+    exchange = "ALTER TABLE t RENAME a TO x; ALTER TABLE t RENAME c TO a; ALTER TABLE t RENAME x TO c"
+    own(database, f"BEGIN; {exchange}; UPDATE t SET a = 'was c' WHERE id <= 5000; {exchange}; "
+                  "UPDATE t SET a = 'second' WHERE id > 5000; COMMIT")
+    wait_for(lambda: pipeline.client_status("names")["captured_events"] > before + 7000, 60, "half of the transaction",
+             seen=pipeline.log_tail)
+    getattr(pipeline, end)()
+    pipeline.start_and_wait()
+    pipeline.wait_queryable()
+    pipeline.verify_clean()
