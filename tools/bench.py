@@ -11,6 +11,7 @@
     analytics rows into the analytics store by rows an INSERT and compression; parts a minute by clients
     raw       events into the raw store and back, embedded and on servers of MongoDB's protocol, by events a write
     query     a dashboard's questions on 10 million rows of which a tenth was updated, while rows arrive; a plain table beside
+    decode    Debezium's JSON into columns on one core; simdjson alone beside it
     idle      the share of a core that 100 clients with one row a second each cost, through ten views
     noisy     one client at 100 times the others' rate: whose partitions it touches, and their delay
     all       all of them, one after the other
@@ -30,6 +31,7 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "end_to_end"))
 
+from arguments import Arguments  # noqa: E402
 from benchmarks import analytics, capture, capture_kafka, decode, idle, latency, load, measuring, memory, noisy, process, query, raw, replay  # noqa: E402
 from harness import ExitCode, NotReached  # noqa: E402
 from harness.pipeline import CommandFailed, program  # noqa: E402
@@ -113,8 +115,8 @@ def seconds(text):
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Arguments(prog="./dev bench", description=__doc__,
+                       formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=[*BENCHMARKS, "all"])
     parser.add_argument("--json", type=pathlib.Path, help="write the result to this file too")
     parser.add_argument("--rows", type=count, default=1_000_000, help="rows inserted (default 1,000,000)")

@@ -26,8 +26,10 @@ import tempfile
 import threading
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "end_to_end"))
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent),
+                str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "end_to_end")]
 
+from arguments import Arguments  # noqa: E402
 from harness import (ClickHouseServer, DebeziumConnector, ExitCode, KafkaBroker, MongoServer, NotReached, Pipeline, Postgres, TRADE_DOMAINS,
                      TRADE_VIEWS, Traders, Workload, add_trade, create_shop, wait_for)  # noqa: E402
 from harness.pipeline import CommandFailed, program  # noqa: E402
@@ -350,8 +352,8 @@ def finish(demo, screen):
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(prog="./dev demo", description=__doc__.split("\n\n", maxsplit=1)[0],
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Arguments(prog="./dev demo", description=__doc__.split("\n\n", maxsplit=1)[0],
+                       formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=0, help="end by itself: catch up, verify, exit with its result")
     parser.add_argument("--capture", choices=["native", "debezium"], default="native", help="who reads the databases")
     parser.add_argument("--log", choices=["embedded", "kafka"], default="embedded", help="what carries the events")

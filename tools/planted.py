@@ -9,7 +9,6 @@ with one after the other switched on. It must fail with each, and must not fail 
     ./dev sim --planted --write               … and writes the list into docs/planted-bugs.md
 """
 
-import argparse
 import concurrent.futures
 import os
 import pathlib
@@ -18,6 +17,10 @@ import shutil
 import subprocess
 import sys
 import tomllib
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from arguments import Arguments  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUGS = ROOT / "simulation" / "planted" / "bugs.toml"
@@ -141,7 +144,7 @@ def write_list(results):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="./dev sim --planted", description=__doc__.split("\n\n", maxsplit=1)[0])
+    parser = Arguments(prog="./dev sim --planted", description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("filter", nargs="?", default="", help="only bugs whose name has this")
     parser.add_argument("--write", action="store_true", help=f"write {LIST.relative_to(ROOT)}")
     options = parser.parse_args()

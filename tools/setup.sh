@@ -142,6 +142,10 @@ if [ "${1:-}" = --tests ]; then
   shift
 fi
 lists=("$@")
+for list in "${lists[@]}"; do
+  case $list in -*) die 64 "setup: unknown option $list; see ./dev --help" ;; esac
+  [ -f "$list" ] || die 64 "setup: there is no list $list; the lists are deps/apt*.txt"
+done
 libraries=no
 if [ ${#lists[@]} -eq 0 ]; then
   lists=("$ROOT/deps/apt.txt")
