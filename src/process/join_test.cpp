@@ -167,5 +167,14 @@ TEST_F(JoinTest, WhatIsShownAgainPassesThroughManyRows) {
   EXPECT_EQ(finish(), "= acme 1 7 7 de\n= acme 2 7 7 de\n");
 }
 
+TEST_F(JoinTest, WhatIsShownAgainWaitsBehindAChange) {
+  join(JoinKind::kInner, false, {.fan_out_rows_max = 1, .pass_changes_max = 1});
+  change({"+ acme a 1 7", "+ acme b 2 7"}, {"+ acme u 7 de"});
+  finish();
+  EXPECT_EQ(change({}, {"+ acme v 7 fr"}), "");
+  EXPECT_EQ(change({}, {"= acme u 7 de"}), "");
+  EXPECT_EQ(finish(), "+ acme 1 7 7 fr\n+ acme 2 7 7 fr\n= acme 1 7 7 de\n= acme 2 7 7 de\n");
+}
+
 }  // namespace
 }  // namespace tributary
