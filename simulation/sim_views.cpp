@@ -384,7 +384,7 @@ class ViewMaker {
         operators_.insert("arg_min/arg_max");
         if (order.held) unusable += (unusable.empty() ? "" : " OR ") + is_held(order);
         if (!unusable.empty())
-          unusable = fmt::format("({}) AND {} IS NOT NULL AND {} IS NOT NULL", unusable, column.sql, order.sql);
+          unusable = fmt::format("({}) AND ({}) IS NOT NULL AND ({}) IS NOT NULL", unusable, column.sql, order.sql);
         Typed value{arg_min_or_max(random_.one_in(2), column.sql, order.sql), column.type, column.exact, false,
                     column.big};
         return {value, {}, unusable};
