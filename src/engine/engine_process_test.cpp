@@ -189,6 +189,23 @@ TEST_F(Engine, LivesInItsBox) {
   EXPECT_THAT(ask("SELECT * FROM url('http://127.0.0.1:9/', CSV, 'a String')"), HasSubstr("Code: 497"));
 }
 
+// What its parent holds open, a socket to a source say, is no way out of the box.
+TEST(EngineProcess, HasNoneOfItsParentsDescriptors) {
+  int held[2];
+  ASSERT_EQ(pipe(held), 0);  // without O_CLOEXEC
+  std::string name = fs::read_symlink(fmt::format("/proc/self/fd/{}", held[0])).string();
+  TemporaryEngine engine;
+  size_t seen = 0;
+  for (const auto& entry : fs::directory_iterator(fmt::format("/proc/{}/fd", engine.process().pid()))) {
+    std::error_code gone;
+    EXPECT_NE(fs::read_symlink(entry.path(), gone).string(), name) << entry.path();
+    ++seen;
+  }
+  EXPECT_GT(seen, 3U);
+  close(held[0]);
+  close(held[1]);
+}
+
 TEST(EngineProcess, ComesBackAfterAKill) {
   TemporaryEngine engine;
   post(engine.socket(), "/", "CREATE DATABASE kept");

@@ -35,6 +35,8 @@ def raw_is_a_set(pipeline, client):
 def clean_at_last(pipeline):
     pipeline.run_until_caught_up(limit=RECOVERY_LIMIT).expect(ExitCode.OK)
     pipeline.verify_clean(limit=RECOVERY_LIMIT)
+    # What raw lost is not seen from the sources' side.
+    pipeline.command("verify", "--against", "raw", limit=RECOVERY_LIMIT).expect(ExitCode.OK)
     for client in pipeline.databases:
         raw_is_a_set(pipeline, client)
 
