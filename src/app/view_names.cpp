@@ -22,6 +22,7 @@ bool knows(const Pipeline& pipeline, const char* kind, const std::vector<std::st
 
 std::vector<std::string> view_names(const Pipeline& pipeline) {
   std::vector<std::string> names;
+  names.reserve(std::max(pipeline.views.size(), pipeline.domains.size()));
   for (const ViewConfig& view : pipeline.views) names.push_back(view.name);
   if (!names.empty()) return names;
   for (const auto& [name, domain] : pipeline.domains) names.push_back(name);
@@ -34,6 +35,7 @@ bool knows_view(const Pipeline& pipeline, const std::string& view) {
 
 bool knows_client(const Pipeline& pipeline, const std::string& client) {
   std::vector<std::string> names;
+  names.reserve(pipeline.clients.size());
   for (const auto& [id, config] : pipeline.clients) names.push_back(id);
   return knows(pipeline, "client", names, client);
 }

@@ -15,7 +15,7 @@
 
 namespace tributary {
 
-inline constexpr size_t yaml_bytes_max = 4 * 1024 * 1024;
+inline constexpr size_t yaml_bytes_max = size_t{4} << 20;
 inline constexpr size_t yaml_depth_max = 64;
 inline constexpr size_t yaml_nodes_max = 1'000'000;
 

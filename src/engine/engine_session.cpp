@@ -57,6 +57,7 @@ Result<EngineSession> EngineSession::open(const ChdbApi& api, const std::vector<
   std::vector<std::string> arguments = {"engine"};
   arguments.insert(arguments.end(), options.begin(), options.end());
   std::vector<char*> argv;
+  argv.reserve(arguments.size());
   for (std::string& argument : arguments) argv.push_back(argument.data());
   ChdbConnection* connection = api.connect(static_cast<int>(argv.size()), argv.data());
   if (connection == nullptr) {

@@ -13,7 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 
-extern "C" {
+extern "C" {  // NOLINTBEGIN(readability-identifier-naming): DuckDB's names
 
 using idx_t = uint64_t;
 
@@ -225,4 +225,4 @@ void* duckdb_function_get_bind_data(duckdb_function_info info);
 void* duckdb_function_get_init_data(duckdb_function_info info);
 void duckdb_function_set_error(duckdb_function_info info, const char* error);
 
-}  // extern "C"
+}  // extern "C"  // NOLINTEND(readability-identifier-naming)

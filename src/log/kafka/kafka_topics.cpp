@@ -94,6 +94,7 @@ Result<std::map<std::string, std::map<std::string, std::string>>> settings_of(Ka
   std::map<std::string, std::map<std::string, std::string>> found;
   if (names.empty()) return found;
   std::vector<rd_kafka_ConfigResource_t*> resources;
+  resources.reserve(names.size());
   for (const std::string& name : names) {
     resources.push_back(rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name.c_str()));
   }
@@ -191,7 +192,7 @@ Status wait_visible(KafkaClient& client, const std::vector<const WantedTopic*>& 
 
 }  // namespace
 
-KafkaTopics::KafkaTopics(std::string pipeline, std::string name_template, std::vector<KafkaDomain> domains,
+KafkaTopics::KafkaTopics(std::string pipeline, std::string name_template, const std::vector<KafkaDomain>& domains,
                          bool compact)
     : pipeline_(std::move(pipeline)) {
   std::string base = replaced(std::move(name_template), "{pipeline}", pipeline_);
@@ -233,6 +234,7 @@ bool KafkaTopics::keyed(const std::string& topic) const { return !unkeyed_.conta
 
 std::vector<std::string> KafkaTopics::names() const {
   std::vector<std::string> names;
+  names.reserve(domains_.size());
   for (const auto& [topic, domain] : domains_) names.push_back(topic);
   return names;
 }

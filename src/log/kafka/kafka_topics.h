@@ -24,7 +24,7 @@ struct KafkaDomain {
 // Where topics are compacted, "truncated" is there as well, since a compacted topic takes no record without a key.
 class KafkaTopics {
  public:
-  KafkaTopics(std::string pipeline, std::string name_template, std::vector<KafkaDomain> domains, bool compact);
+  KafkaTopics(std::string pipeline, std::string name_template, const std::vector<KafkaDomain>& domains, bool compact);
 
   // Of an event as its header says it: topic_of("orders", "order.created"). The domain is one of those given.
   const std::string& topic_of(const std::string& domain, const std::string& event) const;
