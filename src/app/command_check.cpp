@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -23,6 +24,14 @@ nlohmann::json errors_json(const std::vector<FileError>& errors) {
   return list;
 }
 
+std::vector<std::string> texts_of(const std::vector<SourceTrouble>& troubles, bool away) {
+  std::vector<std::string> texts;
+  for (const SourceTrouble& trouble : troubles) {
+    if (trouble.away == away) texts.push_back(trouble.text);
+  }
+  return texts;
+}
+
 }  // namespace
 
 int check_command(const CheckOptions& options) {
@@ -30,7 +39,7 @@ int check_command(const CheckOptions& options) {
   if (!duckdb.ok()) return print_error(duckdb.error());
   PlanFunctions functions = plan_functions(**duckdb);
   CheckResult result = check_with_sources(options.file, functions);
-  std::vector<std::string> unreachable;
+  std::vector<SourceTrouble> unreachable;
   if (result.pipeline) {
     // Not an error: the file may be checked on another machine than it runs on.
     if (auto why = DataDirectory::why_not_creatable(result.pipeline->data)) {
@@ -43,14 +52,14 @@ int check_command(const CheckOptions& options) {
   if (options.connect && result.pipeline && result.errors.empty()) {
     SchemaReading reading = read_source_schemas(*result.pipeline, result.lock.value_or(LockFile{}));
     unreachable = reading.unreachable;
-    std::vector<std::string> troubles = source_troubles(*result.pipeline);
-    for (const std::string& trouble : troubles) {  // who cannot be reached at all is told once, with what to do
-      std::erase_if(unreachable, [&](const std::string& known) { return trouble.starts_with(known); });
+    std::vector<SourceTrouble> troubles = source_troubles(*result.pipeline);
+    for (const SourceTrouble& trouble : troubles) {  // who cannot be reached at all is told once, with what to do
+      std::erase_if(unreachable, [&](const SourceTrouble& known) { return trouble.text.starts_with(known.text); });
     }
     unreachable.insert(unreachable.end(), troubles.begin(), troubles.end());
-    for (std::string& trouble : log_troubles(*result.pipeline)) unreachable.push_back(std::move(trouble));
-    if (std::string trouble = analytics_trouble(*result.pipeline); !trouble.empty()) unreachable.push_back(trouble);
-    if (std::string trouble = raw_trouble(*result.pipeline); !trouble.empty()) unreachable.push_back(trouble);
+    for (std::string& trouble : log_troubles(*result.pipeline)) unreachable.push_back({std::move(trouble), true});
+    for (std::string trouble : {analytics_trouble(*result.pipeline), raw_trouble(*result.pipeline)})
+      if (!trouble.empty()) unreachable.push_back({std::move(trouble), true});
     CompileResult compiled = compile_pipeline(*result.pipeline, &reading.lock, functions);
     result.errors = compiled.errors;
     if (result.errors.empty()) {
@@ -58,6 +67,11 @@ int check_command(const CheckOptions& options) {
         return print_error(written.error());
       result = check_pipeline(options.file, functions);
     }
+  }
+  bool away = std::ranges::any_of(unreachable, &SourceTrouble::away);
+  // What has just been looked for in vain is told with why.
+  if (options.connect && !unreachable.empty()) {
+    std::erase_if(result.notes, [](const FileError& note) { return note.message.ends_with(connect_reads_them); });
   }
   ViewTestOutcome tests;
   if (result.pipeline && result.errors.empty()) tests = run_view_tests(*result.pipeline, result.compiled, **duckdb);
@@ -67,7 +81,8 @@ int check_command(const CheckOptions& options) {
         {"tests", {{"passed", tests.passed}, {"skipped", tests.skipped}, {"failed", errors_json(tests.failures)}}},
         {"errors", errors_json(result.errors)},
         {"notes", errors_json(result.notes)},
-        {"unreachable", unreachable}};
+        {"unreachable", texts_of(unreachable, true)},
+        {"refused", texts_of(unreachable, false)}};
     std::printf("%s\n", json_line(json).c_str());
   } else {
     print_errors(result.errors);
@@ -77,19 +92,22 @@ int check_command(const CheckOptions& options) {
       std::printf("tests: %zu passed, %zu failed%s\n", tests.passed, tests.failures.size(),
                   tests.skipped == 0 ? "" : ", the others wait for the tables' columns");
     }
-    for (const std::string& client : unreachable) std::fprintf(stderr, "tributary: %s\n", client.c_str());
+    for (const SourceTrouble& trouble : unreachable) std::fprintf(stderr, "tributary: %s\n", trouble.text.c_str());
     if (result.errors.empty() && result.pipeline) {
       std::printf("%s: %zu clients, %zu domains, %zu views%s\n", options.file.c_str(), result.pipeline->clients.size(),
                   result.pipeline->domains.size(),
                   std::max(result.pipeline->views.size(), result.compiled.views.size()),
                   !tests.failures.empty() ? ": tests fail"
+                  : away                  ? ": not all that it names can be reached"
+                  : !unreachable.empty()  ? ": not all that it names can be used"
                   : result.complete       ? ": good"
                                           : ": good as far as it can be seen without the tables' columns");
     }
   }
   if (!result.errors.empty()) return exit_config;
   if (!tests.failures.empty()) return exit_difference;
-  return unreachable.empty() ? exit_ok : exit_unavailable;
+  if (away) return exit_unavailable;
+  return unreachable.empty() ? exit_ok : exit_no_permission;
 }
 
 }  // namespace tributary

@@ -62,15 +62,21 @@ int explain_command(const ExplainOptions& options) {
     print_errors(checked.errors);
     return exit_config;
   }
+  if (checked.compiled.views.empty()) {
+    std::fprintf(stderr,
+                 "tributary: the lock file of %s knows no table's columns; `tributary check %s --connect` reads them\n",
+                 options.file.c_str(), options.file.c_str());
+    return exit_config;
+  }
   std::map<std::string, Relation> relations;
   for (const auto& [name, domain] : checked.compiled.domains) relations[name] = domain.relation;
   std::vector<std::string> names;
+  names.reserve(checked.compiled.views.size());
   for (const ViewPlan& view : checked.compiled.views) names.push_back(view.name);
   if (!options.view.empty() && std::find(names.begin(), names.end(), options.view) == names.end()) {
     auto nearest = nearest_name(options.view, names);
     std::fprintf(stderr, "tributary: %s has no view %s%s\n", options.file.c_str(), options.view.c_str(),
-                 nearest ? ("; did you mean " + *nearest + "?").c_str()
-                         : (names.empty() ? ": no columns are known yet; `tributary check --connect` reads them" : ""));
+                 nearest ? ("; did you mean " + *nearest + "?").c_str() : "");
     return exit_usage;
   }
   std::set<std::string> kept = kept_domains(checked.compiled.views);

@@ -8,18 +8,25 @@
 
 namespace tributary {
 
-int init_command(const std::string& url, const std::string& password_environment) {
+int init_command(const std::string& url, const std::string& password_environment, bool password_wanted) {
   if (!url.starts_with("postgresql://") && !url.starts_with("postgres://")) {
-    return print_error(
-        {ErrorCode::kInvalidInput, "init looks at PostgreSQL databases: postgresql://user@host:port/database"});
+    std::fprintf(stderr, "tributary: init looks at PostgreSQL databases: postgresql://user@host:port/database\n");
+    return exit_usage;
   }
   std::optional<std::string> password = environment_variable(password_environment);
+  if (password_wanted && !password) {
+    std::fprintf(stderr, "tributary: the environment variable %s is not set; set it to the password\n",
+                 password_environment.c_str());
+    return exit_usage;
+  }
   auto description = inspect_database(url, password.value_or(""));
   if (!description.ok()) {
     if (!password && description.error().message.find("no password supplied") != std::string::npos) {
       return print_error(with_context(description.error(), "set the variable " + password_environment));
     }
-    return print_error(description.error());
+    int code = print_error(description.error());
+    return description.error().code == ErrorCode::kInvalidInput ? exit_usage
+                                                                : code;  // no address, or one with a password
   }
   if (password) description->password = "${env:" + password_environment + "}";
   std::string text = pipeline_file_for(*description);

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <cstdio>
 #include <ctime>
+#include <map>
 #include <thread>
 
 #include "app/commands.h"
@@ -28,12 +29,21 @@ std::string time_text(int64_t micros) {
 
 void print_list(const json& answer) {
   uint32_t previous = 0;
+  std::map<std::string, uint32_t> made_for;  // by table: the first release that has it
+  for (const json& release : answer["releases"]) {
+    auto number = release["number"].get<uint32_t>();
+    for (const json& view : release["views"]) {
+      auto [known, fresh] = made_for.emplace(view["table"].get<std::string>(), number);
+      if (!fresh) known->second = std::min(known->second, number);
+    }
+  }
   std::printf("%-8s %-9s %-21s %s\n", "release", "state", "made", "views computed for it");
   for (const json& release : answer["releases"]) {
     if (release["state"] == "live" && release["replaced"].is_number()) previous = release["replaced"].get<uint32_t>();
     std::string views;
     for (const json& view : release["views"]) {
-      if (release["state"] != "live" && view["shared"].get<bool>()) continue;
+      bool of_another = made_for[view["table"].get<std::string>()] != release["number"].get<uint32_t>();
+      if (release["state"] != "live" && of_another) continue;
       views += (views.empty() ? "" : ", ") + view["view"].get<std::string>();
     }
     std::string state = release["state"].get<std::string>();
@@ -125,7 +135,11 @@ int release_command(const ReleaseOptions& options) {
   if (!options.client.empty() && !knows_client(pipeline, options.client)) return exit_usage;
   if (Status known = check_data_directory(pipeline, "show"); !known.ok()) return print_error(known.error());
   auto answer = answer_of(pipeline, options);
-  if (!answer.ok()) return print_error(answer.error());
+  if (!answer.ok()) {
+    int code = print_error(answer.error());
+    bool unknown_number = options.number != 0 && answer.error().code == ErrorCode::kNotFound;
+    return unknown_number ? exit_usage : code;
+  }
   if (options.json) {
     std::printf("%s\n", json_line(*answer).c_str());
   } else if (options.action == "list") {

@@ -28,7 +28,9 @@ constexpr std::chrono::milliseconds tick{100};
 constexpr std::chrono::milliseconds tick_until_caught_up{10};
 constexpr std::chrono::seconds status_interval{1};
 constexpr std::chrono::seconds report_interval{10};
-constexpr std::chrono::hours retention_interval{1};
+constexpr std::chrono::hours retention_interval_max{1};
+constexpr std::chrono::seconds retention_bytes_interval{10};
+constexpr std::chrono::hours thin_interval{1};
 constexpr std::chrono::seconds engine_interval{5};
 constexpr std::chrono::milliseconds stand_by_poll{200};
 constexpr std::chrono::milliseconds broker_poll{1000};  // while none answers at the start
@@ -159,6 +161,14 @@ Status enforce_retention(Assembly& assembly) {
   });
 }
 
+// A log is never longer than its bound by more than a tenth, nor larger by more than what comes in some seconds.
+std::chrono::milliseconds retention_interval(const LogConfig& log) {
+  std::chrono::milliseconds interval = retention_interval_max;
+  if (log.retention.count() > 0) interval = std::min(interval, log.retention / 10);
+  if (log.retention_bytes_max > 0) interval = std::min<std::chrono::milliseconds>(interval, retention_bytes_interval);
+  return std::max<std::chrono::milliseconds>(interval, status_interval);
+}
+
 Status note_progress(const Assembly& assembly, ProgressJournal& journal) {
   if (assembly.runtime == nullptr) return {};
   return journal.note(now_micros(), {.captured = assembly.log->ends(),
@@ -177,6 +187,7 @@ int drive(Assembly& assembly, StopSignals& signals, const RunOptions& options) {
   }
   auto next_status = std::chrono::steady_clock::now();
   auto next_retention = next_status;
+  auto next_thin = next_status;
   auto next_engine = next_status;
   auto give_up_at = options.seconds > 0
                         ? next_status + std::chrono::milliseconds(static_cast<int64_t>(options.seconds * 1000))
@@ -202,8 +213,11 @@ int drive(Assembly& assembly, StopSignals& signals, const RunOptions& options) {
       reporter.once(written.error().message);
     if (Status noted = note_progress(assembly, journal); !noted.ok()) reporter.once(noted.error().message);
     if (now >= next_retention && assembly.runtime != nullptr) {
-      next_retention = now + retention_interval;
-      if (Status kept = enforce_retention(assembly); !kept.ok()) say(kept.error().message);
+      next_retention = now + retention_interval(assembly.pipeline.log);
+      if (Status kept = enforce_retention(assembly); !kept.ok()) reporter.once(kept.error().message);
+    }
+    if (now >= next_thin && assembly.runtime != nullptr) {
+      next_thin = now + thin_interval;
       if (Status thinned = journal.thin(now_micros()); !thinned.ok()) say(thinned.error().message);
     }
     if (engine_watch && (done || now >= next_engine)) {

@@ -26,6 +26,12 @@ int wait_command(const std::string& file, const std::string& client, double seco
   if (int* code = std::get_if<int>(&loaded)) return *code;
   const auto& pipeline = std::get<Pipeline>(loaded);
   if (!client.empty() && !knows_client(pipeline, client)) return exit_usage;
+  auto holder = DataDirectory::holder(pipeline.data);
+  if (!holder || holder->use != DataUse::kRun) {
+    return print_error({ErrorCode::kUnavailable,
+                        fmt::format("{} does not run, so nothing becomes queryable; `tributary run {}` starts it",
+                                    pipeline.name, file)});
+  }
   auto reached =
       control_wait(pipeline, ClientId{client}, std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000)));
   if (!reached.ok()) return print_error(reached.error());

@@ -98,7 +98,10 @@ int trace_command(const TraceOptions& options) {
                            {"relation", options.relation},
                            {"key", options.key},
                            {"limit", options.limit}});
-  if (!answer.ok()) return print_error(answer.error());
+  if (!answer.ok()) {
+    int code = print_error(answer.error());
+    return answer.error().code == ErrorCode::kInvalidInput ? exit_usage : code;  // the relation's name, or its key
+  }
   if (options.json) {
     std::printf("%s\n", json_line(*answer).c_str());
   } else if (answer->contains("view")) {

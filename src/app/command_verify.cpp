@@ -241,9 +241,14 @@ int verify_command(const VerifyOptions& options) {
   VerifyRequest request = request_of(pipeline, checked.compiled, options);
   if (std::none_of(request.views.begin(), request.views.end(), [](const VerifyView& view) { return view.compared; })) {
     if (Status ran = check_data_directory(pipeline, "verify"); !ran.ok()) return print_error(ran.error());
-    std::fprintf(stderr, "tributary: %s\n",
-                 options.view.empty() ? "there is no view to verify: the lock file knows no table"
-                                      : ("there is no view " + options.view).c_str());
+    if (checked.compiled.views.empty()) {
+      std::fprintf(stderr,
+                   "tributary: there is no view to verify: the lock file of %s knows no table's columns; `tributary "
+                   "check %s --connect` reads them\n",
+                   options.file.c_str(), options.file.c_str());
+      return exit_config;
+    }
+    std::fprintf(stderr, "tributary: there is no view %s\n", options.view.c_str());
     return exit_usage;
   }
   auto pipe = Pipe::open(pipeline);

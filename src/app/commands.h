@@ -130,7 +130,8 @@ int release_command(const ReleaseOptions& options);
 // "2026-01-31", "2026-01-31T23:59:59", with or without a Z: UTC. Microseconds since 1970.
 std::optional<int64_t> parse_time(const std::string& text);
 
-int init_command(const std::string& url, const std::string& password_environment);
+// `password_wanted`: a variable without a value is an error.
+int init_command(const std::string& url, const std::string& password_environment, bool password_wanted);
 
 // check_pipeline(), and what libpq's reading of the sources' URLs objects to. Connects to nothing.
 CheckResult check_with_sources(const std::string& file, const PlanFunctions& functions,

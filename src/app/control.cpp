@@ -196,6 +196,11 @@ Result<Reached> reach_pipeline(const Pipeline& pipeline, AssemblyParts parts) {
 
 Status check_data_directory(const Pipeline& pipeline, std::string_view what) {
   auto identity = DataDirectory::inspect(pipeline.data);
+  if (identity.ok() && identity->pipeline != pipeline.name) {
+    return Error{ErrorCode::kInvalidInput,
+                 fmt::format("{} belongs to the pipeline '{}', not to '{}': give each pipeline a `data:` of its own",
+                             pipeline.data, identity->pipeline, pipeline.name)};
+  }
   if (identity.ok()) return {};
   if (identity.error().code != ErrorCode::kNotFound) return identity.error();
   return Error{ErrorCode::kNotFound,

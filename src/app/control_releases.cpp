@@ -82,6 +82,13 @@ std::map<std::string, std::string> tables_of(const ReleaseStatus& release) {
 Result<json> diff(const Assembly& assembly, const json& request) {
   if (assembly.store == nullptr) return Error{ErrorCode::kUnsupported, "the running pipeline has no analytics"};
   std::vector<ReleaseStatus> all = assembly.runtime->releases();
+  // Of a stopped pipeline, opened for this: the runtime has not looked yet at what is whole.
+  ASSIGN_OR_RETURN(std::vector<ReleaseStatus> stored, stored_releases(*assembly.storage));
+  for (ReleaseStatus& release : all) {
+    for (const ReleaseStatus& known : stored) {
+      if (known.number == release.number && known.stored && release.problems.empty()) release = known;
+    }
+  }
   auto number = request.value("number", 0U);
   auto other = std::find_if(all.begin(), all.end(), [&](const ReleaseStatus& of) { return of.number == number; });
   if (other == all.end()) return Error{ErrorCode::kNotFound, fmt::format("there is no release {}", number)};

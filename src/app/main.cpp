@@ -50,6 +50,13 @@ int parse_and_run(int argc, char** argv) {
         return digits ? "" : text + " is no whole number";
       },
       "");
+  CLI::Validator rate(
+      [](std::string& text) {
+        bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+        bool zero = text.find_first_not_of('0') == std::string::npos;
+        return digits && !zero ? "" : text + " is no whole number from 1 on; without the option there is no limit";
+      },
+      "");
   CLI::Validator size(
       [](std::string& text) {
         auto bytes = parse_size(text);
@@ -74,10 +81,11 @@ int parse_and_run(int argc, char** argv) {
   std::string password_environment = "PGPASSWORD";
   auto* init = app.add_subcommand("init", "look at a database and write a pipeline file for it to stdout");
   init->add_option("URL", url, "postgresql://user@host:port/database, without a password")->required();
-  init->add_option("--password-env", password_environment, "environment variable that holds the password")
-      ->capture_default_str();
+  auto* password_option =
+      init->add_option("--password-env", password_environment, "environment variable that holds the password")
+          ->capture_default_str();
   init->footer(examples("  PGPASSWORD=… tributary init postgresql://tributary@db.example/shop > shop.yaml"));
-  init->callback([&] { code = init_command(url, password_environment); });
+  init->callback([&] { code = init_command(url, password_environment, password_option->count() > 0); });
 
   CheckOptions check_options;
   auto* check = app.add_subcommand("check", "check a pipeline file, offline or with its databases");
@@ -188,7 +196,7 @@ int parse_and_run(int argc, char** argv) {
   verify
       ->add_option("--rate", verify_options.rate,
                    "read at most so many rows/s of a source; without: as fast as it gives")
-      ->check(count);
+      ->check(rate);
   verify
       ->add_option("--memory", verify_options.memory,
                    "for a client's comparison; what is more goes to a temporary folder")
@@ -284,7 +292,7 @@ int parse_and_run(int argc, char** argv) {
   replay->add_option("--to", replay_to, "only what was committed before this time, UTC")->check(time);
   replay
       ->add_option("--rate", replay_options.rate, "at most so many events/s; without: as fast as live traffic lets it")
-      ->check(count);
+      ->check(rate);
   replay->add_flag("--detach", replay_options.detach, "do not wait: the running pipeline builds it");
   replay->add_flag("--json", replay_options.json, "the release as JSON");
   replay->footer(examples(

@@ -70,10 +70,11 @@ Result<std::vector<TableLook>> describe_source(const CaptureClient& client, std:
   return is_debezium(client) ? describe_debezium_tables(client, limit) : describe_tables(client, limit);
 }
 
-std::string source_trouble(const CaptureClient& client, std::chrono::milliseconds limit) {
+std::string source_trouble(const CaptureClient& client, std::chrono::milliseconds limit, bool& away) {
   if (is_debezium(client)) return "";  // describe_source() has said all that there is to say
   Trouble trouble = look_at_source(client, limit);
   if (trouble.kind == Trouble::Kind::kNone) return "";
+  away = trouble.kind != Trouble::Kind::kStop;
   return trouble.remedy.empty() ? trouble.reason : trouble.reason + "; what to do: " + trouble.remedy;
 }
 

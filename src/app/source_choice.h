@@ -16,6 +16,7 @@ std::unique_ptr<ChangeSource> make_source(std::vector<CaptureClient> clients, Ev
 Result<std::vector<TableLook>> describe_source(const CaptureClient& client, std::chrono::milliseconds limit);
 
 // Why `run` could not read the client, and what to do; "" where nothing is in the way. Blocks for at most about `limit`.
-std::string source_trouble(const CaptureClient& client, std::chrono::milliseconds limit);
+// `away`: nobody has to do anything there but bring it back.
+std::string source_trouble(const CaptureClient& client, std::chrono::milliseconds limit, bool& away);
 
 }  // namespace tributary

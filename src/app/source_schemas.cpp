@@ -44,7 +44,8 @@ SchemaReading read_source_schemas(const Pipeline& pipeline, LockFile lock) {
   look_at_all(looks.size(), [&](size_t i) { looks[i].tables = describe_source(looks[i].client, look_limit); });
   for (Look& look : looks) {
     if (!look.tables.ok()) {
-      reading.unreachable.push_back(fmt::format("client {}: {}", look.client.client, look.tables.error().message));
+      reading.unreachable.push_back({fmt::format("client {}: {}", look.client.client, look.tables.error().message),
+                                     retryable(look.tables.error().code)});
       continue;
     }
     for (TableLook& table : *look.tables) {
@@ -52,7 +53,7 @@ SchemaReading read_source_schemas(const Pipeline& pipeline, LockFile lock) {
         note_table(reading.lock, before, table.table.domain, look.client.client.value, *std::move(table.schema));
       } else {
         reading.unreachable.push_back(
-            fmt::format("client {}: table {}: {}", look.client.client, table.table.table, table.refusal));
+            {fmt::format("client {}: table {}: {}", look.client.client, table.table.table, table.refusal)});
       }
     }
   }
@@ -60,14 +61,15 @@ SchemaReading read_source_schemas(const Pipeline& pipeline, LockFile lock) {
   return reading;
 }
 
-std::vector<std::string> source_troubles(const Pipeline& pipeline) {
+std::vector<SourceTrouble> source_troubles(const Pipeline& pipeline) {
   std::vector<CaptureClient> clients = capture_clients(pipeline);
-  std::vector<std::string> troubles(clients.size());
+  std::vector<SourceTrouble> troubles(clients.size());
   look_at_all(clients.size(), [&](size_t i) {
-    std::string trouble = source_trouble(clients[i], look_limit);
-    if (!trouble.empty()) troubles[i] = fmt::format("client {}: {}", clients[i].client, trouble);
+    bool away = false;
+    std::string trouble = source_trouble(clients[i], look_limit, away);
+    if (!trouble.empty()) troubles[i] = {fmt::format("client {}: {}", clients[i].client, trouble), away};
   });
-  std::erase(troubles, "");
+  std::erase_if(troubles, [](const SourceTrouble& trouble) { return trouble.text.empty(); });
   return troubles;
 }
 

@@ -10,14 +10,18 @@ namespace tributary {
 
 // Connects to every client and renews what `lock` says of its tables. A client that cannot be reached keeps what the lock
 // file has; its name and the reason are in `unreachable`.
+struct SourceTrouble {
+  std::string text;
+  bool away = false;  // else a person has to do something there
+};
 struct SchemaReading {
   LockFile lock;
-  std::vector<std::string> unreachable;
+  std::vector<SourceTrouble> unreachable;
 };
 SchemaReading read_source_schemas(const Pipeline& pipeline, LockFile lock);
 
 // Clients that `run` would not get to read, each with why and what to do. Connects to every client.
-std::vector<std::string> source_troubles(const Pipeline& pipeline);
+std::vector<SourceTrouble> source_troubles(const Pipeline& pipeline);
 
 // What `run` starts with: the lock file renewed from the databases, and every view compiled against it. A view that is live as
 // the file has it, and that a table has since left behind, is no error: the runtime sets it aside by name, and the others go

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 
@@ -202,6 +203,13 @@ std::string bytes_text(const json& bytes) {
   return "?";
 }
 
+std::string time_text(int64_t micros) {
+  std::time_t seconds = micros / 1'000'000;
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%SZ", std::gmtime(&seconds));
+  return text;
+}
+
 std::string number_text(const json& value) {
   if (!value.is_number()) return "?";
   return value.is_number_float() ? fmt::format("{:.2f}", value.get<double>()) : value.dump();
@@ -237,7 +245,7 @@ json running_status(const Assembly& assembly, int64_t now_micros) {
     if (problem.client.value.empty()) problems.push_back(problem.reason);
   }
   for (const auto& [table, reason] : runtime.tables_set_aside)
-    problems.push_back("table " + table + " is set aside: " + reason);
+    problems.push_back(fmt::format("table {} is set aside: {}", table, reason));
   status["problems"] = std::move(problems);
   status["notes"] = assembly.left_behind;
   if (assembly.mongo_raw != nullptr && !assembly.mongo_raw->set_aside().empty())
@@ -315,6 +323,8 @@ json stopped_status(const Pipeline& pipeline) {
     // What stopped a client before is still worth telling.
     if (client.value("state", "") != "stopped") client["reason"] = client["remedy"] = "";
     client["state"] = "not_running";
+    // Sources go on while nobody looks.
+    client["lag"]["bytes"] = client["lag"]["messages"] = client["retained_wal_bytes"] = nullptr;
     status["clients"].push_back(std::move(client));
   }
   status["running"] = false;
@@ -344,8 +354,9 @@ std::string status_text(const json& status) {
     out = fmt::format("{} is running (process {}), checkpoint {}\n", status["pipeline"].get<std::string>(),
                       status["pid"].dump(), status["checkpoint"].dump());
   } else {
-    out = fmt::format("{} is stopped, checkpoint {}\n", status["pipeline"].get<std::string>(),
-                      status["checkpoint"].dump());
+    auto written = status.value("written_micros", int64_t{0});
+    out = fmt::format("{} is stopped, checkpoint {}{}\n", status["pipeline"].get<std::string>(),
+                      status["checkpoint"].dump(), written == 0 ? "" : "; as of " + time_text(written));
   }
   for (const json& problem : status["problems"]) out += fmt::format("  ! {}\n", problem.get<std::string>());
   for (const json& note : status.value("notes", json::array()))
@@ -366,7 +377,7 @@ std::string status_text(const json& status) {
   for (const json& client : status["clients"]) {
     const json& lag = client["lag"];
     std::string events = number_text(lag["events"]);
-    if (!lag.value("exact", true)) events = "<= " + events;
+    if (!lag.value("exact", true)) events.insert(0, "<= ");
     json messages = lag.value("messages", json(nullptr));
     std::string source = messages.is_number() ? messages.dump() + " msgs" : bytes_text(lag["bytes"]);
     out += fmt::format("{:<20} {:<12} {:>10} {:>10} {:>8} {:>12} {:>10} {:>6}\n", client["client"].get<std::string>(),

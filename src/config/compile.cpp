@@ -76,10 +76,8 @@ class Compiler {
     auto relation = lock_ == nullptr ? std::nullopt : domain_relation(pipeline_, *lock_, domain.name);
     if (!relation) {
       if (lock_ != nullptr) {
-        note(domain.place,
-             fmt::format("domain {}: the lock file does not know its columns yet; `tributary check --connect` "
-                         "reads them",
-                         domain.name));
+        note(domain.place, fmt::format("domain {}: the lock file does not know its columns yet; {}", domain.name,
+                                       connect_reads_them));
       }
       return;
     }
@@ -217,7 +215,7 @@ class Compiler {
 CompileResult compile_pipeline(const Pipeline& pipeline, const LockFile* lock, const PlanFunctions& functions) {
   CompileResult result = Compiler(pipeline, lock, functions).compile();
   auto check_address = [&](const StageTarget& target, const auto& check, std::string_view stage) {
-    if (!check || target.at == "embedded") return;
+    if (!check || target.at.find("://") == std::string::npos) return;  // what is no address is told already
     Status understood = check(target.at);
     if (!understood.ok())
       result.errors.push_back({pipeline.file, target.place, fmt::format("{}: {}", stage, understood.error().message)});

@@ -54,6 +54,9 @@ struct CompiledPipeline {
   std::vector<ViewPlan> views;
 };
 
+// How a note ends that says of what no columns are known.
+constexpr std::string_view connect_reads_them = "`tributary check --connect` reads them";
+
 struct CompileResult {
   CompiledPipeline compiled;  // whole only where there are no errors and `complete`
   bool complete = false;  // every domain's columns are known

@@ -261,7 +261,7 @@ void PipelineReader::read_view(const YamlNode& key, const YamlNode& node) {
 void PipelineReader::read_tests(const YamlNode* node) {
   if (node == nullptr || node->kind == YamlNode::Kind::kNull) return;
   if (node->kind != YamlNode::Kind::kList) {
-    return fail(*node, "tests is a list; write \"- given: …\" and \"  expect: …\" lines below it");
+    return fail(*node, "tests must be a list; write \"- given: …\" and \"  expect: …\" lines below it");
   }
   std::vector<std::string> domains;
   std::vector<std::string> views;
@@ -292,7 +292,7 @@ void PipelineReader::read_tests(const YamlNode* node) {
 void PipelineReader::read_test_changes(const YamlNode& node, const std::vector<std::string>& domains,
                                        std::vector<TestChange>& changes) {
   if (node.kind != YamlNode::Kind::kList) {
-    return fail(node, "changes is a list; write \"- insert: { orders: [{ id: 1 }] }\"; also update and delete");
+    return fail(node, "changes must be a list; write \"- insert: { orders: [{ id: 1 }] }\"; also update and delete");
   }
   for (const YamlNode& item : node.items) {
     Members values = members(item, "change", {"insert", "update", "delete"});
@@ -314,12 +314,13 @@ std::map<std::string, std::vector<TestRow>> PipelineReader::read_test_tables(con
     }
     std::vector<TestRow>& rows = tables[key->text];
     if (list->kind != YamlNode::Kind::kList) {
-      fail(*list, fmt::format("{}: {} is a list of rows; write [{{ id: 1 }}], or [] for none", what, shown(key->text)));
+      fail(*list,
+           fmt::format("{}: {} must be a list of rows; write [{{ id: 1 }}], or [] for none", what, shown(key->text)));
       continue;
     }
     for (const YamlNode& item : list->items) {
       if (item.kind != YamlNode::Kind::kMap) {
-        fail(item, fmt::format("{}: a row is a map of columns; write {{ id: 1, status: test }}", what));
+        fail(item, fmt::format("{}: a row must be a map of columns; write {{ id: 1, status: test }}", what));
         continue;
       }
       TestRow row;

@@ -20,6 +20,8 @@ namespace {
 
 constexpr size_t secret_bytes_max = 64 * 1024;
 constexpr size_t errors_max = 1000;
+constexpr std::chrono::minutes checkpoint_interval_max{10};
+constexpr uint64_t engine_memory_bytes_min = 128 << 20;
 
 }  // namespace
 
@@ -49,7 +51,7 @@ std::vector<std::pair<const YamlNode*, const YamlNode*>> PipelineReader::named(c
   std::vector<std::pair<const YamlNode*, const YamlNode*>> result;
   if (node.kind == YamlNode::Kind::kNull) return result;
   if (node.kind != YamlNode::Kind::kMap) {
-    fail(node, fmt::format("{} is a map; write \"name: value\" lines below it", what));
+    fail(node, fmt::format("{} must be a map; write \"name: value\" lines below it", what));
     return result;
   }
   std::map<std::string, const YamlNode*> seen;
@@ -85,7 +87,10 @@ PipelineReader::Members PipelineReader::members(const YamlNode& node, std::strin
 
 std::optional<std::string> PipelineReader::text(const YamlNode& node, std::string_view what) {
   if (node.kind != YamlNode::Kind::kScalar) {
-    fail(node, fmt::format("{} is a text{}", what, node.kind == YamlNode::Kind::kNull ? "; it is empty" : ""));
+    std::string_view is = node.kind == YamlNode::Kind::kNull   ? "it is empty"
+                          : node.kind == YamlNode::Kind::kList ? "it is a list"
+                                                               : "it is a map";
+    fail(node, fmt::format("{} must be a text; {}: write one value behind the colon", what, is));
     return std::nullopt;
   }
   return substituted(node);
@@ -302,7 +307,12 @@ void PipelineReader::read_stages(const Members& top) {
   Members process = read_stage(find("process"), "process", pipeline.process.target, {"native", "flink", "flink://"},
                                {"at", "password", "workers", "checkpoint_interval", "memory"});
   count(process, "workers", pipeline.process.workers, 1024);
-  duration(process, "checkpoint_interval", pipeline.process.checkpoint_interval);
+  auto interval = [](std::string_view text) -> std::optional<std::chrono::milliseconds> {
+    auto time = parse_duration(text);
+    return time && *time <= checkpoint_interval_max ? time : std::nullopt;
+  };
+  value(process, "checkpoint_interval", pipeline.process.checkpoint_interval, interval,
+        "a duration of at most 10m: nothing is queryable before the next checkpoint");
   size(process, "memory", pipeline.process.memory_bytes_max);
 
   Members raw =
@@ -312,7 +322,12 @@ void PipelineReader::read_stages(const Members& top) {
   Members analytics =
       read_stage(find("analytics"), "analytics", pipeline.analytics.target,
                  {"embedded", "clickhouse://", "clickhouse+https://"}, {"at", "password", "memory", "threads"});
-  size(analytics, "memory", pipeline.analytics.memory_bytes_max);
+  auto memory = [](std::string_view text) -> std::optional<uint64_t> {
+    auto bytes = parse_size(text);
+    return bytes && *bytes >= engine_memory_bytes_min ? bytes : std::nullopt;
+  };
+  value(analytics, "memory", pipeline.analytics.memory_bytes_max, memory,
+        "a size like 2GiB and of at least 128MiB, which the engine needs");
   count(analytics, "threads", pipeline.analytics.threads, 1024);
 }
 

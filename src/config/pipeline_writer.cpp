@@ -224,6 +224,8 @@ class Writer {
           fmt::format("ALTER SYSTEM SET max_replication_slots = {};   -- all {} are taken; takes effect at a restart",
                       database_.replication_slots_max + 4, database_.replication_slots_max));
     }
+    comment("Of max_wal_senders one is needed, where SHOW max_wal_senders; tells that all of them are taken:");
+    comment("ALTER SYSTEM SET max_wal_senders = 20;   -- takes effect at a restart of the server");
     std::string user = sql_name(database_.user.empty() ? "tributary" : database_.user);
     if (!database_.user_may_replicate && !database_.user_is_superuser) {
       comment(fmt::format("CREATE ROLE {0} LOGIN PASSWORD '…';   -- where it does not exist yet", user));
@@ -259,8 +261,11 @@ class Writer {
         fmt::format("Once: each captured table is read in chunks from its first block to its last, without locks or "
                     "long transactions ({}).",
                     rows_text(rows)));
-    comment("Always: one replication slot and one or two connections. The server decodes its log for the slot, a few");
-    comment("milliseconds of one processor for each megabyte of log, and keeps log that was not confirmed yet.");
+    comment("Far behind: up to two slots more (tributary_bulk_…) and four connections in all, until it has caught up.");
+    comment(
+        "Always: one replication slot and two connections, three while tables are read. The server decodes its log");
+    comment("for the slot, a few milliseconds of one processor for each megabyte of log, and keeps log that was not");
+    comment("confirmed yet.");
     line();
   }
 

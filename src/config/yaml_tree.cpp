@@ -177,7 +177,9 @@ std::variant<YamlNode, std::vector<FileError>> parse_yaml(const std::string& fil
     return std::vector<FileError>{{file, place_at(document, offset), std::move(message)}};
   };
   if (document.size() > yaml_bytes_max) {
-    return fail(0, fmt::format("the file has {} bytes; at most {} are read", document.size(), yaml_bytes_max));
+    return fail(0, fmt::format("the file is too large: at most {} bytes are read; write what clients share into "
+                               "client_defaults, or make pipelines of a part of the clients each",
+                               yaml_bytes_max));
   }
   if (!is_utf8(document) || document.find('\0') != std::string_view::npos) {
     return fail(0, "the file is not UTF-8 text; save it as such");

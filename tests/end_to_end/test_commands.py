@@ -1,6 +1,7 @@
 """What a person does with the program: run, stop, ask."""
 
 import concurrent.futures
+import datetime
 import json
 import os
 import re
@@ -8,6 +9,8 @@ import signal
 import subprocess
 import threading
 from pathlib import Path
+
+import pytest
 
 from harness import ExitCode, Workload, create_shop, wait_for
 from harness.pipeline import program
@@ -124,8 +127,14 @@ def test_status_and_query_answer_while_running_and_when_stopped(shops, pipelines
     assert "acme" in text and "streaming" in text
 
     pipeline.terminate()
+    acme.execute("INSERT INTO users (id, email) VALUES (100, 'unseen')")
     status = pipeline.status()
-    assert not status["running"] and status["clients"][0]["state"] == "not_running"
+    (entry,) = status["clients"]
+    assert not status["running"] and entry["state"] == "not_running"
+    assert entry["lag"]["bytes"] is None and entry["retained_wal_bytes"] is None, "nobody has looked since"
+    text = pipeline.command("status").expect(ExitCode.OK).output
+    as_of = datetime.datetime.fromtimestamp(status["written_micros"] // 1_000_000, datetime.timezone.utc)
+    assert f"as of {as_of:%Y-%m-%d %H:%M:%S}Z" in text
     assert status["checkpoint"] > 0
     assert pipeline.count("acme", "users") == 10
     csv = pipeline.command("query", "--client", "acme", "SELECT id, email FROM users ORDER BY id LIMIT 2",
@@ -389,6 +398,60 @@ def test_wait_names_the_client_that_is_stopped(shops, pipelines):
     assert "acme is stopped and not caught up" in done.errors and "globex" not in done.errors
 
 
+def test_what_the_command_line_has_wrong_is_64(shops, pipelines):
+    (acme,) = shops("acme")
+    pipeline = pipelines({"acme": acme})
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    for words in (["trace", "--client", "acme", "nope", "1"], ["trace", "--client", "acme", "orders"], ["release", "diff", "7"],
+                  ["verify", "--rate", "0"], ["verify", "--view", "nope"], ["explain", "nope"]):
+        pipeline.command(*words).expect(ExitCode.USAGE)
+    for words in (["mysql://u@h/d"], ["notaurl"], ["postgresql://u:secret@127.0.0.1/d"],
+                  [acme.url(), "--password-env", "NO_SUCH_VARIABLE"]):
+        done = pipeline.program("init", *words).expect(ExitCode.USAGE)
+        assert done.output == "" and "secret" not in done.errors
+    assert "NO_SUCH_VARIABLE is not set" in done.errors
+    done = pipeline.command("wait").expect(ExitCode.UNAVAILABLE)
+    assert f"`tributary run {pipeline.file}` starts it" in done.errors
+
+
+def test_another_pipelines_data_directory_is_named_by_every_command(shops, pipelines):
+    (acme,) = shops("acme")
+    pipeline = pipelines({"acme": acme})
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    pipeline.content["pipeline"] = "other"
+    pipeline.write()
+    for words in (["status"], ["query", "--client", "acme", "SELECT 1"], ["release"], ["dead-letters"], ["run"]):
+        done = pipeline.command(*words).expect(ExitCode.DATA)
+        assert f"belongs to the pipeline '{pipeline.name}', not to 'other'" in done.errors, (words, done.errors)
+
+
+def test_without_its_lock_file_what_needs_columns_says_who_reads_them(shops, pipelines):
+    (acme,) = shops("acme")
+    pipeline = pipelines({"acme": acme})
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    pipeline.file.with_suffix(".lock").unlink()
+    for command in ("explain", "verify"):
+        done = pipeline.command(command).expect(ExitCode.CONFIG)
+        assert f"`tributary check {pipeline.file} --connect` reads them" in done.errors
+    pipeline.command("check", "--connect").expect(ExitCode.OK)
+    pipeline.command("verify").expect(ExitCode.OK)
+
+
+@pytest.mark.parametrize("bound", [{"retention": "1s"}, {"retention_bytes": "1KiB"}])
+def test_the_embedded_log_keeps_to_its_bounds_while_it_runs(shops, pipelines, bound):
+    (acme,) = shops("acme")
+    pipeline = pipelines({"acme": acme}, settings={"log": {"at": "embedded", **bound}}).start_and_wait()
+    acme.execute("INSERT INTO users (id, email) SELECT g, 'u' || g FROM generate_series(1, 1000) g")
+    pipeline.wait_queryable()
+
+    def kept():
+        return pipeline.command("tap", "--from", "start", "--until-caught-up").expect(ExitCode.OK).output.count("\n")
+
+    wait_for(lambda: kept() < 1000, 60, "the log to forget its oldest events")
+    pipeline.verify_clean()
+    pipeline.command("verify", "--against", "raw").expect(ExitCode.OK)
+
+
 def test_a_newer_data_directory_is_refused_by_every_command(shops, pipelines):
     (acme,) = shops("acme")
     pipeline = pipelines({"acme": acme})
@@ -422,14 +485,18 @@ def test_check_says_before_a_run_what_would_stop_it(shops, own_server, server, p
     pipeline = pipelines({"acme": acme, "level": replica, "role": {
         "database": other, "source": other.url(user="unable"), "password": "of unable"}, "bare": {
         "database": third, "source": third.url(user="reading"), "password": "of reading"}})
-    done = pipeline.command("check", "--connect").expect(ExitCode.UNAVAILABLE)
+    done = pipeline.command("check", "--connect").expect(ExitCode.NO_PERMISSION)
+    assert "not all that it names can be used" in done.output and "good" not in done.output
+    assert "`tributary check --connect` reads them" not in done.output, "it just did"
+    answer = json.loads(pipeline.command("check", "--connect", "--json").expect(ExitCode.NO_PERMISSION).output)
+    assert not answer["ok"] and answer["unreachable"] == [] and len(answer["refused"]) >= 3
     for words in (["client role", "ALTER ROLE unable REPLICATION"], ["client level", "wal_level", "ALTER SYSTEM"],
                   ["client bare", "our user may not make it", "CREATE PUBLICATION"]):
         assert any(all(word in line for word in words) for line in done.errors.splitlines()), (words, done.errors)
     assert "client acme" not in done.errors
     remedy = next(line for line in done.errors.splitlines() if "client bare" in line and "CREATE PUBLICATION" in line)
     third.execute(remedy[remedy.index("CREATE PUBLICATION"):].rstrip(";"))
-    assert "may not make it" not in pipeline.command("check", "--connect").expect(ExitCode.UNAVAILABLE).errors
+    assert "may not make it" not in pipeline.command("check", "--connect").expect(ExitCode.NO_PERMISSION).errors
     replica.server.stop()
     done = pipeline.command("check", "--connect").expect(ExitCode.UNAVAILABLE)
     assert done.errors.count("client level") == 1, done.errors

@@ -107,6 +107,8 @@ def test_replaying_what_did_not_change_gives_equal_tables(shops, pipelines):
     made = json.loads(pipeline.command("replay", "--json").expect(ExitCode.OK).output)
     assert made["state"] == "ready" and not any(view["shared"] for view in made["views"])
     diff = json.loads(pipeline.command("release", "diff", "--json").expect(ExitCode.OK).output)
+    assert diff["state"] == "ready", "of a stopped pipeline, too"
+    assert "still being built" not in pipeline.command("release", "diff").expect(ExitCode.OK).output
     assert {entry["view"] for entry in diff["views"]} == set(VIEWS)
     for entry in diff["views"]:
         assert entry["rows_before"] == entry["rows_after"] > 0
@@ -115,6 +117,13 @@ def test_replaying_what_did_not_change_gives_equal_tables(shops, pipelines):
     pipeline.command("release", "drop").expect(ExitCode.OK)
     made = json.loads(pipeline.command("replay", "--view", "statuses", "--json").expect(ExitCode.OK).output)
     assert {view["view"] for view in made["views"] if not view["shared"]} == {"statuses"}
+    # What a later release shares was computed for the earlier one all the same.
+    edit(pipeline, paid={"sql": VIEWS["paid"]["sql"].replace("'paid'", "'new'")})
+    later = json.loads(pipeline.command("replay", "--json").expect(ExitCode.OK).output)["number"]
+    listed = {line.split()[0]: line for line in pipeline.command("release").expect(ExitCode.OK).output.splitlines()}
+    assert listed[str(made["number"])].split()[-1] == "statuses" and "paid" in listed[str(later)]
+    pipeline.command("release", "drop", str(later)).expect(ExitCode.OK)
+    edit(pipeline, paid=VIEWS["paid"])
     pipeline.command("release", "switch").expect(ExitCode.OK)
     pipeline.verify_clean()
 
