@@ -211,17 +211,23 @@ void Assembly::open_capture(AssemblyParts parts) {
       lease.prefers = [link = capture_link.get()](const ClientId& client) { return link->prefers(client); };
   }
   options.temp_directory = directory->spill();
-  // Clients of one server come back together: one look at the file is for all of them.
-  options.password_now = [this, known = pipeline.clients,
-                          looked = std::chrono::steady_clock::time_point()](const ClientId& client) mutable {
+  // Clients of one server come back together: one look at the file is for all of them, who have a copy of this function each.
+  struct Passwords {
+    std::map<std::string, std::string> by_client;
+    std::chrono::steady_clock::time_point looked;
+  };
+  auto passwords = std::make_shared<Passwords>();
+  for (const auto& [name, client] : pipeline.clients) passwords->by_client[name] = client.password;
+  options.password_now = [file = pipeline.file, passwords](const ClientId& client) {
     auto time = std::chrono::steady_clock::now();
-    if (time - looked >= passwords_interval) {
-      looked = time;
-      auto now = load_pipeline(pipeline.file);
-      if (auto* read = std::get_if<Pipeline>(&now)) known = std::move(read->clients);
+    if (time - passwords->looked >= passwords_interval) {
+      passwords->looked = time;
+      auto now = load_pipeline(file);
+      if (auto* read = std::get_if<Pipeline>(&now)) {
+        for (const auto& [name, of] : read->clients) passwords->by_client[name] = of.password;
+      }
     }
-    auto of = known.find(client.value);
-    return of == known.end() ? pipeline.clients.at(client.value).password : of->second.password;
+    return passwords->by_client[client.value];
   };
   DebeziumCaptureOptions of_connectors;
   if (runtime != nullptr) {
