@@ -301,11 +301,11 @@ TEST_F(PartitionsTest, AReadingEndsAlthoughPartitionsGoFasterThanIt) {
   };
   for (int gone = 1000; gone < 1006; ++gone) {
     ASSERT_TRUE(wait_for([&] { return rows() > 1500; }));
+    size_t before = readings_ended();
     sql->run(fmt::format("DROP TABLE day_{}", gone));
     sql->run(
         fmt::format("CREATE TABLE day_{0} PARTITION OF orders FOR VALUES FROM ({0}) TO ({1})", gone + 10, gone + 11));
     insert("orders", 1, 300, gone + 10);
-    size_t before = readings_ended();
     ASSERT_TRUE(wait_for([&] { return rows() < 1000 || readings_ended() > before; }));
     EXPECT_GT(readings_ended(), before) << "the reading began again when " << gone << " went";
     ASSERT_TRUE(wait_for([&] { return rows() < 1500; }));
