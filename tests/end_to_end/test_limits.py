@@ -80,12 +80,13 @@ def test_a_slot_that_keeps_more_than_retained_wal_max_is_warned_of(shops, pipeli
     pipeline = pipelines({"acme": {"database": acme, "limits": {"retained_wal_max": "1KiB"}}}).start_and_wait("streaming")
 
     def warned():
-        return [line for line in pipeline.client_status("acme")["warnings"] if "retained_wal_max" in line]
+        acme.execute("SELECT pg_logical_emit_message(false, 'test', repeat('x', 20000))")  # so that the slot keeps something
+        return any("retained_wal_max" in line for line in pipeline.client_status("acme")["warnings"])
 
-    wait_for(warned, 60, "the warning", seen=pipeline.log_tail)
+    wait_for(warned, 60, "the warning", interval=0.2, seen=pipeline.log_tail)
+    wait_for(lambda: warned() and "warning: the slot keeps" in pipeline.command("status").expect(ExitCode.OK).output, 60,
+             "status to say it", interval=0.2)
     assert pipeline.client_status("acme")["state"] == "streaming", "only warned about"
-    text = pipeline.command("status").expect(ExitCode.OK).output
-    assert "warning: the slot keeps" in text
     assert "retained_wal_max" in pipeline.log_text()
 
 
