@@ -87,7 +87,7 @@ def test_a_slot_that_keeps_more_than_retained_wal_max_is_warned_of(shops, pipeli
     wait_for(lambda: warned() and "warning: the slot keeps" in pipeline.command("status").expect(ExitCode.OK).output, 60,
              "status to say it", interval=0.2)
     assert pipeline.client_status("acme")["state"] == "streaming", "only warned about"
-    assert "retained_wal_max" in pipeline.log_text()
+    wait_for(lambda: warned() and "retained_wal_max" in pipeline.log_text(), 60, "the log to say it", interval=0.2)
 
 
 def test_what_has_no_effect_is_said(shops, pipelines):

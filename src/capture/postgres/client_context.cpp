@@ -467,12 +467,13 @@ void ClientContext::set_mode(SourceMode mode, std::string reason, std::string re
 
 std::vector<std::string> ClientContext::table_warnings() const {
   std::vector<std::string> warnings;
-  warnings.reserve(set_aside.size() + locked.size());
+  warnings.reserve(set_aside.size() + locked.size() + 1);
   for (const auto& [table, why] : set_aside) warnings.push_back(why);
   for (const auto& [table, holder] : locked) {
     std::string doing = table.empty() ? "looking at the tables" : "reading " + table;
     warnings.push_back(fmt::format("{} waits for {}", doing, holder));
   }
+  if (!slot_warning.empty()) warnings.push_back(slot_warning);
   return warnings;
 }
 

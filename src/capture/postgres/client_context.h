@@ -125,6 +125,7 @@ struct ClientContext : std::enable_shared_from_this<ClientContext> {
   std::map<std::string, bool> to_read_when_delivered;
   std::map<std::string, std::string> set_aside;  // table → why
   std::map<std::string, std::string> locked;  // table, or "" for a look at all → who keeps us waiting
+  std::string slot_warning;  // that it keeps more log than it may; empty: it does not
   Visibility visibility;
   std::unique_ptr<TransactionSpill> spill;
   std::unique_ptr<ChangeAssembler> assembler;

@@ -49,15 +49,15 @@ asio::awaitable<Trouble> check_health(ClientContext& context, Watch& watch) {
   uint64_t retained = row->number(0, 4);
   bool backlog = context.options.bulk && lag > context.options.bulk_backlog_bytes * 4;
   context.bulk_wanted = backlog && Clock::now() > context.bulk_not_before;
+  uint64_t limit = context.config.retained_wal_bytes_max;
+  context.slot_warning =
+      limit != 0 && retained > limit
+          ? fmt::format("the slot keeps {} bytes of log on the source, more than retained_wal_max {}", retained, limit)
+          : std::string();
   std::lock_guard lock(context.board.mutex);
   context.board.status.lag_bytes = lag;
   context.board.status.retained_wal_bytes = retained;
   context.board.status.warnings = context.table_warnings();
-  uint64_t limit = context.config.retained_wal_bytes_max;
-  if (limit != 0 && retained > limit) {
-    context.board.status.warnings.push_back(
-        fmt::format("the slot keeps {} bytes of log on the source, more than retained_wal_max {}", retained, limit));
-  }
   co_return Trouble{};
 }
 
