@@ -91,6 +91,7 @@ class ChangeAssembler {
     uint64_t lsn = 0;
     std::set<std::string> tables;
   };
+  bool has_misnamed() const { return misnamed_.lsn != 0; }
   Misnamed take_misnamed() { return std::exchange(misnamed_, {}); }
 
   // The transport says that everything before `lsn` has been sent.

@@ -393,8 +393,7 @@ asio::awaitable<Result<std::optional<TableTarget>>> ClientContext::resolve(PgRel
   co_return TableTarget{*registered, domain->second};
 }
 
-void ClientContext::note_delivered() {
-  delivered_lsn = std::max(delivered_lsn, assembler->delivered_lsn());
+void ClientContext::forget_misnamed() {
   ChangeAssembler::Misnamed misnamed = assembler->take_misnamed();
   for (const std::string& table : misnamed.tables) {
     auto read = snapshots.find(table);
@@ -404,6 +403,11 @@ void ClientContext::note_delivered() {
     tables_to_read.insert(table);
     work.notify();
   }
+}
+
+void ClientContext::note_delivered() {
+  delivered_lsn = std::max(delivered_lsn, assembler->delivered_lsn());
+  if (assembler->has_misnamed()) forget_misnamed();
   if (to_read_when_delivered.empty() || assembler->in_transaction() || assembler->replaying()) return;
   for (const auto& [table, worthless] : to_read_when_delivered) {
     if (worthless) forget_snapshot(table);  // a reading that began meanwhile

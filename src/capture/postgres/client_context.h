@@ -156,6 +156,8 @@ struct ClientContext : std::enable_shared_from_this<ClientContext> {
 
   StatusBoard board;
 
+  // Tables for which changes of others were taken, or none of theirs, are read again.
+  void forget_misnamed();
   // After each message: how far the stream is, and what may be read again now.
   void note_delivered();
 
