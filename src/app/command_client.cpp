@@ -16,15 +16,17 @@ int client_reset_command(const std::string& file, const std::string& client) {
     return exit_usage;
   }
   LogAppend mark = reset_mark(ClientId{client});
+  bool by_connector = pipeline.clients.at(client).source.scheme == "debezium+kafka";
+  const char* what = by_connector
+                         ? "what its connector's topics hold from here on counts later than all before (let the "
+                           "connector take a snapshot),"
+                         : "its slot is made again and all of its tables are read again,";
   if (is_kafka(pipeline.log)) {
     // Whoever captures the client learns of it from the log.
     auto log = open_kafka_log(pipeline, Stages::kAll);
     if (!log.ok()) return print_error(log.error());
     if (Status marked = (*log)->append(std::array{mark}); !marked.ok()) return print_error(marked.error());
-    std::printf(
-        "client %s: its slot is made again and all of its tables are read again, at once where a node captures "
-        "it, else when one does\n",
-        client.c_str());
+    std::printf("client %s: %s at once where a node captures it, else when one does\n", client.c_str(), what);
     return exit_ok;
   }
   if (Status known = check_data_directory(pipeline, "reset"); !known.ok()) return print_error(known.error());
@@ -33,13 +35,11 @@ int client_reset_command(const std::string& file, const std::string& client) {
   if (reached->running()) {
     auto at_once = control_reset(pipeline, ClientId{client});
     if (!at_once.ok()) return print_error(at_once.error());
-    std::printf("client %s: its slot is made again and all of its tables are read again, %s\n", client.c_str(),
-                *at_once ? "at once" : "at the next start of the pipeline");
+    std::printf("client %s: %s %s\n", client.c_str(), what, *at_once ? "at once" : "at the next start of the pipeline");
     return exit_ok;
   }
   if (Status marked = reached->opened->log->append(std::array{mark}); !marked.ok()) return print_error(marked.error());
-  std::printf("client %s: at the next start its slot is made again and all of its tables are read again\n",
-              client.c_str());
+  std::printf("client %s: %s at the next start\n", client.c_str(), what);
   return exit_ok;
 }
 

@@ -3,6 +3,7 @@
 #include "app/commands.h"
 #include "app/control.h"
 #include "app/dead_letter_list.h"
+#include "app/json_line.h"
 #include "app/view_names.h"
 
 namespace tributary {
@@ -42,8 +43,7 @@ void print_letters(const json& letters, bool events) {
       std::printf("%s  a message that could not be read  %s  key %s\n    %s\n", client.c_str(),
                   letter["id"].get<std::string>().c_str(), letter["key"].get<std::string>().c_str(),
                   letter["reason"].get<std::string>().c_str());
-      if (events)
-        std::printf("    %s\n", letter["events"][0].dump(-1, ' ', false, json::error_handler_t::replace).c_str());
+      if (events) std::printf("    %s\n", json_line(letter["events"][0]).c_str());
       continue;
     }
     std::string position = letter["position"].get<std::string>();  // of groups and joined rows there is none
@@ -52,7 +52,7 @@ void print_letters(const json& letters, bool events) {
                 letter["reason"].get<std::string>().c_str());
     if (!events) continue;
     if (letter["events"].empty()) std::printf("    rows of several events; `tributary trace` shows them\n");
-    for (const json& event : letter["events"]) std::printf("    %s\n", event.dump().c_str());
+    for (const json& event : letter["events"]) std::printf("    %s\n", json_line(event).c_str());
   }
 }
 
@@ -71,7 +71,8 @@ int change(const Pipeline& pipeline, const DeadLetterOptions& options) {
   }
   json request{{"command", "dead_letter_order"}, {"client", options.filter.client}, {"view", options.filter.view},
                {"id", options.filter.id},        {"reason", options.filter.reason}, {"drop", drop}};
-  Status done = control_call(control_socket_path(pipeline.data), request.dump(), [](std::string_view) { return true; });
+  Status done =
+      control_call(control_socket_path(pipeline.data), json_line(request), [](std::string_view) { return true; });
   if (!done.ok()) return print_error(done.error());
   std::printf(drop ? "dropped: not listed any more; the rows stay out of the view until they change\n"
                    : "the rows are computed again; `list` shows what still fails\n");
@@ -97,7 +98,7 @@ int dead_letters_command(const DeadLetterOptions& options) {
     return exit_usage;
   }
   if (options.json) {
-    std::printf("%s\n", letters->dump(2).c_str());
+    std::printf("%s\n", json_text(*letters).c_str());
   } else {
     print_letters(*letters, filter.events);
   }

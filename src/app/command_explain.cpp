@@ -3,6 +3,7 @@
 #include <set>
 
 #include "app/commands.h"
+#include "app/json_line.h"
 #include "app/pipeline_plan.h"
 #include "app/plan_picture.h"
 #include "base/nearest_name.h"
@@ -90,7 +91,7 @@ int explain_command(const ExplainOptions& options) {
     if (!options.svg) text += (text.empty() ? "" : "\n") + plan_tree(view, relations, kept);
   }
   if (options.svg) text = plan_svg(drawn, relations, kept);
-  if (options.json) text = all.dump(2) + "\n";
+  if (options.json) text = json_text(all) + "\n";
   std::fwrite(text.data(), 1, text.size(), stdout);
   return exit_ok;
 }

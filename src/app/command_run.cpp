@@ -1,9 +1,12 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <condition_variable>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <map>
+#include <mutex>
 #include <thread>
 #include <utility>
 
@@ -32,6 +35,7 @@ constexpr std::chrono::hours retention_interval_max{1};
 constexpr std::chrono::seconds retention_bytes_interval{10};
 constexpr std::chrono::hours thin_interval{1};
 constexpr std::chrono::seconds engine_interval{5};
+constexpr std::chrono::seconds stop_limit{25};  // of the 30 that are promised
 constexpr std::chrono::milliseconds stand_by_poll{200};
 constexpr std::chrono::milliseconds broker_poll{1000};  // while none answers at the start
 
@@ -63,6 +67,39 @@ class StopSignals {
 
  private:
   sigset_t set_;
+};
+
+// Ends the process where stopping does not: a round can hang in one call of a view's function over many long texts, or
+// in a peer that answers no more. What is not committed is done again by the next start, as after SIGKILL.
+class LastResort {
+ public:
+  LastResort() : thread_([this] { watch(); }) {}
+  ~LastResort() {
+    {
+      std::lock_guard lock(mutex_);
+      stopped_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+  LastResort(const LastResort&) = delete;
+  LastResort& operator=(const LastResort&) = delete;
+
+ private:
+  void watch() {
+    std::unique_lock lock(mutex_);
+    if (changed_.wait_for(lock, stop_limit, [this] { return stopped_; })) return;
+    say(
+        fmt::format("stopping: the round in flight has not ended within {} s; it is given up, and done again at the "
+                    "next start",
+                    stop_limit.count()));
+    std::_Exit(exit_try_again);
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool stopped_ = false;
+  std::thread thread_;
 };
 
 // Says what changed since the last time, and rates now and then.
@@ -195,6 +232,7 @@ int drive(Assembly& assembly, StopSignals& signals, const RunOptions& options) {
   bool too_long = false;
   bool too_early = false;  // told to stop before it was caught up
   bool done = false;
+  std::optional<LastResort> last_resort;
   while (!done) {
     bool told_to_stop = signals.wait(options.until_caught_up ? tick_until_caught_up : tick);
     bool reached = options.until_caught_up && caught_up.reached();
@@ -203,6 +241,7 @@ int drive(Assembly& assembly, StopSignals& signals, const RunOptions& options) {
     auto now = std::chrono::steady_clock::now();
     too_long = !done && now >= give_up_at;
     done = done || too_long;
+    if (told_to_stop) last_resort.emplace();
     if (!done && now < next_status) continue;
     next_status = now + status_interval;
     json status = running_status(assembly, now_micros());
@@ -230,6 +269,7 @@ int drive(Assembly& assembly, StopSignals& signals, const RunOptions& options) {
   std::vector<std::string> stopped;
   if (options.until_caught_up) stopped = stopped_clients(assembly);
   assembly.stop();
+  last_resort.reset();
   (void)note_progress(assembly, journal);  // a full disk has been told of
   json last = running_status(assembly, now_micros());
   for (json& client : last["clients"]) client["state"] = client["state"] == "stopped" ? "stopped" : "not_running";

@@ -139,7 +139,7 @@ Status handle(const Assembly& assembly, std::string_view request, ControlStream&
   if (command == "dead_letter_list") {
     ASSIGN_OR_RETURN(json list, list_dead_letters(assembly.pipeline, *assembly.storage, *assembly.log, *assembly.raw,
                                                   DeadLetterFilter::from_json(parsed)));
-    out.send(list.dump());
+    out.send(json_line(list));
     return {};
   }
   if (command == "dead_letter_order") {

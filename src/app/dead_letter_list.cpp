@@ -4,6 +4,7 @@
 #include <cctype>
 
 #include "app/event_reader.h"
+#include "app/json_line.h"
 #include "app/pipeline_plan.h"
 #include "base/hex.h"
 #include "capture/debezium/debezium_state.h"
@@ -152,13 +153,12 @@ bool DeadLetterFilter::has_reason(const std::string& of_letter) const {
 }
 
 std::string DeadLetterFilter::to_json() const {
-  return json{{"command", "dead_letter_list"},
-              {"client", client},
-              {"view", view},
-              {"id", id},
-              {"reason", reason},
-              {"events", events}}
-      .dump();
+  return json_line(json{{"command", "dead_letter_list"},
+                        {"client", client},
+                        {"view", view},
+                        {"id", id},
+                        {"reason", reason},
+                        {"events", events}});
 }
 
 DeadLetterFilter DeadLetterFilter::from_json(const json& json) {

@@ -122,6 +122,7 @@ std::optional<uint64_t> parse_size(std::string_view text) {
 }
 
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
+  if (text == "0") return std::chrono::milliseconds(0);
   auto value = parse_with_unit(
       text, std::array<Unit, 5>{{{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}}});
   constexpr uint64_t century_millis = 36'525ull * 86'400'000;

@@ -170,12 +170,21 @@ struct ControlServer::State {
   };
   std::list<Connection> connections;  // the acceptor's alone
 
+  // Whatever is thrown at one request is that request's end, not the running pipeline's.
+  Status answer(const std::string& request, SocketStream& stream) {
+    try {
+      return handler(request, stream);
+    } catch (const std::exception& thrown) {
+      return Error{ErrorCode::kInternal, fmt::format("the request failed: {}", thrown.what())};
+    }
+  }
+
   void serve(Connection& connection) {
     int fd = connection.fd.get();
     Status done;
     SocketStream stream(fd, stopping);
     if (auto request = read_request(fd); request.ok()) {
-      done = handler(*request, stream);
+      done = answer(*request, stream);
     } else {
       done = request.error();
     }

@@ -5,6 +5,8 @@ a snapshot that is not complete, a backlog that is not drained, a transaction of
 """
 
 import collections
+import os
+import signal
 
 import pytest
 
@@ -195,6 +197,84 @@ def test_kills_while_the_schema_changes(shops, pipelines):
         assert int(total) == 30000 * (number + 7)
 
 
+def replace_engine(pipeline, what):
+    """Kills the engine child alone; returns when there is another one that answers."""
+    engine = wait_for(pipeline.engine_pid, 30, "an engine child")
+    kill_hard(engine)
+    wait_for(lambda: pipeline.engine_pid() not in (None, engine), 30, f"another engine after {what}")
+    wait_for(lambda: pipeline.command("query", "--client", "acme", "SELECT 1").exit_code == ExitCode.OK, 60,
+             f"the engine to answer after {what}")
+    assert pipeline.running()
+
+
+def kill_engine_when(pipeline, condition, what):
+    """The engine child alone, when condition(status) holds."""
+    pipeline.wait_status(condition, 60, what)
+    replace_engine(pipeline, what)
+
+
+def test_kills_of_the_engine_child_during_the_snapshot_and_a_schema_change(shops, pipelines):
+    (acme,) = shops("acme")
+    acme.execute("INSERT INTO orders (id, user_id, status, total_cents) SELECT g, g, 'new', g "
+                 "FROM generate_series(1, 40000) g")
+    pipeline = pipelines({"acme": {"database": acme, "limits": {"snapshot_rows_per_second": 4000}}}).start()
+    for number in range(KILLS):
+        kill_engine_when(pipeline, in_snapshot(8000 * number + 1), f"kill {number} in the snapshot")
+    pipeline.wait_status(lambda s: s["clients"][0]["state"] == "streaming", 60, "the snapshot's end")
+    for number in range(KILLS):
+        own(acme, f"ALTER TABLE orders ADD COLUMN extra{number} integer DEFAULT {number + 7}")
+        acme.execute("UPDATE orders SET status = 'altered' WHERE id = 1")
+        kill_engine_when(pipeline, in_snapshot(1), f"kill {number} after the column was added")
+        pipeline.wait_status(lambda s: s["clients"][0]["state"] == "streaming", 60, "the table to be read again")
+    pipeline.wait_queryable()
+    for number in range(KILLS):
+        assert pipeline.value("acme", f"SELECT sum(extra{number}) FROM orders") == 40000 * (number + 7)
+    pipeline.terminate()
+    clean_at_last(pipeline)
+
+
+def test_kills_of_the_engine_child_in_a_backlog_and_a_large_transaction(shops, pipelines):
+    (acme,) = shops("acme")
+    pipeline = pipelines({"acme": acme})
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    for number in range(KILLS):
+        make_backlog(acme, transactions=60, rows=1000)
+        pipeline.start()
+        kill_engine_when(pipeline, lambda s: s["clients"][0]["state"] == "bulk", f"kill {number} in the bulk drain")
+        pipeline.wait_queryable()
+        pipeline.terminate()
+    pipeline.start_and_wait()
+    before = pipeline.count("acme", "orders")
+    with acme.transaction() as cursor:
+        cursor.execute("INSERT INTO orders (id, user_id, status, total_cents) SELECT g, g, 'huge', g "
+                       "FROM generate_series(1000001, 1150000) g")
+        inside = acme.head()
+        for number in range(KILLS):
+            wait_for(lambda: sent_position(acme) >= inside, 120, f"the open transaction to be sent, kill {number}")
+            replace_engine(pipeline, f"kill {number} in the transaction")
+            assert pipeline.count("acme", "orders") == before
+    replace_engine(pipeline, "the commit")
+    pipeline.wait_queryable()
+    assert pipeline.count("acme", "orders") == before + 150_000
+    pipeline.terminate()
+    clean_at_last(pipeline)
+
+
+def test_a_stop_ends_although_the_engine_answers_no_more(shops, pipelines):
+    (acme,) = shops("acme")
+    pipeline = pipelines({"acme": acme}).start_and_wait()
+    engine = wait_for(pipeline.engine_pid, 30, "an engine child")
+    os.kill(engine, signal.SIGSTOP)  # the round in flight waits for it
+    acme.execute("INSERT INTO orders (id, user_id, status, total_cents) SELECT g, g, 'new', g "
+                 "FROM generate_series(1, 1000) g")
+    pipeline.wait_status(lambda s: s["clients"][0]["captured_events"] >= 1000, 30, "the orders in the log")
+    code, _ = pipeline.terminate()
+    assert code in (ExitCode.OK, ExitCode.TEMPORARY), pipeline.log_tail()  # 0 when no round had begun to wait
+    wait_for(lambda: not exists(engine), 10, "the engine child to end after its parent")
+    clean_at_last(pipeline)
+    assert pipeline.count("acme", "orders") == 1000
+
+
 def test_kills_of_the_engine_child_lose_nothing(shops, pipelines):
     (acme,) = shops("acme")
     writer = Workload(acme, seed=44).seed_rows()
@@ -202,14 +282,10 @@ def test_kills_of_the_engine_child_lose_nothing(shops, pipelines):
     writer.start(rate=100)
     try:
         for number in range(KILLS):
-            engine = wait_for(pipeline.engine_pid, 30, "an engine child")
             events = pipeline.client_status("acme")["queryable_events"]
-            kill_hard(engine)
-            wait_for(lambda killed=engine: pipeline.engine_pid() not in (None, killed), 30,
-                     f"engine {number} to be replaced")
+            replace_engine(pipeline, f"kill {number}")
             pipeline.wait_status(lambda s, before=events: s["clients"][0]["queryable_events"] > before, 30,
                                  "rows to become queryable again")
-            assert pipeline.running()
     finally:
         writer.close()
     pipeline.wait_queryable()

@@ -42,6 +42,18 @@ std::optional<std::string> cell_text(const Column& column, size_t row) {
   }
 }
 
+std::string without_padding(std::string text) {
+  text.erase(text.find_last_not_of(' ') + 1);
+  return text;
+}
+
+DebeziumTrouble cannot_be_known(std::string why, const std::string& column) {
+  return {
+      std::move(why),
+      fmt::format("whose row it is cannot be known: make {} a part of the table's key, or set REPLICA IDENTITY FULL",
+                  column)};
+}
+
 void drop_last_row(EventBatch& batch) {
   size_t rows = batch.rows() - 1;
   batch.ops.resize(rows);
@@ -94,7 +106,11 @@ Status DebeziumClient::load() {
     state_.epoch = std::max(state_.newest_epoch(), native) + 1;
     for (auto& [name, topic] : state_.topics) topic = {.epoch = state_.epoch};
     for (auto& [key, partition] : state_.partitions) {
-      partition = {.next = partition.next, .highest = {.epoch = state_.epoch}};
+      partition = {.next = partition.next,
+                   .highest = {.epoch = state_.epoch},
+                   .last_offset = partition.last_offset,
+                   .last_fingerprint = partition.last_fingerprint,
+                   .may_be_anew = reset};
     }
     if (reset) changes_[std::string(reset_key)] = "";
     advanced_ = true;
@@ -123,6 +139,13 @@ int64_t DebeziumClient::next_offset(const TopicPartitionKey& key) const {
   return found == state_.partitions.end() ? 0 : found->second.next;
 }
 
+int64_t DebeziumClient::begin_offset(const TopicPartitionKey& key) const {
+  auto found = state_.partitions.find(key);
+  if (found == state_.partitions.end()) return 0;
+  const DebeziumPartition& partition = found->second;
+  return partition.last_offset < 0 ? partition.next : std::min(partition.last_offset, partition.next);
+}
+
 int64_t DebeziumClient::durable_offset(const TopicPartitionKey& key) const {
   auto found = durable_.partitions.find(key);
   return found == durable_.partitions.end() ? 0 : found->second.next;
@@ -133,14 +156,62 @@ DebeziumClient::Table* DebeziumClient::table_of_topic(std::string_view topic) {
   return found == tables_.end() ? nullptr : &*found;
 }
 
+void DebeziumClient::find(const TopicPartitionKey& key, int64_t first, int64_t end) {
+  first_[key] = first;
+  int64_t next = next_offset(key);
+  // A partition that was never read begins with what there is.
+  if (next == 0) skip_to(key, first);
+  if (next == 0 || (next >= first && next <= end)) return;
+  if (state_.partitions[key].may_be_anew) {
+    begin_anew(key, first);
+    return;
+  }
+  stop({fmt::format("{} partition {}: messages from offset {} on are wanted, and the brokers have those from {} to {}: "
+                    "they were removed before they were read, or the topic was made anew",
+                    key.topic, key.partition, next, first, end),
+        fmt::format("let the connector take a snapshot, and run `tributary client FILE reset {}`", config_.client)});
+}
+
+void DebeziumClient::begin_anew(const TopicPartitionKey& key, int64_t first) {
+  DebeziumPartition& partition = state_.partitions[key];
+  partition.next = first;
+  partition.last_offset = -1;
+  partition.may_be_anew = false;
+  advanced_ = true;
+}
+
+// By the newest record that was read of it, where the brokers still have that.
+bool DebeziumClient::is_same_topic(const TopicPartitionKey& key, const DebeziumRecord& record) {
+  DebeziumPartition& partition = state_.partitions[key];
+  if (record.offset != partition.last_offset || record.fingerprint == partition.last_fingerprint) return true;
+  if (partition.may_be_anew) {
+    begin_anew(key, first_[key]);
+    goes_back_ = true;
+    return false;
+  }
+  stop({fmt::format("{} partition {} has another message at offset {} than the one that was read there: the topic was "
+                    "made anew",
+                    key.topic, key.partition, record.offset),
+        fmt::format("let the connector take a snapshot, and run `tributary client FILE reset {}`: the topic is then "
+                    "read from its beginning",
+                    config_.client)});
+  return false;
+}
+
 Status DebeziumClient::take(const DebeziumRecord& record) {
   TopicPartitionKey key{std::string(record.topic), record.partition};
   Table* table = table_of_topic(record.topic);
-  if (stopped_ || table == nullptr || record.offset < next_offset(key)) return {};
-  auto event = reader_.open(record.value);
-  if (!event.ok()) {
-    set_aside(record, event.error().message);
-  } else if ((*event)->kind != DebeziumKind::kNothing && is_ours(**event, record)) {
+  if (stopped_ || table == nullptr || !is_same_topic(key, record) || record.offset < next_offset(key)) return {};
+  auto event = is_ours(record) ? reader_.open(record.value) : Result<const DebeziumEvent*>(nullptr);
+  bool other = event.ok() && *event != nullptr && (*event)->kind == DebeziumKind::kOther;
+  if (!event.ok() || other) {
+    set_aside(record, !event.ok()
+                          ? event.error().message
+                          : "it is no change event: it has no op, before, after and source (was it flattened by a "
+                            "transformation, as ExtractNewRecordState does?)");
+    if (stopped_) return {};
+  } else if (*event != nullptr && (*event)->kind != DebeziumKind::kNothing &&
+             (target_.database.empty() || (*event)->database == target_.database)) {
     auto position = place(key, **event);
     if (stopped_) return {};
     if (position) {
@@ -148,13 +219,18 @@ Status DebeziumClient::take(const DebeziumRecord& record) {
       if (stopped_) return {};
       DebeziumPartition& partition = state_.partitions[key];
       partition.highest = std::max(partition.highest, *position);
-      partition.latest_micros = std::max(partition.latest_micros, (*event)->commit_micros);
+      bool beside = (*event)->snapshot == DebeziumSnapshot::kIncremental;  // its time is of no commit
+      if (!beside) partition.latest_micros = std::max(partition.latest_micros, (*event)->commit_micros);
       newest_ = std::max(newest_, *position);
       newest_micros_ = std::max(newest_micros_, (*event)->commit_micros);
     }
     in_snapshot_ = (*event)->snapshot == DebeziumSnapshot::kYes;
   }
-  state_.partitions[key].next = record.offset + 1;
+  DebeziumPartition& partition = state_.partitions[key];
+  partition.next = record.offset + 1;
+  partition.last_offset = record.offset;
+  partition.last_fingerprint = record.fingerprint;
+  partition.may_be_anew = false;
   advanced_ = true;
   return {};
 }
@@ -165,8 +241,8 @@ void DebeziumClient::skip_to(const TopicPartitionKey& key, int64_t offset) {
   advanced_ = true;
 }
 
-bool DebeziumClient::is_ours(const DebeziumEvent& event, const DebeziumRecord& record) const {
-  if (!target_.database.empty() && event.database != target_.database) return false;
+// By what is known without reading its value.
+bool DebeziumClient::is_ours(const DebeziumRecord& record) const {
   return target_.header.first.empty() || record.header(target_.header.first) == target_.header.second;
 }
 
@@ -191,7 +267,10 @@ std::optional<Position> DebeziumClient::place(const TopicPartitionKey& key, cons
   bool of_snapshot = event.snapshot == DebeziumSnapshot::kYes || event.snapshot == DebeziumSnapshot::kLastOfTable;
   if (of_snapshot && event.position.change != topic.snapshot_change && event.commit_micros > topic.snapshot_micros) {
     bool first = topic.snapshot_change == 0 && !has_streamed(key.topic);
-    if (!first) ++topic.epoch;
+    if (!first) {
+      ++topic.epoch;
+      taken_whole_.insert(event.table);
+    }
     topic.snapshot_change = event.position.change;
     topic.snapshot_micros = event.commit_micros;
   }
@@ -200,6 +279,10 @@ std::optional<Position> DebeziumClient::place(const TopicPartitionKey& key, cons
                        : event.position.change > topic.snapshot_change || event.commit_micros > topic.snapshot_micros;
   if (of_newest && partition.highest.epoch < topic.epoch) begin_epoch(partition, topic.epoch);
   Position position = event.position;
+  if (event.snapshot == DebeziumSnapshot::kIncremental && position.change == 0) {
+    position.commit = partition.highest.commit;
+    position.change = partition.highest.change;
+  }
   position.epoch = partition.repeated.epoch;
   bool came_before = !of_snapshot && position <= partition.repeated && event.commit_micros <= partition.repeated_micros;
   if (came_before) return std::nullopt;
@@ -234,10 +317,30 @@ Status DebeziumClient::take_event(Table& table, const DebeziumEvent& event, cons
   if (event.kind == DebeziumKind::kRow) RETURN_IF_ERROR(take_row(table, event, position, record));
   if (stopped_ || table.schema == nullptr) return {};
   if (event.kind == DebeziumKind::kTruncate) add_range(table, RangeKind::kTruncate, position, event);
-  if (event.snapshot == DebeziumSnapshot::kLastOfTable && position.epoch > 1) {
-    add_range(table, RangeKind::kAbsence, {.epoch = position.epoch}, event);
-  }
+  if (position.epoch > 1 && !target_.partial_snapshots) note_absence(table, event, position);
   return {};
+}
+
+// With a snapshot's last row of a table what it did not tell of is gone. A first table of one row is marked as the first alone:
+// what another table has, or the stream, tells that it was all.
+void DebeziumClient::note_absence(Table& table, const DebeziumEvent& event, const Position& position) {
+  bool last = event.snapshot == DebeziumSnapshot::kLastOfTable;
+  bool of_snapshot = last || event.snapshot == DebeziumSnapshot::kYes;
+  for (Table& of : tables_) {
+    DebeziumTopic& topic = state_.topics[of.topic];
+    if (topic.absence_due == 0 || of.schema == nullptr) continue;
+    bool other = &of != &table && of_snapshot && event.position.change == topic.snapshot_change;
+    bool streams = &of == &table && !of_snapshot && position.epoch == topic.absence_due;
+    if (!other && !streams) continue;
+    add_range(of, RangeKind::kAbsence, {.epoch = std::exchange(topic.absence_due, 0)}, event);
+  }
+  DebeziumTopic& topic = state_.topics[table.topic];
+  if (last) {
+    add_range(table, RangeKind::kAbsence, {.epoch = position.epoch}, event);
+    topic.absence_due = 0;
+  } else if (of_snapshot) {
+    topic.absence_due = position.epoch;
+  }
 }
 
 Status DebeziumClient::take_row(Table& table, const DebeziumEvent& event, const Position& position,
@@ -246,8 +349,8 @@ Status DebeziumClient::take_row(Table& table, const DebeziumEvent& event, const 
   Status read = Status(Error{ErrorCode::kInvalidInput, ""});
   // Without schemas other columns are noticed only when a row does not fit.
   for (bool anew : {false, true}) {
-    RETURN_IF_ERROR(use_schema(table, event, record, anew));
-    if (stopped_) return {};
+    ASSIGN_OR_RETURN(bool usable, use_schema(table, event, record, anew));
+    if (!usable) return {};
     read = reader_.append_row(table.open, table.fields, keys);
     if (read.ok() || !event.schema.empty()) break;
   }
@@ -269,22 +372,61 @@ bool DebeziumClient::keep_tenant(Table& table, const DebeziumEvent& event) {
   size_t row = table.open.rows() - 1;
   auto column = table.schema->find(name);
   auto tenant = column ? cell_text(table.open.columns[*column], row) : std::nullopt;
+  auto declared = table.captured.columns.find(name);
+  bool padded = declared != table.captured.columns.end() && declared->second.starts_with("char") &&
+                !declared->second.starts_with("character varying");
+  if (tenant && padded) tenant = without_padding(*tenant);
+  if (tenant && !padded && *tenant != value && without_padding(*tenant) == value) {
+    stopped_ = DebeziumTrouble{
+        fmt::format("a row of {} has blanks behind its {}, as values of char(n) have", table.captured.table, name),
+        fmt::format("name the column's type under domains: {}: columns:, as `{}: char(8)`", table.captured.domain,
+                    name)};
+    drop_last_row(table.open);
+    return false;
+  }
   if (!tenant) {
     std::string why = !column ? fmt::format("{} has no column {}", table.captured.table, name)
                       : event.op == Op::kDelete
                           ? fmt::format("a delete in {} does not tell {}", table.captured.table, name)
                           : fmt::format("a row of {} has no {}", table.captured.table, name);
-    stopped_ = DebeziumTrouble{
-        why,
-        fmt::format("whose row it is cannot be known: make {} a part of the table's key, or set REPLICA IDENTITY FULL",
-                    name)};
+    bool unread = column && table.open.columns[*column].is_value(row);
+    if (unread)
+      why = fmt::format("{} of {} is of a type by which rows cannot be told apart", name, table.captured.table);
+    stopped_ = unread ? DebeziumTrouble{why, "choose a column of text, an integer, a boolean or a uuid"}
+                      : cannot_be_known(why, name);
     drop_last_row(table.open);
     return false;
   }
-  if (*tenant == value) return true;
-  auto before =
-      event.has_before && !table.open.before.empty() ? cell_text(table.open.before[*column], row) : std::nullopt;
-  if (event.op != Op::kUpdate || !before || *before != value) {
+  bool in_key = column && std::find(table.key.begin(), table.key.end(), name) != table.key.end();
+  if (event.op != Op::kUpdate || in_key) {
+    if (*tenant != value) drop_last_row(table.open);
+    return *tenant == value;
+  }
+  bool told =
+      event.has_before && !table.open.before.empty() && table.open.before[*column].state(row) != CellState::kAbsent;
+  auto before = told ? cell_text(table.open.before[*column], row) : std::nullopt;
+  if (before && padded) before = without_padding(*before);
+  if (!told && *tenant != value) {
+    stopped_ =
+        cannot_be_known(fmt::format("an update in {} does not tell what {} was", table.captured.table, name), name);
+    drop_last_row(table.open);
+    return false;
+  }
+  if (!told || (*tenant == value && before == value)) return true;
+  if (*tenant == value) {
+    // It was another's, and has become ours: what it was is not ours to keep.
+    table.open.ops[row] = Op::kCreate;
+    for (size_t i = 0; i < table.open.columns.size(); ++i) {
+      if (table.open.columns[i].state(row) == CellState::kAbsent) {
+        table.open.columns[i].truncate(row);
+        table.open.columns[i].append_from(table.open.before[i], row);
+      }
+      table.open.before[i].truncate(row);
+      table.open.before[i].append_absent();
+    }
+    return true;
+  }
+  if (before != value) {
     drop_last_row(table.open);
     return false;
   }
@@ -299,26 +441,32 @@ bool DebeziumClient::keep_tenant(Table& table, const DebeziumEvent& event) {
   return true;
 }
 
-Status DebeziumClient::use_schema(Table& table, const DebeziumEvent& event, const DebeziumRecord& record, bool anew) {
+// False: the client was stopped, or the message set aside, whose schema is none.
+Result<bool> DebeziumClient::use_schema(Table& table, const DebeziumEvent& event, const DebeziumRecord& record,
+                                        bool anew) {
   OldImage old_image = table.old_image;
   if (event.op == Op::kUpdate) old_image = event.has_before ? OldImage::kFull : OldImage::kKey;
   bool same_text = event.schema.empty() ? !anew : table.schema_text == event.schema;
-  if (!table.fields.empty() && same_text && old_image == table.old_image) return {};
+  if (!table.fields.empty() && same_text && old_image == table.old_image) return true;
   auto fields = fields_of(table, event, record);
+  if (!fields.ok() && !event.schema.empty()) {
+    set_aside(record, fields.error().message);
+    return false;
+  }
   if (!fields.ok()) {
     stopped_ =
         DebeziumTrouble{fields.error().message,
                         fmt::format("let the connector's converters write schemas (value.converter.schemas.enable), "
                                     "or name the types of all columns under domains: {}: columns:",
                                     table.captured.domain)};
-    return {};
+    return false;
   }
   auto key = debezium_key_names(record.key);
   auto schema =
       key.ok() ? debezium_table(table.captured.table, *fields, *key, old_image) : Result<TableSchema>(key.error());
   if (!schema.ok()) {
     stopped_ = DebeziumTrouble{schema.error().message, "see docs/formats/debezium.md, \"Keys\""};
-    return {};
+    return false;
   }
   ASSIGN_OR_RETURN(SchemaPtr registered, log_.register_schema(config_.client, *schema));
   close(table);
@@ -328,7 +476,7 @@ Status DebeziumClient::use_schema(Table& table, const DebeziumEvent& event, cons
   table.old_image = old_image;
   table.schema = std::move(registered);
   table.open = EventBatch(config_.client, table.captured.domain, table.schema);
-  return {};
+  return true;
 }
 
 Result<std::vector<ConnectField>> DebeziumClient::fields_of(const Table& table, const DebeziumEvent& event,
@@ -408,9 +556,20 @@ void DebeziumClient::appended() {
 }
 
 std::vector<std::string> DebeziumClient::warnings() const {
-  if (state_.dead == 0) return {};
-  return {fmt::format("{} messages could not be read and were set aside{}", state_.dead,
-                      last_dead_.empty() ? "" : "; the last is " + last_dead_)};
+  std::vector<std::string> all;
+  if (state_.dead > 0) {
+    all.push_back(fmt::format("{} messages could not be read and were set aside{}", state_.dead,
+                              last_dead_.empty() ? "" : "; the last is " + last_dead_));
+  }
+  for (const std::string& table : taken_whole_) {
+    if (target_.partial_snapshots) break;
+    all.push_back(
+        fmt::format("a later snapshot of {} was read, and rows that it did not tell of are gone: was it of a "
+                    "part of the table, add snapshots=partial to the source's address, and let the connector "
+                    "take one of the whole",
+                    table));
+  }
+  return all;
 }
 
 }  // namespace tributary

@@ -9,10 +9,13 @@
 // needs a person stops the client (`stopped()`), before anything of it was taken.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "capture/debezium/debezium_state.h"
@@ -29,6 +32,7 @@ struct DebeziumRecord {
   std::string_view key;  // empty: null
   std::string_view value;  // empty: null, a tombstone
   std::vector<std::pair<std::string_view, std::string_view>> headers;
+  uint64_t fingerprint = 0;  // of key and value
 
   std::string_view header(std::string_view name) const;  // empty: none
 };
@@ -48,12 +52,18 @@ class DebeziumClient {
   std::vector<std::string> topics() const;
   // Where to read on; 0 for a partition that was never read.
   int64_t next_offset(const TopicPartitionKey& key) const;
+  // Where to begin reading, so that the record before is seen again: whether this is the topic that was read.
+  int64_t begin_offset(const TopicPartitionKey& key) const;
   // The offset up to which everything is durable in the log.
   int64_t durable_offset(const TopicPartitionKey& key) const;
 
+  // What the brokers have of a partition that begins to be read. The client stops where what it wants is not there.
+  void find(const TopicPartitionKey& key, int64_t first, int64_t end);
   // An error is the log's (register_schema), and the record may be given again. A record before next_offset() is passed
   // over. Nothing happens once stopped().
   Status take(const DebeziumRecord& record);
+  // True once after take() has found a topic made anew, and reads it from its beginning: records before this one are wanted.
+  bool goes_back() { return std::exchange(goes_back_, false); }
   // Nothing but control records up to `offset`.
   void skip_to(const TopicPartitionKey& key, int64_t offset);
   // Stops it from outside: a topic's records are gone.
@@ -87,17 +97,20 @@ class DebeziumClient {
   DebeziumClient(CaptureClient config, DebeziumTarget target, EventLog& log);
   Status load();
   Table* table_of_topic(std::string_view topic);
-  bool is_ours(const DebeziumEvent& event, const DebeziumRecord& record) const;
+  bool is_ours(const DebeziumRecord& record) const;
   bool keep_tenant(Table& table, const DebeziumEvent& event);
   // Where it counts; nullopt: it came before, or the client was stopped.
   std::optional<Position> place(const TopicPartitionKey& key, const DebeziumEvent& event);
   bool has_streamed(const std::string& topic) const;
   void begin_epoch(DebeziumPartition& partition, uint32_t epoch);
   Status take_event(Table& table, const DebeziumEvent& event, const Position& position, const DebeziumRecord& record);
+  void note_absence(Table& table, const DebeziumEvent& event, const Position& position);
   Status take_row(Table& table, const DebeziumEvent& event, const Position& position, const DebeziumRecord& record);
-  Status use_schema(Table& table, const DebeziumEvent& event, const DebeziumRecord& record, bool anew);
+  Result<bool> use_schema(Table& table, const DebeziumEvent& event, const DebeziumRecord& record, bool anew);
   Result<std::vector<ConnectField>> fields_of(const Table& table, const DebeziumEvent& event,
                                               const DebeziumRecord& record) const;
+  void begin_anew(const TopicPartitionKey& key, int64_t first);
+  bool is_same_topic(const TopicPartitionKey& key, const DebeziumRecord& record);
   void set_aside(const DebeziumRecord& record, std::string reason);
   void close(Table& table);
   void add_range(Table& table, RangeKind kind, const Position& position, const DebeziumEvent& event);
@@ -121,6 +134,9 @@ class DebeziumClient {
   int64_t durable_commit_micros_ = 0;
   std::optional<DebeziumTrouble> stopped_;
   std::string last_dead_;
+  std::map<TopicPartitionKey, int64_t> first_;  // what the brokers have
+  std::set<std::string> taken_whole_;  // tables of which a later snapshot was read
+  bool goes_back_ = false;
 };
 
 }  // namespace tributary

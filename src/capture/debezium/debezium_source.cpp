@@ -21,6 +21,7 @@ class DebeziumSource final : public ChangeSource {
       auto target = parse_debezium_url(client.url);
       if (!target.ok()) return with_context(target.error(), fmt::format("client {}: source", client.client));
       std::string of = target->prefix + '\0' + client.password;
+      if (client.rows_per_second > 0) of += '\0' + client.client.value;  // it waits alone
       for (const auto& [name, value] : target->properties) of += '\0' + name + '=' + value;
       groups[of].push_back({client, *std::move(target)});
     }
@@ -53,7 +54,9 @@ class DebeziumSource final : public ChangeSource {
     return std::all_of(groups_.begin(), groups_.end(), [&](auto& group) { return group->caught_up(&client); });
   }
 
-  bool begin_session_again(const ClientId&) override { return false; }
+  bool begin_session_again(const ClientId& client) override {
+    return std::any_of(groups_.begin(), groups_.end(), [&](auto& group) { return group->begin_again(client); });
+  }
 
   void read_again(const ClientId& client, const std::string& table, std::vector<std::string> row_keys) override {
     for (auto& group : groups_) group->read_again(client, table, row_keys);

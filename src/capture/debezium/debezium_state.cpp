@@ -7,7 +7,7 @@
 namespace tributary {
 namespace {
 
-constexpr uint8_t state_version = 1;
+constexpr uint8_t state_version = 2;  // 1: without a topic's absence and the last three of a partition
 constexpr uint8_t dead_version = 1;
 
 Error corrupt(const char* what) {
@@ -34,6 +34,7 @@ std::string DebeziumState::encode() const {
     put_u32(out, topic.epoch);
     put_u64(out, topic.snapshot_change);
     put_u64(out, static_cast<uint64_t>(topic.snapshot_micros));
+    put_u32(out, topic.absence_due);
   }
   put_u32(out, static_cast<uint32_t>(partitions.size()));
   for (const auto& [key, partition] : partitions) {
@@ -44,13 +45,17 @@ std::string DebeziumState::encode() const {
     put_u64(out, static_cast<uint64_t>(partition.latest_micros));
     partition.repeated.append_to(out);
     put_u64(out, static_cast<uint64_t>(partition.repeated_micros));
+    put_u64(out, static_cast<uint64_t>(partition.last_offset));
+    put_u64(out, partition.last_fingerprint);
+    put_u8(out, partition.may_be_anew ? 1 : 0);
   }
   return out;
 }
 
 Result<DebeziumState> DebeziumState::decode(std::string_view bytes) {
   ByteReader reader(bytes);
-  if (reader.u8() != state_version) return corrupt("debezium");
+  uint8_t version = reader.u8();
+  if (version == 0 || version > state_version) return corrupt("debezium");
   DebeziumState state;
   reader.u32();
   state.epoch = reader.u32();
@@ -61,6 +66,7 @@ Result<DebeziumState> DebeziumState::decode(std::string_view bytes) {
     topic.epoch = reader.u32();
     topic.snapshot_change = reader.u64();
     topic.snapshot_micros = static_cast<int64_t>(reader.u64());
+    if (version > 1) topic.absence_due = reader.u32();
   }
   count = reader.u32();
   for (uint32_t i = 0; i < count && reader.ok(); ++i) {
@@ -73,6 +79,11 @@ Result<DebeziumState> DebeziumState::decode(std::string_view bytes) {
     partition.latest_micros = static_cast<int64_t>(reader.u64());
     auto repeated = Position::decode(reader.bytes(Position::encoded_bytes));
     partition.repeated_micros = static_cast<int64_t>(reader.u64());
+    if (version > 1) {
+      partition.last_offset = static_cast<int64_t>(reader.u64());
+      partition.last_fingerprint = reader.u64();
+      partition.may_be_anew = reader.u8() != 0;
+    }
     if (!highest || !repeated) return corrupt("debezium");
     partition.highest = *highest;
     partition.repeated = *repeated;

@@ -27,6 +27,10 @@ struct DebeziumPartition {
   int64_t latest_micros = 0;   // newest source.ts_us in that epoch
   Position repeated;           // the same as of the end of the epoch before: what is not above both came before
   int64_t repeated_micros = 0;
+  // The newest record that was read: another one at its offset is another topic's of the same name.
+  int64_t last_offset = -1;  // -1: not known
+  uint64_t last_fingerprint = 0;
+  bool may_be_anew = false;  // since a reset: such a topic is read from its beginning
   friend bool operator==(const DebeziumPartition&, const DebeziumPartition&) = default;
 };
 
@@ -35,6 +39,7 @@ struct DebeziumTopic {
   uint32_t epoch = 0;
   uint64_t snapshot_change = 0;  // source.lsn; 0: none was seen
   int64_t snapshot_micros = 0;
+  uint32_t absence_due = 0;  // the epoch of a snapshot whose last row was not seen; 0: none
   friend bool operator==(const DebeziumTopic&, const DebeziumTopic&) = default;
 };
 

@@ -54,6 +54,11 @@ Status read_parameter(DebeziumTarget& target, const std::string& name, const std
   }
   if (name == "header") return read_pair(target.header, name, value);
   if (name == "column") return read_pair(target.column, name, value);
+  if (name == "snapshots") {
+    if (value != "whole" && value != "partial") return bad(fmt::format("snapshots={}: it is whole or partial", value));
+    target.partial_snapshots = value == "partial";
+    return {};
+  }
   if (std::find(broker_settings.begin(), broker_settings.end(), name) != broker_settings.end()) {
     target.properties.emplace_back(name, value);
     return {};
@@ -61,7 +66,7 @@ Status read_parameter(DebeziumTarget& target, const std::string& name, const std
   if (name.ends_with(".mode") || name == "unavailable.value.placeholder") return target.modes.set(name, value);
   return bad(
       fmt::format("there is no parameter {}: there are database, header and column, which choose a client's "
-                  "messages, the connector's modes, and security.protocol, ssl.… and sasl.… of the brokers",
+                  "messages, snapshots, the connector's modes, and security.protocol, ssl.… and sasl.… of the brokers",
                   name));
 }
 

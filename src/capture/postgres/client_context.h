@@ -8,8 +8,8 @@
 #include <set>
 #include <string>
 
+#include "capture/append_queue.h"
 #include "capture/pace.h"
-#include "capture/postgres/append_queue.h"
 #include "capture/postgres/change_assembler.h"
 #include "capture/postgres/connection.h"
 #include "capture/postgres/postgres_source.h"

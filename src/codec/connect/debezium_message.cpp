@@ -1,5 +1,8 @@
 #include "codec/connect/debezium_message.h"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -27,6 +30,13 @@ bool get_text(simdjson::ondemand::value& value, std::string& out) {
 bool is_object(simdjson::ondemand::value& value) {
   json_type type{};
   return value.type().get(type) == SUCCESS && type == json_type::object;
+}
+
+// The document's object, from its beginning again. A parse that failed may have given the document up: then there is none.
+bool object_again(simdjson::ondemand::document& document, object& out) {
+  if (!document.is_alive()) return false;
+  document.rewind();
+  return document.get_object().get(out) == SUCCESS;
 }
 
 // "[\"27440072\",\"27439872\"]", of which either may be null → the first.
@@ -117,9 +127,12 @@ Result<std::vector<std::string>> debezium_key_names(std::string_view key) {
   bool with_schema = top.find_field_unordered("schema").error() == SUCCESS;
   auto found = top.find_field_unordered("payload").get_object().get(payload);
   if (with_schema && found == SUCCESS) return names_of(payload);
-  document.rewind();
-  if (document.get_object().get(top) != SUCCESS) return std::vector<std::string>();
+  if (!object_again(document, top)) return std::vector<std::string>();
   return names_of(top);
+}
+
+uint64_t debezium_fingerprint(std::string_view key, std::string_view value) {
+  return XXH3_64bits_withSeed(value.data(), value.size(), XXH3_64bits(key.data(), key.size()));
 }
 
 Result<std::vector<std::string>> debezium_row_names(std::string_view value) {
@@ -132,8 +145,7 @@ Result<std::vector<std::string>> debezium_row_names(std::string_view value) {
   }
   for (std::string_view image : {"after", "before"}) {
     object row;
-    document.rewind();
-    if (document.get_object().get(top) == SUCCESS && top.find_field_unordered(image).get_object().get(row) == SUCCESS) {
+    if (object_again(document, top) && top.find_field_unordered(image).get_object().get(row) == SUCCESS) {
       return names_of(row);
     }
   }
@@ -168,14 +180,14 @@ Result<const DebeziumEvent*> DebeziumReader::open(std::string_view value) {
     with_schema_ = true;
     simdjson::ondemand::value payload;
     if (top.find_field("payload").get(payload) != SUCCESS) return bad("its value has a schema and no payload");
-    if (!is_object(payload)) return &event_;  // tombstone
+    if (payload.is_null().value_unsafe()) return &event_;  // tombstone
+    if (!is_object(payload)) return bad("its payload is no JSON object");
     object envelope;
     if (payload.get_object().get(envelope) != SUCCESS) return bad("its payload is no JSON object");
     RETURN_IF_ERROR(read_envelope(envelope));
     return &event_;
   }
-  document_.rewind();
-  if (document_.get_object().get(top) != SUCCESS) return bad("its value is no JSON object");
+  if (!object_again(document_, top)) return bad("its value is no JSON object");
   RETURN_IF_ERROR(read_envelope(top));
   return &event_;
 }
@@ -203,8 +215,10 @@ Status DebeziumReader::read_envelope(object envelope) {
       op = text[0];
     }
   }
-  if (op == 0 && !source_read) return {};  // a heartbeat, a transaction's begin or end
-  if (op == 0 && !event_.has_before && !has_after_) return {};  // a change of a schema
+  if (op == 0 && !event_.has_before && !has_after_) {
+    event_.kind = DebeziumKind::kOther;
+    return {};
+  }
   if (op == 'm') return {};
   if (!source_read) return bad("its value has no source");
   if (op == 't') {
@@ -268,19 +282,20 @@ Status DebeziumReader::read_source(object source) {
   event_.table = schema + "." + table;
   event_.snapshot = snapshot_of(snapshot);
   event_.commit_micros = micros.value_or(millis * 1000);
-  if (!lsn) return bad("its source has no lsn");
+  // A row of an incremental snapshot stands where the stream is: newer connectors tell no lsn of it.
+  bool incremental = event_.snapshot == DebeziumSnapshot::kIncremental;
+  if (!lsn && !incremental) return bad("its source has no lsn");
   bool initial = event_.snapshot == DebeziumSnapshot::kYes || event_.snapshot == DebeziumSnapshot::kLastOfTable;
   event_.position = {.epoch = 0,
                      .commit = first_of_sequence(sequence).value_or(initial ? commit_of_snapshot : commit_before_first),
-                     .change = *lsn,
-                     .ordinal = event_.snapshot == DebeziumSnapshot::kIncremental ? ordinal_incremental : 0};
+                     .change = lsn.value_or(0),
+                     .ordinal = incremental ? ordinal_incremental : 0};
   return {};
 }
 
 Result<object> DebeziumReader::envelope() {
-  document_.rewind();
   object top;
-  if (document_.get_object().get(top) != SUCCESS) return bad("its value is no JSON object");
+  if (!object_again(document_, top)) return bad("its value is no JSON object");
   if (!with_schema_) return top;
   object payload;
   if (top.find_field_unordered("payload").get_object().get(payload) != SUCCESS)
@@ -383,9 +398,8 @@ Status DebeziumReader::append_moved(EventBatch& batch, const std::vector<Connect
   object payload;
   if (top.find_field_unordered("payload").get_object().get(payload) == SUCCESS) {
     top = payload;
-  } else {
-    document.rewind();
-    if (document.get_object().get(top) != SUCCESS) return bad("its header with the changed key is no JSON object");
+  } else if (!object_again(document, top)) {
+    return bad("its header with the changed key is no JSON object");
   }
   std::string key;
   for (uint32_t index : batch.schema->key_columns) {

@@ -22,7 +22,8 @@ namespace tributary {
 enum class DebeziumKind : uint8_t {
   kRow,
   kTruncate,
-  kNothing,  // tombstone, heartbeat, transaction's begin or end, logical message, change of a schema
+  kNothing,  // tombstone, logical message
+  kOther,  // no change of a row: a heartbeat, a transaction's begin or end, a change of a schema; a row without its envelope
 };
 
 // `source.snapshot`
@@ -41,7 +42,7 @@ struct DebeziumEvent {
   std::string name;  // the topic prefix
   std::string database;
   std::string table;  // "public.orders"
-  Position position;  // epoch 0
+  Position position;  // epoch 0; change 0 in an incremental snapshot whose rows tell none
   int64_t commit_micros = 0;
   uint64_t transaction = 0;
   bool has_before = false;  // an object and not null
@@ -60,6 +61,8 @@ Result<TableSchema> debezium_table(const std::string& table, const std::vector<C
 
 // Names of the key's columns, of a record's key with or without schema. Empty: it has none.
 Result<std::vector<std::string>> debezium_key_names(std::string_view key);
+// Tells two records apart: XXH3 of the value, seeded with that of the key (docs/formats/capture-state.md).
+uint64_t debezium_fingerprint(std::string_view key, std::string_view value);
 // Names of the row's columns, for records that came without a schema.
 Result<std::vector<std::string>> debezium_row_names(std::string_view value);
 

@@ -387,7 +387,8 @@ TEST(DebeziumMessageTest, WhatIsNoRowIsNothing) {
     auto event = reader.open(record.value);
     ASSERT_TRUE(event.ok()) << event.error().to_string() << record.value;
     if (of_table && !record.value.empty()) continue;
-    EXPECT_EQ((*event)->kind, DebeziumKind::kNothing) << record.value;
+    EXPECT_NE((*event)->kind, DebeziumKind::kRow) << record.value;
+    EXPECT_NE((*event)->kind, DebeziumKind::kTruncate) << record.value;
     ++others;
   }
   EXPECT_GT(others, 40u);

@@ -149,12 +149,13 @@ std::vector<WantedTopic> wanted_topics(const KafkaTopics& topics, const KafkaTop
   }
   // A compacted topic keeps every record, tombstones too, for as long as the others keep theirs: nobody who reads within
   // that time misses an event.
-  std::string retention = std::to_string(shape.retention.count());
+  bool for_ever = shape.retention.count() == 0;
+  std::string retention = for_ever ? "-1" : std::to_string(shape.retention.count());
+  std::string lag = for_ever ? std::to_string(INT64_MAX) : retention;
   for (std::string& name : topics.names()) {
     std::map<std::string, std::string> settings{{"cleanup.policy", "delete"}, {"retention.ms", retention}};
     if (shape.compact && topics.keyed(name)) {
-      settings = {
-          {"cleanup.policy", "compact"}, {"min.compaction.lag.ms", retention}, {"delete.retention.ms", retention}};
+      settings = {{"cleanup.policy", "compact"}, {"min.compaction.lag.ms", lag}, {"delete.retention.ms", lag}};
     }
     wanted.push_back({std::move(name), shape.partitions, std::move(settings)});
   }

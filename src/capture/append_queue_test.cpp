@@ -1,4 +1,4 @@
-#include "capture/postgres/append_queue.h"
+#include "capture/append_queue.h"
 
 #include <gtest/gtest.h>
 

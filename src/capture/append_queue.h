@@ -52,6 +52,8 @@ class AppendQueue {
   void stop();
 
   void add(Job job);
+  // Of several clients, that go in one write where that is possible.
+  void add(std::vector<Job> jobs);
   // Runs `work` on the thread, between appends: for the log's other calls that block.
   void run(std::function<void()> work);
 
@@ -71,6 +73,7 @@ class AppendQueue {
     bool failed = false;  // in the write under way
   };
 
+  void put(Job job);
   void work();
   bool something_due() const;
   Clock::time_point next_due() const;

@@ -1,4 +1,4 @@
-#include "capture/postgres/append_queue.h"
+#include "capture/append_queue.h"
 
 #include <algorithm>
 #include <iterator>
@@ -62,13 +62,22 @@ void AppendQueue::stop() {
 void AppendQueue::add(Job job) {
   {
     std::lock_guard lock(mutex_);
-    if (auto waiting = waiting_.find(job.append.client); waiting != waiting_.end()) {
-      waiting->second.jobs.push_back(std::move(job));
-      return;
-    }
-    jobs_.push_back(std::move(job));
+    put(std::move(job));
   }
   wake_.notify_one();
+}
+
+void AppendQueue::add(std::vector<Job> jobs) {
+  {
+    std::lock_guard lock(mutex_);
+    for (Job& job : jobs) put(std::move(job));
+  }
+  wake_.notify_one();
+}
+
+void AppendQueue::put(Job job) {
+  auto waiting = waiting_.find(job.append.client);
+  (waiting == waiting_.end() ? jobs_ : waiting->second.jobs).push_back(std::move(job));
 }
 
 void AppendQueue::run(std::function<void()> work) {
