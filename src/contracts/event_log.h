@@ -77,6 +77,9 @@ class EventLog {
   // All partitions that hold or held events, with the offset that the next event will get.
   virtual std::map<TopicPartition, Offset> ends() = 0;
   virtual Result<Offset> first_offset(const TopicPartition& partition) = 0;
+  // How often the partition was seen to be made anew since this process came to the log: a reader of an earlier life goes on at
+  // first_offset(). Only a log that others can delete has more than none.
+  virtual uint64_t life(const TopicPartition& /*partition*/) { return 0; }
 
   // Within the log's lifetime.
   virtual std::unique_ptr<LogReader> open_reader() = 0;

@@ -72,6 +72,10 @@ Result<std::vector<LogBlock>> FollowingRaw::next_blocks() {
   {
     std::lock_guard lock(mutex_);
     for (const auto& [partition, end] : log_.ends()) {
+      if (uint64_t life = log_.life(partition); life != lives_[partition]) {
+        ASSIGN_OR_RETURN(acknowledged_[partition], log_.first_offset(partition));
+        lives_[partition] = life;
+      }
       auto at = acknowledged_.find(partition);
       Offset next = at == acknowledged_.end() ? Offset{0} : at->second;
       if (next < end) behind.emplace_back(partition, next);

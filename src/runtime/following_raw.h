@@ -83,6 +83,7 @@ class FollowingRaw final : public RawStore {
 
   mutable std::mutex mutex_;
   std::map<TopicPartition, Offset> acknowledged_;
+  std::map<TopicPartition, uint64_t> lives_;  // of the log's partitions (EventLog::life)
   std::vector<std::string> gaps_;
 };
 

@@ -296,6 +296,10 @@ void RoundRunner::put_outbox(Pass& pass, const OutboxEntry& entry) {
 Result<std::vector<LogBlock>> RoundRunner::read_blocks() {
   std::vector<std::pair<TopicPartition, Offset>> behind;
   for (const auto& [partition, end] : ports_.log.ends()) {
+    if (uint64_t life = ports_.log.life(partition); life != lives_[partition]) {
+      ASSIGN_OR_RETURN(read_[partition], ports_.log.first_offset(partition));
+      lives_[partition] = life;
+    }
     auto at = read_.find(partition);
     Offset next = at == read_.end() ? Offset{0} : at->second;
     if (next < end) behind.emplace_back(partition, next);

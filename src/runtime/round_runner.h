@@ -296,6 +296,7 @@ class RoundRunner {
   std::atomic<bool> builds_changed_ = false;
   size_t first_partition_ = 0;  // where the next round begins, so that none starves
   std::map<TopicPartition, Offset> read_;  // as offsets_, by the rounds' thread
+  std::map<TopicPartition, uint64_t> lives_;  // of the log's partitions (EventLog::life)
   UntoldProgress untold_;
   DeadLetters dead_;
   // Letters that may be outdated, by key: raw did not have what was processed before when their rows failed.

@@ -321,3 +321,51 @@ def test_a_topic_that_is_gone_holds_up_its_client_alone_until_it_is_back(kafka, 
     pipeline.wait_status(lambda status: not waits_for(topic)(status), LIMIT, "the warning to go")
     assert pipeline.count("acme", "orders") == 2
     pipeline.verify_clean()
+
+
+def test_a_topic_that_is_deleted_with_its_records_and_made_again_is_read_from_its_beginning(kafka, shops, pipelines):
+    (acme,) = shops("acme")
+    settings = on_kafka(kafka, partitions=1, partitions_per_client=1)
+    pipeline = pipelines({"acme": acme}, settings=settings).start_and_wait()
+    acme.execute("INSERT INTO orders (id, user_id, status, total_cents) SELECT g, 1, 'old', 1 FROM generate_series(1, 20) g")
+    pipeline.wait_queryable()
+    topic = f"{pipeline.name}.order.created"
+    kafka.delete_topic(topic)
+    acme.execute("INSERT INTO orders (id, user_id, status, total_cents) VALUES (100, 1, 'while it was gone', 1)")
+    pipeline.wait_status(waits_for(topic), LIMIT, "acme's warning")
+    kafka.create_topic(topic, 1, retention_ms=7 * 24 * 3600 * 1000)
+    for number in range(5):
+        acme.execute("INSERT INTO orders (id, user_id, status, total_cents) VALUES (%s, 1, 'new', 1)", (200 + number,))
+    wait_for(lambda: pipeline.count("acme", "orders") == 26, LIMIT, "what is in the new topic", seen=pipeline.status)
+    assert any("was deleted and made again" in problem for problem in pipeline.status()["problems"])
+    acme.execute("INSERT INTO orders (id, user_id, status, total_cents) SELECT g, 1, 'new', 1 FROM generate_series(300, 340) g")
+    pipeline.wait_queryable(limit=LIMIT)
+    pipeline.verify_clean()
+
+
+def test_a_partition_that_lost_what_was_not_processed_goes_on_after_a_reset(kafka, shops, pipelines):
+    (acme,) = shops("acme")
+    settings = on_kafka(kafka, partitions=1, partitions_per_client=1)
+    pipeline = pipelines({"acme": acme}, settings=settings)
+    acme.execute("INSERT INTO orders (id, user_id, status, total_cents) VALUES (1, 1, 'old', 1)")
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    acme.execute("INSERT INTO orders (id, user_id, status, total_cents) SELECT g, 1, 'lost', 1 FROM generate_series(2, 50) g")
+    topic = f"{pipeline.name}.order.created"
+    data = pipeline.content["data"]
+    pipeline.content["data"] = str(pipeline.folder / "of-the-node-that-captures")
+    pipeline.write()
+    pipeline.start("--stages", "capture")
+    wait_for(lambda: kafka.end_offsets(topic)[0] > 40, LIMIT, "the orders in the topic")
+    pipeline.terminate()
+    pipeline.content["data"] = data
+    pipeline.write()
+    kafka.delete_records(topic, 0, kafka.end_offsets(topic)[0] - 5)
+    pipeline.start()
+    pipeline.wait_status(lambda status: any("events are lost" in problem for problem in status["problems"]), LIMIT,
+                         "the loss to be told of")
+    pipeline.command("client", "reset", "acme").expect(ExitCode.OK)
+    wait_for(lambda: pipeline.count("acme", "orders") == 50, LIMIT, "the rows that were lost", seen=pipeline.status)
+    acme.execute("INSERT INTO orders (id, user_id, status, total_cents) SELECT g, 1, 'new', 1 FROM generate_series(51, 60) g")
+    wait_for(lambda: pipeline.count("acme", "orders") == 60, LIMIT, "the rows behind them", seen=pipeline.status)
+    pipeline.wait_queryable(limit=LIMIT)
+    pipeline.verify_clean()

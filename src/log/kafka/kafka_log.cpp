@@ -1,5 +1,7 @@
 #include "log/kafka/kafka_log.h"
 
+#include "base/bytes.h"
+
 #include <algorithm>
 #include <random>
 
@@ -179,7 +181,67 @@ Result<std::vector<SchemaPtr>> KafkaLog::newest_schemas(const ClientId& client) 
 
 // ---- reading ----
 
-std::map<TopicPartition, Offset> KafkaLog::ends() { return state_->ends(); }
+std::map<TopicPartition, Offset> KafkaLog::ends() {
+  look_for_new_lives();
+  return state_->ends();
+}
+
+// An end that was told below the known one is an older append of another node's, or the topic was deleted and made again: the
+// brokers know.
+void KafkaLog::look_for_new_lives() {
+  constexpr std::chrono::seconds look{1};
+  {
+    std::lock_guard lock(problems_mutex_);
+    if (std::chrono::steady_clock::now() < lives_due_) return;
+    lives_due_ = std::chrono::steady_clock::now() + look;
+  }
+  for (const auto& [at, known] : state_->take_suspects()) {
+    auto found = first_and_end(at);
+    bool anew = found.ok() && found->second < known;
+    if (!anew || !state_->lower_end(at, known, found->second)) continue;
+    std::lock_guard lock(problems_mutex_);
+    if (lives_[at]++ == 0) {
+      made_anew_.push_back(fmt::format(
+          "topic {} partition {} was deleted and made again: events of it that were not processed by then are "
+          "lost, and `tributary client FILE reset CLIENT` reads a client's tables again",
+          at.topic, at.partition));
+    }
+  }
+}
+
+uint64_t KafkaLog::life(const TopicPartition& partition) {
+  std::lock_guard lock(problems_mutex_);
+  auto found = lives_.find(partition);
+  return found == lives_.end() ? 0 : found->second;
+}
+
+// Events that were to be read from `wanted` on are gone. Whether all clients that may have had some are read again since, in a
+// new epoch: then the rest may be read.
+bool KafkaLog::is_read_again(const TopicPartition& at, Offset wanted, Offset first) {
+  const std::string* domain = topics_.domain_of(at.topic);
+  std::map<ClientId, uint32_t> epochs;
+  for (const auto& [client, database] : options_.databases) {
+    std::vector<PartitionId> subset = client_partitions(options_.partitioning, client.value, *domain);
+    if (std::find(subset.begin(), subset.end(), at.partition) == subset.end()) continue;
+    uint32_t& epoch = epochs[client] = 0;
+    for (const auto& [name, bytes] : state_->client(client).entries) {
+      ByteReader reader(bytes);
+      reader.u8();
+      if (name == "stream" || name == "debezium") epoch = std::max(epoch, reader.u32());
+    }
+  }
+  std::lock_guard lock(problems_mutex_);
+  auto [known, fresh] = losses_.try_emplace(at, Loss{first, epochs});
+  if (fresh) return false;
+  if (wanted >= known->second.first) {  // another one
+    known->second = {first, std::move(epochs)};
+    return false;
+  }
+  return std::all_of(epochs.begin(), epochs.end(), [&](const auto& now) {
+    auto then = known->second.epochs.find(now.first);
+    return then == known->second.epochs.end() || now.second > then->second;
+  });
+}
 
 LogLag KafkaLog::lag(const std::map<TopicPartition, Offset>& from) {
   return ledger_.lag(state_->ends(), from, state_->clients(), [this](const ClientId& client, const TopicPartition& at) {
@@ -191,13 +253,18 @@ LogLag KafkaLog::lag(const std::map<TopicPartition, Offset>& from) {
 }
 
 Result<Offset> KafkaLog::first_offset(const TopicPartition& partition) {
+  ASSIGN_OR_RETURN(auto found, first_and_end(partition));
+  return found.first;
+}
+
+Result<std::pair<Offset, Offset>> KafkaLog::first_and_end(const TopicPartition& partition) {
   int64_t low = 0;
   int64_t high = 0;
   auto code = rd_kafka_query_watermark_offsets(admin_->handle(), partition.topic.c_str(),
                                                static_cast<int32_t>(partition.partition.value), &low, &high,
                                                request_milliseconds);
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_error(code, "topic " + partition.topic);
-  return Offset{static_cast<uint64_t>(low)};
+  return std::pair(Offset{static_cast<uint64_t>(low)}, Offset{static_cast<uint64_t>(high)});
 }
 
 std::unique_ptr<LogReader> KafkaLog::open_reader() {
@@ -207,7 +274,9 @@ std::unique_ptr<LogReader> KafkaLog::open_reader() {
                          .schema = [this](const ClientId& client, const std::string& table,
                                           uint32_t version) { return schema(client, table, version); },
                          .skipped = [this](const TopicPartition& at, Offset offset,
-                                           const std::string& why) { note_skipped(at, offset, why); }});
+                                           const std::string& why) { note_skipped(at, offset, why); },
+                         .is_read_again = [this](const TopicPartition& at, Offset wanted,
+                                                 Offset first) { return is_read_again(at, wanted, first); }});
 }
 
 Result<std::shared_ptr<const EventBatch>> KafkaLog::events_of(const LogBlock& block) {
@@ -239,6 +308,7 @@ std::vector<std::string> KafkaLog::problems() const {
   std::vector<std::string> problems;
   if (std::string problem = state_->problem(); !problem.empty()) problems.push_back(std::move(problem));
   std::lock_guard lock(problems_mutex_);
+  problems.insert(problems.end(), made_anew_.begin(), made_anew_.end());
   if (skipped_ > 0) {
     problems.push_back(fmt::format("{} records in the log are no events of ours and were passed over; the first is {}",
                                    skipped_, skipped_first_));

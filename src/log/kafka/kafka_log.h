@@ -65,6 +65,7 @@ class KafkaLog final : public EventLog {
   // What lies behind `from` (append_ledger.h). Reads nothing.
   LogLag lag(const std::map<TopicPartition, Offset>& from);
   Result<Offset> first_offset(const TopicPartition& partition) override;
+  uint64_t life(const TopicPartition& partition) override;
   std::unique_ptr<LogReader> open_reader() override;
   Result<std::shared_ptr<const EventBatch>> events_of(const LogBlock& block) override;
   // Returns once ends() tells of every append that had returned before, also on other nodes.
@@ -101,6 +102,9 @@ class KafkaLog final : public EventLog {
   Status send_states(std::span<const LogAppend> appends, Parts& parts);
   Status send_state(const StateRecordKey& key, const std::string& value);
   Status finish_state();
+  Result<std::pair<Offset, Offset>> first_and_end(const TopicPartition& partition);
+  void look_for_new_lives();
+  bool is_read_again(const TopicPartition& at, Offset wanted, Offset first);
   void note_skipped(const TopicPartition& at, Offset offset, const std::string& why);
 
   KafkaLogOptions options_;
@@ -117,6 +121,16 @@ class KafkaLog final : public EventLog {
   std::set<ClientId> lost_;  // taken over by another node since our newest source_state()
 
   mutable std::mutex problems_mutex_;
+  std::map<TopicPartition, uint64_t> lives_;
+  std::vector<std::string> made_anew_;
+  std::chrono::steady_clock::time_point lives_due_;
+  // Of a partition that lost events which were to be read: its first offset then, and the epochs of the clients that may have had
+  // events there.
+  struct Loss {
+    Offset first;
+    std::map<ClientId, uint32_t> epochs;
+  };
+  std::map<TopicPartition, Loss> losses_;
   uint64_t skipped_ = 0;
   std::string skipped_first_;
 };

@@ -107,7 +107,8 @@ void KafkaReader::sort(KafkaMessage message) {
   }
 }
 
-Status KafkaReader::failure(const TopicPartition& at, const Partition& partition) const {
+// OK where what is gone is read again: the partition is begun at its first offset.
+Status KafkaReader::failure(const TopicPartition& at, Partition& partition) {
   bool out_of_range = partition.error == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
                       partition.error == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE;
   if (!out_of_range) return kafka_error(partition.error, "topic " + at.topic);
@@ -115,12 +116,16 @@ Status KafkaReader::failure(const TopicPartition& at, const Partition& partition
   int64_t high = 0;
   auto code = rd_kafka_query_watermark_offsets(client_->handle(), at.topic.c_str(),
                                                static_cast<int32_t>(at.partition.value), &low, &high, 1000);
-  std::string has = code == RD_KAFKA_RESP_ERR_NO_ERROR ? fmt::format("holds {} to {}", low, high) : "holds others";
-  return Error{ErrorCode::kCorrupt,
-               fmt::format("kafka: topic {} partition {} {}, and offset {} is to be processed next: events are lost "
-                           "(retention, or a topic that was made again); reset the clients, so that their tables are "
-                           "read again",
-                           at.topic, at.partition, has, partition.next_given)};
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_error(code, "topic " + at.topic);
+  Offset wanted{static_cast<uint64_t>(partition.next_given)};
+  Offset first{static_cast<uint64_t>(low)};
+  if (wanted < first && ports_.is_read_again(at, wanted, first)) return start(at, partition, first);
+  return Error{
+      ErrorCode::kCorrupt,
+      fmt::format("kafka: topic {} partition {} holds {} to {}, and offset {} is to be processed next: events are "
+                  "lost (retention, or a topic that was made again); `tributary client FILE reset CLIENT` for "
+                  "each client has its tables read again, and the partition is then read on",
+                  at.topic, at.partition, low, high, partition.next_given)};
 }
 
 Status KafkaReader::add(const rd_kafka_message_t& message, const TopicPartition& at, std::vector<EventBatch>& batches,
@@ -198,7 +203,10 @@ Result<std::vector<LogBlock>> KafkaReader::read(const TopicPartition& at, Offset
     RETURN_IF_ERROR(start(at, partition, from));
   }
   receive(partition);
-  if (partition.waiting.empty() && partition.error != RD_KAFKA_RESP_ERR_NO_ERROR) return failure(at, partition).error();
+  if (partition.waiting.empty() && partition.error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    RETURN_IF_ERROR(failure(at, partition));
+    receive(partition);
+  }
 
   std::vector<EventBatch> batches;
   for (size_t bytes = 0; !partition.waiting.empty() && bytes < bytes_max; partition.waiting.pop_front()) {

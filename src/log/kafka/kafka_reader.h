@@ -24,11 +24,14 @@ class KafkaReader final : public LogReader {
     std::function<Result<SchemaPtr>(const ClientId&, const std::string& table, uint32_t version)> schema;
     // A record that is none of ours was passed over.
     std::function<void(const TopicPartition&, Offset, const std::string& why)> skipped;
+    // Events from `wanted` up to `first` are gone: whether it may go on at `first`, since tables were read again.
+    std::function<bool(const TopicPartition&, Offset wanted, Offset first)> is_read_again;
   };
   explicit KafkaReader(Ports ports) : ports_(std::move(ports)) {}
   ~KafkaReader() override;
 
-  // kCorrupt: the brokers have nothing at `from` any more, so events were removed before they were read.
+  // kCorrupt: the brokers have nothing at `from` any more, so events were removed before they were read; reading goes on once
+  // all clients that may have had some have been reset.
   // Blocks: each holds the read's events of one table of one client; only behind the last one the read goes on.
   Result<std::vector<LogBlock>> read(const TopicPartition& partition, Offset from, size_t bytes_max) override;
 
@@ -48,7 +51,7 @@ class KafkaReader final : public LogReader {
   Status start(const TopicPartition& at, Partition& partition, Offset from);
   void receive(Partition& wanted);
   void sort(KafkaMessage message);
-  Status failure(const TopicPartition& at, const Partition& partition) const;
+  Status failure(const TopicPartition& at, Partition& partition);
   Status add(const rd_kafka_message_t& message, const TopicPartition& at, std::vector<EventBatch>& batches,
              std::vector<LogBlock>& blocks);
 

@@ -15,7 +15,7 @@ Result<std::unique_ptr<StateFollower>> StateFollower::open(const KafkaProperties
 
 Status StateFollower::take(const TopicRecord& record) {
   ASSIGN_OR_RETURN(std::vector<AppendedPart> parts, fold_.apply(record.key, record.value));
-  for (const AppendedPart& part : parts) ends_[part.at] = std::max(ends_[part.at], part.next);
+  for (const AppendedPart& part : parts) end(part.at, part.next);
   if (!parts.empty()) ++generation_;
   if (ledger_ != nullptr) note(record, parts);
   return {};
@@ -52,7 +52,32 @@ std::map<TopicPartition, Offset> StateFollower::ends() const {
 
 void StateFollower::set_ends(const std::map<TopicPartition, Offset>& ends) {
   auto lock = topic_->lock();
-  for (const auto& [at, end] : ends) ends_[at] = std::max(ends_[at], end);
+  for (const auto& [at, told] : ends) end(at, told);
+}
+
+void StateFollower::end(const TopicPartition& at, Offset told) {
+  Offset& known = ends_[at];
+  if (told < known) suspects_.insert(at);
+  known = std::max(known, told);
+}
+
+std::map<TopicPartition, Offset> StateFollower::take_suspects() {
+  auto lock = topic_->lock();
+  std::map<TopicPartition, Offset> taken;
+  for (const TopicPartition& at : suspects_) taken[at] = ends_[at];
+  suspects_.clear();
+  return taken;
+}
+
+bool StateFollower::lower_end(const TopicPartition& at, Offset known, Offset end) {
+  auto lock = topic_->lock();
+  if (ends_[at] != known) {
+    suspects_.insert(at);
+    return false;
+  }
+  ends_[at] = end;
+  ++generation_;
+  return true;
 }
 
 uint64_t StateFollower::generation() const {

@@ -6,6 +6,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "log/append_ledger.h"
@@ -35,6 +36,11 @@ class StateFollower {
   // Ends of partitions, as appends told; begin with what the brokers said at the start.
   std::map<TopicPartition, Offset> ends() const;
   void set_ends(const std::map<TopicPartition, Offset>& ends);
+  // Partitions of which an end below the known one was told, by one of two writers or since they were made anew, with the known
+  // one. Each is given once.
+  std::map<TopicPartition, Offset> take_suspects();
+  // It was made anew, and ends at `end`. False: its end is not `known` any more.
+  bool lower_end(const TopicPartition& at, Offset known, Offset end);
   // Rises with each append that was read.
   uint64_t generation() const;
   void wait_for_append(uint64_t known_generation, std::chrono::milliseconds limit) const;
@@ -46,7 +52,10 @@ class StateFollower {
 
   AppendLedger* ledger_;
   mutable StateFold fold_;
+  void end(const TopicPartition& at, Offset told);
+
   std::map<TopicPartition, Offset> ends_;
+  std::set<TopicPartition> suspects_;
   uint64_t generation_ = 0;
   std::unique_ptr<TopicFollower> topic_;  // last: its thread ends before what it fills goes
 };

@@ -10,7 +10,9 @@
 
 import contextlib
 import dataclasses
+import json
 import subprocess
+import tempfile
 import time
 
 import confluent_kafka
@@ -183,6 +185,18 @@ class KafkaBroker(JavaServer):
     def delete_topic(self, name):
         _finish(self.admin.delete_topics([name]))
         wait_for(lambda: self.partitions(name) == 0, REQUEST_LIMIT, f"topic {name} to be gone")
+
+    def delete_records(self, topic, partition, before):
+        """Removes what lies before the offset, as retention does."""
+        offsets = {"version": 1, "partitions": [{"topic": topic, "partition": partition, "offset": before}]}
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(offsets, file)
+            file.flush()
+            command = self.java_command("org.apache.kafka.tools.DeleteRecordsCommand", "--bootstrap-server", self.address,
+                                        "--offset-json-file", file.name)
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0 or "low_watermark" not in done.stdout:
+            raise RuntimeError(f"the records were not deleted: {done.stdout}{done.stderr}")
 
     def add_partitions(self, name, partitions):
         _finish(self.admin.create_partitions([NewPartitions(name, partitions)]))
