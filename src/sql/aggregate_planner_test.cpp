@@ -88,6 +88,11 @@ TEST_F(AggregatePlannerTest, RefusesColumnsThatAreNotGrouped) {
           "1:8 \"status\" stands beside an aggregate; write GROUP BY status");
   refuses("SELECT lower(status) AS s FROM orders GROUP BY upper(status)", "1:14 \"status\" is neither");
   refuses("SELECT count(*) AS n FROM orders GROUP BY status HAVING total > 3", "1:57 \"total\" is neither");
+  refuses("SELECT status AS s FROM orders GROUP BY status HAVING max(s) > 'a'",
+          "1:59 \"s\" is an alias, and max() takes columns; write what it stands for");
+  refuses(
+      "SELECT status, sum(total) AS total FROM orders GROUP BY status QUALIFY row_number() OVER (ORDER BY total) = 1",
+      "1:100 \"total\" is neither");
   refuses("SELECT * FROM orders GROUP BY status", "1:8 \"id\" is neither in GROUP BY");
   refuses("SELECT count(*) * client.tax AS n FROM orders", "1:19 client.tax beside an aggregate without GROUP BY");
 }

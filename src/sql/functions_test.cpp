@@ -38,5 +38,12 @@ TEST(Functions, EachIsOneOfDuckDbsAndDocumented) {
   }
 }
 
+// A row's text may be nested more deeply than the stack is.
+TEST(Functions, ThoseThatFollowEachLevelOfJsonAreRefused) {
+  for (std::string_view name : {"json_contains", "json_merge_patch", "json_structure"}) {
+    EXPECT_NE(refuse_function(name, 2).find("nested deeper"), std::string::npos) << name;
+  }
+}
+
 }  // namespace
 }  // namespace tributary

@@ -149,6 +149,32 @@ TEST_F(PlanOracleTest, Aggregates) {
       "mark");
 }
 
+// An alias that is also a column's name: DuckDB takes the alias in HAVING unless it is grouped by, the column in an aggregate.
+TEST_F(PlanOracleTest, AliasesThatAreColumnsNames) {
+  for (const char* having :
+       {"max(id) > 3", "sum(id) > 9", "count(*) FILTER (WHERE id > 4) > 0", "id > 1", "max(id) > 3 AND id > 1",
+        "max(total) > 3 OR id = 1", "arg_max(status, id) <> 'new'", "user_id > 1"}) {
+    same(fmt::format("SELECT user_id AS id, max(id) AS m FROM orders GROUP BY user_id HAVING {}", having));
+    same(fmt::format("SELECT user_id + 1 AS id, max(id) AS m FROM orders GROUP BY user_id, user_id + 1 HAVING {}",
+                     having));
+    same(fmt::format("SELECT user_id, count(*) AS id FROM orders GROUP BY user_id HAVING {}", having));
+  }
+  same("SELECT user_id, sum(total) AS total FROM orders GROUP BY user_id HAVING sum(total) > 1");
+  same("SELECT user_id, sum(total) AS total FROM orders GROUP BY user_id HAVING max(total) > 1 AND total > 2");
+  same("SELECT -total AS total, max(total) AS m FROM orders GROUP BY -total HAVING max(total) > 5");
+  same("SELECT count(*) AS id FROM orders HAVING max(id) > 1 AND id > 1");
+  same(
+      "SELECT user_id AS quantity, sum(quantity) AS s FROM orders GROUP BY user_id QUALIFY row_number() OVER (ORDER BY "
+      "sum(quantity) DESC, user_id) = 1");
+  same(
+      "SELECT user_id, sum(total) AS total FROM orders GROUP BY user_id QUALIFY row_number() OVER (ORDER BY sum(total) "
+      "DESC, user_id) = 1");
+  same(
+      "SELECT user_id, sum(total) AS s FROM orders GROUP BY user_id QUALIFY row_number() OVER (ORDER BY s DESC, "
+      "user_id) "
+      "= 1");
+}
+
 TEST_F(PlanOracleTest, FirstRows) {
   same("SELECT id, status, total FROM orders QUALIFY row_number() OVER (PARTITION BY status ORDER BY total, id) = 1");
   same("SELECT id, status FROM orders QUALIFY row_number() OVER (PARTITION BY status ORDER BY total DESC, id) = 1");

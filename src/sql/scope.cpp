@@ -1,4 +1,5 @@
 #include "sql/scope.h"
+#include "sql/functions.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -291,10 +292,23 @@ Expression Scope::resolve(const Expression& expression, const std::vector<Alias>
                               [&](const Alias& alias) { return same_name(alias.name, parts[0]); });
     return found == aliases.end() ? nullptr : &*found;
   };
+  std::vector<size_t> aliased_arguments;
   auto replace = [&](const Expression& part) -> std::optional<Expression> {
+    // Inside an aggregate's argument there are columns alone.
+    if (part.kind == ExpressionKind::kFunction && is_aggregate_function(part.name) && !aliases.empty()) {
+      for_each_column(part, [&](const Expression& column) {
+        const Alias* alias = alias_of(column.name_parts);
+        if (alias == nullptr || !find(column.name_parts).missing) return;
+        aliased_arguments.push_back(column.offset);
+        context_.fail(column.offset, fmt::format("\"{}\" is an alias, and {}() takes columns; write what it stands for",
+                                                 alias->name, part.name));
+      });
+      return aliased_arguments.empty() ? resolve(part, {}) : part;
+    }
     if (part.kind != ExpressionKind::kColumn) return std::nullopt;
     Found found = find(part.name_parts);
     const Alias* alias = alias_of(part.name_parts);
+    if (alias != nullptr && found.column == nullptr && !found.problem.empty() && !found.missing) alias = nullptr;
     if (alias != nullptr && (found.column == nullptr || (alias_first && alias_first(found.column->name)))) {
       // To DuckDB it is the relation's row.
       bool is_relation = std::any_of(relations_.begin(), relations_.end(), [&](const ScopeRelation& relation) {

@@ -58,7 +58,7 @@ class Scope {
   // The columns that * or alias.* stands for.
   std::vector<const ScopeColumn*> expand(const Expression& star);
 
-  // `expression` with unique names. A name that is no column's is an alias. Errors are the context's; what has some stays
+  // `expression` with unique names. A name that is no column's is an alias, but inside an aggregate. Errors are the context's; what has some stays
   // as it was. `alias_first` says of a column's unique name that an alias of that name goes before it.
   Expression resolve(const Expression& expression, const std::vector<Alias>& aliases,
                      const std::function<bool(const std::string& unique_name)>& alias_first = {});

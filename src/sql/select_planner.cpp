@@ -140,11 +140,11 @@ void SelectPlanner::read_groups() {
   }
 }
 
-// HAVING and QUALIFY: over groups, what is not grouped by is an alias first.
+// HAVING and QUALIFY. In HAVING what is not grouped by is an alias first, but inside an aggregate.
 Expression SelectPlanner::read_above(const Expression& expression, std::string_view clause) {
   check_expression(context_, expression, clause);
   auto alias_first = [&](const std::string& name) {
-    return aggregated_ && !group_identities_.contains(expression_identity(column_expression(name, 0)));
+    return clause == "HAVING" && !group_identities_.contains(expression_identity(column_expression(name, 0)));
   };
   return scope_.resolve(expression, aliases_, alias_first);
 }
