@@ -269,11 +269,12 @@ void ClientContext::add_partitions(const std::string& table, const std::vector<C
 }
 
 // Changes are in `partitions` of a table, which may be partitions of it no more, or of no captured table before we look. One that
-// was changed before it became what it is now may have lost rows untold in between.
+// was changed before it became what it is now may have lost rows untold in between. In the transaction by which it became that, only
+// the catalog says whether it was made so: then all was told.
 asio::awaitable<Status> ClientContext::note_partitions(std::string table, uint32_t oid,
                                                        std::vector<ToldPartition> partitions) {
-  auto is_older = [](const ToldPartition& told, const SnapshotRelation& now) {
-    return now.came != 0 && static_cast<int32_t>(told.transaction - now.came) <= 0;
+  auto age = [](const ToldPartition& told, const SnapshotRelation& now) {
+    return now.came == 0 ? 1 : static_cast<int32_t>(told.transaction - now.came);
   };
   bool lost = false;
   auto take_known = [&] {
@@ -281,8 +282,8 @@ asio::awaitable<Status> ClientContext::note_partitions(std::string table, uint32
     if (read == snapshots.end()) return;
     for (const SnapshotRelation& known : read->second.relations) {
       std::erase_if(partitions, [&](const ToldPartition& told) {
-        if (told.oid != known.oid) return false;
-        lost = lost || is_older(told, known);
+        if (told.oid != known.oid || age(told, known) == 0) return false;
+        lost = lost || age(told, known) < 0;
         return true;
       });
     }
@@ -304,9 +305,10 @@ asio::awaitable<Status> ClientContext::note_partitions(std::string table, uint32
   std::vector<CatalogRelation> came;
   for (CatalogRelation& relation : *now) {
     size_t told = std::erase_if(partitions, [&](const ToldPartition& partition) {
-      return partition.oid == relation.relation.oid && !is_older(partition, relation.relation);
+      return partition.oid == relation.relation.oid &&
+             age(partition, relation.relation) >= (relation.made_here ? 0 : 1);
     });
-    if (told > 0) came.push_back(std::move(relation));
+    if (told > 0 && !is_of(snapshots.at(table), relation.relation.oid)) came.push_back(std::move(relation));
   }
   lost = lost || !partitions.empty() || !std::ranges::all_of(came, &CatalogRelation::untouched);
   if (lost) {

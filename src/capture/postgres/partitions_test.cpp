@@ -279,6 +279,26 @@ TEST_F(PartitionsTest, NewOnesDoNotStartAReadingAgain) {
   EXPECT_LT(rows_read("orders"), 19'001U + 1000 + 4 * 30 + 3000) << "rows were read twice";
 }
 
+// Made and filled in one transaction, while its table is read and after: neither reads the table again.
+TEST_F(PartitionsTest, ThoseMadeAndFilledInOneTransactionAreToldOf) {
+  insert("orders", 1000, 6'000, 150);
+  PostgresCaptureOptions options = defaults();
+  options.health_interval = std::chrono::milliseconds(50);
+  source = make_postgres_source({client("acme", database, {"public.orders"})}, log, options);
+  ASSERT_TRUE(source->start().ok());
+  catch_up();
+  size_t before = rows_read("orders");
+  for (int day = 1000; day < 1006; ++day) {
+    sql->run("BEGIN");
+    sql->run(fmt::format("CREATE TABLE day_{0} PARTITION OF orders FOR VALUES FROM ({0}) TO ({1})", day, day + 1));
+    insert("orders", 1, 30, day);
+    sql->run("COMMIT");
+    catch_up();
+  }
+  expect_same("public.orders");
+  EXPECT_LE(rows_read("orders"), before) << "the table was read again";
+}
+
 // One goes in the middle of each reading: what went before is gone all the same when a reading ends.
 TEST_F(PartitionsTest, AReadingEndsAlthoughPartitionsGoFasterThanIt) {
   for (int day = 1000; day < 1010; ++day) {
