@@ -313,6 +313,17 @@ def test_explain_and_the_files_own_tests(shops, pipelines):
     assert '- newest: id=3 status="NULL"' in differs and "status=NULL" in differs, differs  # a text, and none
 
 
+def test_in_the_files_own_tests_an_infinity_equals_itself_alone(shops, pipelines):
+    (acme,) = shops("acme")
+    view = "SELECT id, CAST(status AS DOUBLE) AS w FROM orders"
+    for given, expected, passes in (("5", "inf", False), ("inf", "5", False), ("inf", "-inf", False), ("inf", "inf", True), ("5", "5", True)):
+        pipeline = pipelines({"acme": acme}, views={"w": view}, settings={"tests": [
+            {"name": "one", "given": {"orders": [{"id": 1, "status": given}]},
+             "expect": {"w": [{"id": 1, "w": float(expected)}]}}]})
+        done = pipeline.command("check", "--connect")
+        assert (done.exit_code == ExitCode.OK) == passes, f"{given} {expected}: {done.output}{done.errors}"
+
+
 def test_rows_that_fail_and_are_no_dead_letters_are_findings(shops, pipelines):
     """The program stands still while they come: nobody can have listed them."""
     (acme,) = shops("acme")
