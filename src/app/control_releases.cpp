@@ -99,6 +99,10 @@ Result<json> diff(const Assembly& assembly, const json& request) {
   for (const auto& [view, table] : after) views.insert(view);
   std::string only_view = request.value("view", "");
   std::string only_client = request.value("client", "");
+  if (!only_view.empty() && !views.contains(only_view)) {
+    return Error{ErrorCode::kNotFound, fmt::format("neither release {} nor release {}, which is live, has a view {}",
+                                                   number, all.front().number, only_view)};
+  }
   json answer{{"live", all.front().number}, {"release", number}, {"state", state_of(*other)}, {"views", json::array()}};
   answer["unchanged"] = json::array();
   for (const std::string& view : views) {

@@ -403,6 +403,7 @@ def test_what_the_command_line_has_wrong_is_64(shops, pipelines):
     pipeline = pipelines({"acme": acme})
     pipeline.run_until_caught_up().expect(ExitCode.OK)
     for words in (["trace", "--client", "acme", "nope", "1"], ["trace", "--client", "acme", "orders"], ["release", "diff", "7"],
+                  ["release", "diff", "1", "--view", "nope"], ["release", "diff", "1", "--client", "nope"],
                   ["verify", "--rate", "0"], ["verify", "--view", "nope"], ["explain", "nope"]):
         pipeline.command(*words).expect(ExitCode.USAGE)
     for words in (["mysql://u@h/d"], ["notaurl"], ["postgresql://u:secret@127.0.0.1/d"],
