@@ -83,7 +83,12 @@ Result<uint32_t> RoundRunner::make_release(const ReleaseOrder& of) {
   // What is live already is computed anew as a whole.
   if (order.again.empty() && order.views == releases_.live().views) order.again = plan_.named;
   for (const Release* release : std::as_const(releases_).all()) {
-    if (!releases_.is_live(release->number) && asks_for(order, *release)) return release->number;
+    if (releases_.is_live(release->number) || !asks_for(order, *release)) continue;
+    if (release->events_per_second_max != order.events_per_second_max) {
+      releases_.find(release->number)->events_per_second_max = order.events_per_second_max;
+      next_feed_.clear();  // moments by the rate before
+    }
+    return release->number;
   }
   std::vector<ClientTable> known;
   for (const auto& [of, schema] : newest_) known.push_back({of.first, of.second, schema});

@@ -226,6 +226,20 @@ def test_interrupted_on_a_stopped_pipeline_it_says_that_nothing_builds_it(shops,
     assert {number: release["state"] for number, release in releases(pipeline).items()} == {1: "live", 2: "ready"}
 
 
+def test_a_replay_asked_for_again_has_the_new_rate(shops, pipelines):
+    (acme,) = shops("acme")
+    Workload(acme, seed=62).seed_rows().run(600)
+    pipeline = pipelines({"acme": acme}, views=dict(VIEWS))
+    pipeline.start_and_wait()
+    edit(pipeline, statuses=OTHER_STATUSES)
+    pipeline.command("replay", "--detach", "--rate", "1").expect(ExitCode.OK)
+    wait_for(lambda: releases(pipeline)[2]["events_fed"] > 0, 30, "the release is fed")
+    assert releases(pipeline)[2]["state"] == "building"
+    pipeline.command("replay", "--detach").expect(ExitCode.OK)
+    wait_for(lambda: releases(pipeline)[2]["state"] == "ready", 60, "it is no longer held back")
+    assert set(releases(pipeline)) == {1, 2}
+
+
 def test_killed_while_it_is_built_under_load_it_goes_on_and_readers_never_see_a_mix(shops, pipelines):
     """Three kills, a schema change in the middle, then a switch beneath a reader that asks in a loop."""
     (acme,) = shops("acme")
