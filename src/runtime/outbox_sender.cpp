@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <tuple>
 
 #include "runtime/builds.h"
 #include "runtime/stored_facts.h"
@@ -13,6 +14,26 @@ const std::string* table_of(const OutboxEntry& entry) {
   if (const auto* rows = std::get_if<OutboxRows>(&entry)) return &rows->table;
   if (const auto* withdrawal = std::get_if<OutboxWithdrawal>(&entry)) return &withdrawal->withdrawal.view;
   return nullptr;
+}
+
+// For each entry the place of the withdrawal that does all that it does; its own where there is none, or it is no withdrawal.
+// What is older than a later one's bound is gone with that, also what came in between.
+std::vector<size_t> covering_withdrawals(const std::vector<const OutboxWithdrawal*>& withdrawals) {
+  std::vector<size_t> covering(withdrawals.size());
+  std::map<std::tuple<std::string, ClientId, std::string, std::string>, size_t> later;
+  for (size_t i = withdrawals.size(); i-- > 0;) {
+    covering[i] = i;
+    if (withdrawals[i] == nullptr) continue;
+    const Withdrawal& of = withdrawals[i]->withdrawal;
+    auto [at, last] = later.try_emplace({of.view, of.client, of.low, of.high}, i);
+    if (last) continue;
+    if (of.below <= withdrawals[at->second]->withdrawal.below) {
+      covering[i] = at->second;
+    } else {
+      at->second = i;
+    }
+  }
+  return covering;
 }
 
 }  // namespace
@@ -47,21 +68,39 @@ Result<bool> OutboxSender::send(const std::function<bool()>& prepared) {
   ASSIGN_OR_RETURN(std::vector<Loaded> entries, load());
   if (entries.empty()) return false;
   if (!prepared()) return true;
+  std::vector<const OutboxWithdrawal*> withdrawals;
+  for (const Loaded& loaded : entries) withdrawals.push_back(std::get_if<OutboxWithdrawal>(&loaded.entry));
+  std::vector<size_t> covering = covering_withdrawals(withdrawals);
   // Withdrawals act on the rows before them: rows between two withdrawals go together.
-  size_t begin = 0;
-  for (size_t i = 0; i <= entries.size(); ++i) {
-    const auto* withdrawal = i < entries.size() ? std::get_if<OutboxWithdrawal>(&entries[i].entry) : nullptr;
-    if (i < entries.size() && withdrawal == nullptr) continue;
-    RETURN_IF_ERROR(insert_rows(entries, begin, i));
+  size_t rows_begin = 0;
+  size_t begin = 0;  // of what is not acknowledged
+  size_t owed = 0;  // before it are withdrawals that were left to it or to one before it
+  for (size_t i = 0; i < entries.size(); ++i) {
+    owed = std::max(owed, covering[i]);
+    if (withdrawals[i] == nullptr || covering[i] != i) continue;
+    RETURN_IF_ERROR(insert_rows(entries, rows_begin, i));
+    rows_begin = i + 1;
+    RETURN_IF_ERROR(withdraw(entries[i].entry));
+    if (owed > i) continue;
+    RETURN_IF_ERROR(acknowledge(std::span(entries).subspan(begin, i + 1 - begin)));  // no kill begins it anew
     begin = i + 1;
-    if (withdrawal == nullptr || aside(entries[i].entry) || dropped_.contains(withdrawal->withdrawal.view)) continue;
-    Status done = store_.withdraw(withdrawal->withdrawal);
-    if (done.ok()) continue;
-    if (retryable(done.error().code)) return std::move(done).error();
-    std::lock_guard lock(mutex_);
-    set_aside_[withdrawal->withdrawal.view] = done.error().to_string();
   }
+  RETURN_IF_ERROR(insert_rows(entries, rows_begin, entries.size()));
+  if (begin < entries.size()) RETURN_IF_ERROR(acknowledge(std::span(entries).subspan(begin)));
+  return true;
+}
 
+Status OutboxSender::withdraw(const OutboxEntry& entry) {
+  const Withdrawal& withdrawal = std::get<OutboxWithdrawal>(entry).withdrawal;
+  if (aside(entry) || dropped_.contains(withdrawal.view)) return {};
+  Status done = store_.withdraw(withdrawal);
+  if (done.ok() || retryable(done.error().code)) return done;
+  std::lock_guard lock(mutex_);
+  set_aside_[withdrawal.view] = done.error().to_string();
+  return {};
+}
+
+Status OutboxSender::acknowledge(std::span<const Loaded> entries) {
   StorageBatch write;
   bool switched = false;
   uint64_t done_with = 0;
@@ -89,7 +128,7 @@ Result<bool> OutboxSender::send(const std::function<bool()>& prepared) {
   for (const Loaded& loaded : entries) {
     if (const auto* progress = std::get_if<OutboxProgress>(&loaded.entry)) note_progress(*progress);
   }
-  return true;
+  return {};
 }
 
 bool OutboxSender::keep_aside(const Loaded& loaded, uint64_t& kept, StorageBatch& write) {
@@ -145,10 +184,26 @@ Status OutboxSender::forget_table(const std::string& table) {
     set_aside_.erase(table);
     incomplete_.erase(table);
   }
+  // What waits for it goes with the note that it is to be dropped: left behind, a next run would find rows without a table.
   StorageBatch write;
+  uint64_t waited = 0;
+  uint64_t kept = 0;
+  StorageIterator it = storage_.iterate(Family::kOutbox, {});
+  for (; it.valid(); it.next()) {
+    ASSIGN_OR_RETURN(OutboxEntry entry, decode_outbox_entry(it.value()));
+    const std::string* of = table_of(entry);
+    if (of == nullptr || *of != table) continue;
+    write.remove(Family::kOutbox, it.key());
+    (it.key() < resume_key_ ? kept : waited) += it.value().size();
+  }
+  RETURN_IF_ERROR(it.status());
   remove_unused(write, table);
   remove_incomplete(write, table);
-  return storage_.write(write);
+  remove_mark(write, table);
+  RETURN_IF_ERROR(storage_.write(write));
+  waiting_bytes_ -= waited;
+  aside_bytes_ -= kept;
+  return {};
 }
 
 void OutboxSender::note_progress(const OutboxProgress& progress) {

@@ -15,6 +15,7 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -79,6 +80,9 @@ class OutboxSender {
   };
 
   Result<std::vector<Loaded>> load();
+  Status withdraw(const OutboxEntry& entry);
+  // They are through: they go from the outbox, but for what is kept of tables set aside.
+  Status acknowledge(std::span<const Loaded> entries);
   Status insert_rows(const std::vector<Loaded>& entries, size_t begin, size_t end);
   // Whether an entry of a table set aside is kept, and counted in `kept`; else the table is marked.
   bool keep_aside(const Loaded& loaded, uint64_t& kept, StorageBatch& write);

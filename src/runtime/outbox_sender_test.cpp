@@ -23,9 +23,16 @@ class PickyStore : public AnalyticsStore {
   }
   Result<std::map<std::string, TableMark>> marks() override { return std::map<std::string, TableMark>{}; }
   Status drop(const std::string&) override { return {}; }
-  Status withdraw(const Withdrawal&) override { return {}; }
+  Status withdraw(const Withdrawal& withdrawal) override {
+    if (withdrawals_left == 0) return Error{ErrorCode::kUnavailable, "away"};
+    --withdrawals_left;
+    withdrawn.push_back(withdrawal.client.value + withdrawal.low + withdrawal.below.to_decimal());
+    return {};
+  }
 
   std::mutex mutex;
+  size_t withdrawals_left = 1'000'000;
+  std::vector<std::string> withdrawn;
   bool refuses = true;
   std::map<std::string, size_t> inserted;
 };
@@ -42,9 +49,23 @@ class OutboxSenderTest : public testing::Test {
     sender = std::make_unique<OutboxSender>(*storage, store, SenderLimits{.aside_bytes_max = 100'000});
     ASSERT_TRUE(sender->open().ok());
   }
-  void add(const std::string& table, size_t bytes) {
+  void add(const std::string& table, size_t bytes) { add(OutboxRows{table, 1, std::string(bytes, 'x')}); }
+  // Everything below a version that only its last byte tells.
+  void add_withdrawal(const std::string& table, const std::string& client, const std::string& low, uint8_t below) {
+    OutboxWithdrawal withdrawal;
+    withdrawal.withdrawal.view = table;
+    withdrawal.withdrawal.client = ClientId{client};
+    withdrawal.withdrawal.low = low;
+    withdrawal.withdrawal.below = version(below);
+    add(withdrawal);
+  }
+  static Version version(uint8_t of) {
+    Version version;
+    version.bytes.back() = of;
+    return version;
+  }
+  void add(const OutboxEntry& rows) {
     StorageBatch batch;
-    OutboxEntry rows = OutboxRows{table, 1, std::string(bytes, 'x')};
     std::string entry = encode_outbox_entry(rows).text();
     batch.put(Family::kOutbox, outbox_key(Checkpoint{++checkpoint}, 0), entry);
     ASSERT_TRUE(storage->write(batch).ok());
@@ -125,6 +146,57 @@ TEST_F(OutboxSenderTest, BeyondItsLimitATableSetAsideIsIncompleteByName) {
   EXPECT_TRUE(sender->set_aside().empty());
   open();
   EXPECT_TRUE(sender->set_aside().empty());
+}
+
+TEST_F(OutboxSenderTest, AWithdrawalThatALaterOneCoversIsNotSent) {
+  for (uint8_t i = 1; i <= 100; ++i) {
+    add("good", 10);
+    add_withdrawal("good", "acme", "a", i);
+    add_withdrawal("good", "acme", "b", i);
+  }
+  add_withdrawal("good", "globex", "a", 3);
+  add_withdrawal("good", "globex", "a", 2);  // not all that the one before does
+  add("good", 10);
+  // Nothing is called done that was left to one that is not done.
+  store.withdrawals_left = 1;
+  EXPECT_FALSE(sender->send([] { return true; }).ok());
+  EXPECT_EQ(sender->waiting_bytes(), stored_bytes());
+  store.withdrawn.clear();
+  store.withdrawals_left = 100;
+  open();
+  send_all();
+  EXPECT_THAT(store.withdrawn, testing::ElementsAre("acmea100", "acmeb100", "globexa3", "globexa2"));
+  EXPECT_EQ(stored_bytes(), 0U);
+}
+
+TEST_F(OutboxSenderTest, WhatWasThroughOfABatchIsNotBegunAnew) {
+  for (int i = 0; i < 10; ++i) {
+    add("good", 10);
+    add_withdrawal("good", "client" + std::to_string(i), "", 1);
+  }
+  store.withdrawals_left = 7;
+  EXPECT_FALSE(sender->send([] { return true; }).ok());
+  open();
+  store.withdrawals_left = 100;
+  send_all();
+  EXPECT_EQ(store.withdrawn.size(), 10U);
+  EXPECT_EQ(store.inserted["good"], 11U);  // those before the one that failed twice
+  EXPECT_EQ(sender->waiting_bytes(), 0U);
+}
+
+TEST_F(OutboxSenderTest, WhatWaitsForADroppedTableIsGoneForTheNextRun) {
+  for (bool kept : {false, true}) {  // by a table set aside
+    add("refused", 1000);
+    add("good", 10);
+    if (kept) send_all();
+    ASSERT_TRUE(sender->forget_table("refused").ok());
+    EXPECT_EQ(sender->waiting_bytes(), stored_bytes());
+    open();  // as after a kill
+    send_all();
+    EXPECT_TRUE(sender->set_aside().empty());
+    EXPECT_EQ(sender->waiting_bytes(), 0U);
+    EXPECT_EQ(stored_bytes(), 0U);
+  }
 }
 
 }  // namespace
