@@ -135,6 +135,20 @@ TEST_F(ViewPlannerTest, RefusesWithItsPlace) {
                               "replace(email, 'a', left(email, 100))", "lpad(email, 20, '0')",
                               "format('{{{:>8}}} {}', email, id)", "printf('%08d', id)"})
     EXPECT_FALSE(plan(fmt::format("SELECT id, {} AS p FROM users", bounded)).nodes.empty()) << bounded;
+  for (const auto& [condition, what] : std::vector<std::pair<std::string, std::string>>{
+           {"email LIKE country", "LIKE takes a constant pattern"},
+           {"email NOT ILIKE country", "ILIKE takes a constant pattern"},
+           {"email LIKE '%a_%b'", "LIKE takes a pattern with at most one %"},
+           {"email LIKE '%a%b' ESCAPE '!'", "LIKE takes a pattern with at most one %"},
+           {"email ILIKE '%a%b'", "ILIKE takes a pattern with at most one %"},
+           {"email GLOB '*a*b'", "GLOB takes a pattern with at most one *"}}) {
+    std::string told = errors(fmt::format("SELECT id FROM users WHERE {}", condition));
+    EXPECT_NE(told.find(what), std::string::npos) << condition << "\n" << told;
+  }
+  for (const char* fast :
+       {"email LIKE '%a%b%c'", "email NOT LIKE '%a_b%'", "email ILIKE '%a_b%'", "email GLOB '*a[bc]?*'"}) {
+    EXPECT_FALSE(plan(fmt::format("SELECT id FROM users WHERE {}", fast)).nodes.empty()) << fast;
+  }
   starts("SELECT client.paln FROM users", "1:8 no client has an attribute \"paln\"; did you mean \"plan\"?");
   starts("SELECT x.id FROM users u", "1:8 \"x\" is not in FROM; write u.id");
   starts("SELECT id, email AS id FROM users", "1:12 two columns are called \"id\"");
