@@ -324,23 +324,21 @@ Status DebeziumClient::take_event(Table& table, const DebeziumEvent& event, cons
 // With a snapshot's last row of a table what it did not tell of is gone. A first table of one row is marked as the first alone:
 // what another table has, or the stream, tells that it was all.
 void DebeziumClient::note_absence(Table& table, const DebeziumEvent& event, const Position& position) {
+  DebeziumTopic& own = state_.topics[table.topic];
   bool last = event.snapshot == DebeziumSnapshot::kLastOfTable;
-  bool of_snapshot = last || event.snapshot == DebeziumSnapshot::kYes;
-  for (Table& of : tables_) {
-    DebeziumTopic& topic = state_.topics[of.topic];
-    if (topic.absence_due == 0 || of.schema == nullptr) continue;
-    bool other = &of != &table && of_snapshot && event.position.change == topic.snapshot_change;
-    bool streams = &of == &table && !of_snapshot && position.epoch == topic.absence_due;
-    if (!other && !streams) continue;
-    add_range(of, RangeKind::kAbsence, {.epoch = std::exchange(topic.absence_due, 0)}, event);
+  if (!last && event.snapshot != DebeziumSnapshot::kYes) {
+    if (position.epoch == own.absence_due)
+      add_range(table, RangeKind::kAbsence, {.epoch = std::exchange(own.absence_due, 0)}, event);
+    return;
   }
-  DebeziumTopic& topic = state_.topics[table.topic];
-  if (last) {
-    add_range(table, RangeKind::kAbsence, {.epoch = position.epoch}, event);
-    topic.absence_due = 0;
-  } else if (of_snapshot) {
-    topic.absence_due = position.epoch;
+  for (Table& other : tables_) {
+    DebeziumTopic& topic = state_.topics[other.topic];
+    bool through = &other != &table && topic.absence_due != 0 && event.position.change == topic.snapshot_change;
+    if (!through || other.schema == nullptr) continue;
+    add_range(other, RangeKind::kAbsence, {.epoch = std::exchange(topic.absence_due, 0)}, event);
   }
+  own.absence_due = last ? 0 : position.epoch;
+  if (last) add_range(table, RangeKind::kAbsence, {.epoch = position.epoch}, event);
 }
 
 Status DebeziumClient::take_row(Table& table, const DebeziumEvent& event, const Position& position,
@@ -397,7 +395,7 @@ bool DebeziumClient::keep_tenant(Table& table, const DebeziumEvent& event) {
     drop_last_row(table.open);
     return false;
   }
-  bool in_key = column && std::find(table.key.begin(), table.key.end(), name) != table.key.end();
+  bool in_key = std::find(table.key.begin(), table.key.end(), name) != table.key.end();
   if (event.op != Op::kUpdate || in_key) {
     if (*tenant != value) drop_last_row(table.open);
     return *tenant == value;

@@ -197,6 +197,7 @@ void KafkaLog::look_for_new_lives() {
   }
   for (const auto& [at, known] : state_->take_suspects()) {
     auto found = first_and_end(at);
+    if (!found.ok()) state_->suspect(at);
     bool anew = found.ok() && found->second < known;
     if (!anew || !state_->lower_end(at, known, found->second)) continue;
     std::lock_guard lock(problems_mutex_);

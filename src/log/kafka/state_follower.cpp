@@ -69,6 +69,11 @@ std::map<TopicPartition, Offset> StateFollower::take_suspects() {
   return taken;
 }
 
+void StateFollower::suspect(const TopicPartition& at) {
+  auto lock = topic_->lock();
+  suspects_.insert(at);
+}
+
 bool StateFollower::lower_end(const TopicPartition& at, Offset known, Offset end) {
   auto lock = topic_->lock();
   if (ends_[at] != known) {

@@ -39,6 +39,8 @@ class StateFollower {
   // Partitions of which an end below the known one was told, by one of two writers or since they were made anew, with the known
   // one. Each is given once.
   std::map<TopicPartition, Offset> take_suspects();
+  // The brokers could not be asked about it: it is given again.
+  void suspect(const TopicPartition& at);
   // It was made anew, and ends at `end`. False: its end is not `known` any more.
   bool lower_end(const TopicPartition& at, Offset known, Offset end);
   // Rises with each append that was read.
