@@ -39,7 +39,7 @@ KafkaLogOptions kafka_options(const Pipeline& pipeline) {
   options.topics = pipeline.log.topics;
   options.schemas = pipeline.log.schemas;
   options.blocks = pipeline.log.blocks;
-  for (const auto& [name, domain] : pipeline.domains) options.domains.push_back({name, domain.event});
+  for (const auto& [name, domain] : pipeline.domains) options.domains.push_back({name, domain.event, domain.table});
   options.partitioning = {pipeline.log.partitions, pipeline.log.partitions_per_client};
   options.shape = {.partitions = pipeline.log.partitions,
                    .replication = pipeline.log.replication == 0 ? -1 : static_cast<int>(pipeline.log.replication),

@@ -369,3 +369,103 @@ def test_a_partition_that_lost_what_was_not_processed_goes_on_after_a_reset(kafk
     wait_for(lambda: pipeline.count("acme", "orders") == 60, LIMIT, "the rows behind them", seen=pipeline.status)
     pipeline.wait_queryable(limit=LIMIT)
     pipeline.verify_clean()
+
+
+def rename_topics(content):
+    content["log"]["topics"] = "{pipeline}.renamed.{event}"
+
+
+def topics_by_domain(content):
+    content["log"]["topics"] = "{pipeline}.{domain}"
+
+
+def rename_events(content):
+    content["domains"]["orders"]["event"] = "purchase"
+
+
+def more_partitions_and_names(content):
+    content["log"] |= {"topics": "{pipeline}.wider.{event}", "partitions": 6}
+
+
+def rename_domain(content):
+    content["log"]["topics"] = "{pipeline}.{domain}"
+    content["domains"]["purchases"] = content["domains"].pop("orders") | {"table": "public.orders"}
+
+
+def rename_domain_of_blocks(content):
+    content["domains"]["purchases"] = content["domains"].pop("orders") | {"table": "public.orders"}
+
+
+rename_domain_of_blocks.settings = {"topics": "{pipeline}.{domain}", "format": "block"}
+
+
+@pytest.mark.parametrize("change", [rename_topics, topics_by_domain, rename_events, more_partitions_and_names, rename_domain,
+                                    rename_domain_of_blocks])
+def test_topics_of_other_names_leave_nothing_in_the_old_ones(change, kafka, shops, pipelines):
+    """What was captured into the old topics, and not processed yet when the file changed."""
+    (acme,) = shops("acme")
+    pipeline = pipelines({"acme": acme}, domains={"orders": {"table": "public.orders", "event": "order"}}, views={},
+                         settings=on_kafka(kafka, **getattr(change, "settings", {})))
+    acme.execute("INSERT INTO orders (id, user_id, status, total_cents) SELECT g, 1, 'a', 1 FROM generate_series(1, 10) g")
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    data = pipeline.content["data"]
+    pipeline.content["data"] = str(pipeline.folder / "of-the-node-that-captures")
+    pipeline.write()
+    pipeline.start("--stages", "capture")
+    acme.execute("INSERT INTO orders (id, user_id, status, total_cents) SELECT g, 1, 'b', 1 FROM generate_series(11, 30) g")
+    acme.execute("DELETE FROM orders WHERE id = 1")  # where each kind has a topic, into one that never had an event
+    here = acme.value("SELECT pg_current_wal_lsn()::text")
+    wait_for(lambda: acme.value("SELECT bool_and(confirmed_flush_lsn >= %s) FROM pg_replication_slots "
+                                "WHERE database = current_database()", (here,)), LIMIT, "the changes in the log")
+    pipeline.terminate()
+    pipeline.content["data"] = data
+    change(pipeline.content)
+    pipeline.write()
+    acme.execute("INSERT INTO orders (id, user_id, status, total_cents) VALUES (31, 1, 'c', 1)")
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    assert pipeline.count("acme", next(iter(pipeline.content["domains"]))) == 30
+    pipeline.verify_clean()
+
+
+def test_what_waits_of_a_domain_that_was_taken_out_holds_nothing_up(kafka, shops, pipelines):
+    (acme,) = shops("acme")
+    pipeline = pipelines({"acme": acme}, domains={"orders": {"table": "public.orders"}, "visits": {"table": "public.visits", "event": "visit"}}, views={},
+                         settings=on_kafka(kafka))
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    data = pipeline.content["data"]
+    pipeline.content["data"] = str(pipeline.folder / "of-the-node-that-captures")
+    pipeline.write()
+    pipeline.start("--stages", "capture")
+    acme.execute("INSERT INTO visits (id, page) SELECT gen_random_uuid(), 'home' FROM generate_series(1, 5)")
+    wait_for(lambda: sum(kafka.end_offsets(f"{pipeline.name}.visit.created").values()) == 5, LIMIT, "the visits' records")
+    pipeline.terminate()
+    pipeline.content["data"] = data
+    del pipeline.content["domains"]["visits"]
+    pipeline.write()
+    pipeline.start_and_wait()
+    acme.execute("INSERT INTO orders (id, user_id, status, total_cents) VALUES (1, 1, 'a', 1)")
+    pipeline.wait_queryable(limit=LIMIT)
+    pipeline.verify_clean()
+
+
+@pytest.mark.parametrize("made_again", [False, True])
+def test_a_state_topic_that_is_gone_is_refused_by_name(made_again, kafka, shops, pipelines):
+    """Without it the records of later versions of a table could not be read, nor would anybody know what was captured."""
+    (acme,) = shops("acme")
+    pipeline = pipelines({"acme": acme}, settings=on_kafka(kafka))
+    acme.execute("INSERT INTO orders (id, user_id, status, total_cents) VALUES (1, 1, 'a', 1)")
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    topic = f"{pipeline.name}._state"
+    kafka.delete_topic(topic)
+    if made_again:
+        kafka.create_topic(topic, 1, cleanup_policy="compact", min_compaction_lag_ms=600000)
+    wanted = f"{topic} is {'empty' if made_again else 'gone'}"
+    assert wanted in pipeline.command("check", "--connect").errors
+    refused = pipeline.run_until_caught_up()
+    assert refused.exit_code not in (ExitCode.OK, None) and wanted in refused.errors and "delete the pipeline's topics" in refused.errors
+    for name in event_topics(kafka, pipeline) + ([topic] if made_again else []):
+        kafka.delete_topic(name)
+    pipeline.content["data"] = str(pipeline.folder / "anew")
+    pipeline.write()
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    pipeline.verify_clean()

@@ -28,6 +28,54 @@ KafkaTopicShape shape_of(const KafkaLogOptions& options) {
   return shape;
 }
 
+// Of topics with so many partitions; empty ones are left out.
+rd_kafka_resp_err_t query_ends(const KafkaClient& client, const std::map<std::string, uint32_t>& topics,
+                               std::map<TopicPartition, Offset>& ends) {
+  ends.clear();
+  KafkaPartitionList list(rd_kafka_topic_partition_list_new(static_cast<int>(topics.size())));
+  for (const auto& [name, partitions] : topics) {
+    for (uint32_t partition = 0; partition < partitions; ++partition) {
+      rd_kafka_topic_partition_list_add(list.get(), name.c_str(), static_cast<int32_t>(partition))->offset =
+          RD_KAFKA_OFFSET_END;
+    }
+  }
+  auto code = rd_kafka_offsets_for_times(client.handle(), list.get(), request_milliseconds);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return code;
+  for (int i = 0; i < list->cnt; ++i) {
+    const rd_kafka_topic_partition_t& entry = list->elems[i];
+    if (entry.err != RD_KAFKA_RESP_ERR_NO_ERROR) return entry.err;
+    TopicPartition at{entry.topic, PartitionId{static_cast<uint32_t>(entry.partition)}};
+    if (entry.offset > 0) ends[std::move(at)] = Offset{static_cast<uint64_t>(entry.offset)};
+  }
+  return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+Result<std::map<TopicPartition, Offset>> ends_by_brokers(const KafkaClient& client,
+                                                         const std::map<std::string, uint32_t>& topics) {
+  std::map<TopicPartition, Offset> ends;
+  auto code = ask_leaders([&] { return query_ends(client, topics, ends); });
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_error(code, "asking where the topics end");
+  return ends;
+}
+
+// Events in topics whose state topic was deleted, or was made again: the versions of tables that they were written under are
+// gone, and capture would begin as if there was no event.
+Status refuse_lost_state(KafkaClient& client, const KafkaTopics& topics) {
+  std::vector<std::string> names = topics.names();
+  names.push_back(topics.state());
+  ASSIGN_OR_RETURN(auto there, topics_there(client, names));
+  if (there.empty()) return {};
+  ASSIGN_OR_RETURN(auto ends, ends_by_brokers(client, there));
+  if (ends.empty() || ends.contains({topics.state(), PartitionId{0}})) return {};
+  return Error{
+      ErrorCode::kAlreadyExists,
+      fmt::format(
+          "kafka: topic {} {}, and topic {} was written to: without the former nobody knows what was captured, and "
+          "under which versions of tables. Put it back from a copy; or begin anew: delete the pipeline's "
+          "topics or name others by `log: topics`, and give the pipeline another data folder",
+          topics.state(), there.contains(topics.state()) ? "is empty" : "is gone", ends.begin()->first.topic)};
+}
+
 }  // namespace
 
 KafkaLog::KafkaLog(KafkaLogOptions options)
@@ -41,9 +89,11 @@ Result<std::unique_ptr<KafkaLog>> KafkaLog::open(KafkaLogOptions options) {
   std::unique_ptr<KafkaLog> log(new KafkaLog(std::move(options)));
   ASSIGN_OR_RETURN(log->admin_, KafkaClient::make(RD_KAFKA_CONSUMER, log->options_.brokers, {}));
   RETURN_IF_ERROR(log->admin_->reach(open_limit));
+  RETURN_IF_ERROR(refuse_lost_state(*log->admin_, log->topics_));
   RETURN_IF_ERROR(ensure_topics(*log->admin_, log->topics_, shape_of(log->options_)));
   AppendLedger* ledger = log->options_.lag ? &log->ledger_ : nullptr;
   ASSIGN_OR_RETURN(log->state_, StateFollower::open(log->options_.brokers, log->topics_.state(), ledger));
+  RETURN_IF_ERROR(log->remember_topics());
   RETURN_IF_ERROR(log->find_ends());
   if (log->options_.board) {
     ASSIGN_OR_RETURN(log->board_, NodeBoard::open(log->options_.brokers, log->topics_.nodes()));
@@ -56,40 +106,37 @@ std::vector<std::string> KafkaLog::troubles(const KafkaLogOptions& options) {
     ASSIGN_OR_RETURN(auto client, KafkaClient::make(RD_KAFKA_CONSUMER, options.brokers, {}));
     RETURN_IF_ERROR(client->reach(open_limit));
     KafkaTopics topics(options.pipeline, options.topics, options.domains, options.shape.compact);
+    RETURN_IF_ERROR(refuse_lost_state(*client, topics));
     return topic_differences(*client, topics, shape_of(options));
   };
   Result<std::vector<std::string>> found = ask();
   return found.ok() ? std::move(*found) : std::vector<std::string>{found.error().message};
 }
 
-rd_kafka_resp_err_t KafkaLog::query_ends(std::map<TopicPartition, Offset>& ends) const {
-  std::vector<std::string> names = topics_.names();
-  KafkaPartitionList list(rd_kafka_topic_partition_list_new(static_cast<int>(names.size())));
-  for (const std::string& name : names) {
-    for (uint32_t partition = 0; partition < options_.partitioning.partitions; ++partition) {
-      rd_kafka_topic_partition_list_add(list.get(), name.c_str(), static_cast<int32_t>(partition))->offset =
-          RD_KAFKA_OFFSET_END;
-    }
+// Events of these topics may wait there when the pipeline file names others.
+Status KafkaLog::remember_topics() {
+  std::map<std::string, std::string> known = state_->topics();
+  topics_.note_earlier(known);
+  std::lock_guard lock(write_mutex_);
+  RETURN_IF_ERROR(producer_.begin());
+  for (const std::string& name : topics_.names()) {
+    std::string& domain = known[name];
+    if (domain == *topics_.domain_of(name)) continue;
+    domain = *topics_.domain_of(name);
+    RETURN_IF_ERROR(send_state({.kind = StateRecordKind::kTopic, .client = {}, .writer = {}, .name = name}, domain));
   }
-  auto code = rd_kafka_offsets_for_times(admin_->handle(), list.get(), request_milliseconds);
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return code;
-  for (int i = 0; i < list->cnt; ++i) {
-    const rd_kafka_topic_partition_t& entry = list->elems[i];
-    if (entry.err != RD_KAFKA_RESP_ERR_NO_ERROR) return entry.err;
-    TopicPartition at{entry.topic, PartitionId{static_cast<uint32_t>(entry.partition)}};
-    if (entry.offset > 0) ends[std::move(at)] = Offset{static_cast<uint64_t>(entry.offset)};
-  }
-  return RD_KAFKA_RESP_ERR_NO_ERROR;
+  return finish_state();
 }
 
-// Where all partitions end by the brokers: appends tell it from now on.
+// Where all partitions end by the brokers: appends tell it from now on. Also those of topics that the pipeline file named earlier.
 Status KafkaLog::find_ends() {
-  std::map<TopicPartition, Offset> ends;
-  auto code = ask_leaders([&] {
-    ends.clear();
-    return query_ends(ends);
-  });
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_error(code, "asking where the topics end");
+  std::vector<std::string> names;
+  for (const auto& [name, domain] : state_->topics()) names.push_back(name);
+  ASSIGN_OR_RETURN(auto there, topics_there(*admin_, names));
+  for (const std::string& name : names) {
+    if (!there.contains(name)) state_->forget_ends(name);
+  }
+  ASSIGN_OR_RETURN(auto ends, ends_by_brokers(*admin_, there));
   state_->set_ends(ends);
   return {};
 }
@@ -219,11 +266,9 @@ uint64_t KafkaLog::life(const TopicPartition& partition) {
 // Events that were to be read from `wanted` on are gone. Whether all clients that may have had some are read again since, in a
 // new epoch: then the rest may be read.
 bool KafkaLog::is_read_again(const TopicPartition& at, Offset wanted, Offset first) {
-  const std::string* domain = topics_.domain_of(at.topic);
   std::map<ClientId, uint32_t> epochs;
   for (const auto& [client, database] : options_.databases) {
-    std::vector<PartitionId> subset = client_partitions(options_.partitioning, client.value, *domain);
-    if (std::find(subset.begin(), subset.end(), at.partition) == subset.end()) continue;
+    if (!may_hold(client, at)) continue;
     uint32_t& epoch = epochs[client] = 0;
     for (const auto& [name, bytes] : state_->client(client).entries) {
       ByteReader reader(bytes);
@@ -245,12 +290,16 @@ bool KafkaLog::is_read_again(const TopicPartition& at, Offset wanted, Offset fir
 }
 
 LogLag KafkaLog::lag(const std::map<TopicPartition, Offset>& from) {
-  return ledger_.lag(state_->ends(), from, state_->clients(), [this](const ClientId& client, const TopicPartition& at) {
-    const std::string* domain = topics_.domain_of(at.topic);
-    if (domain == nullptr) return false;
-    std::vector<PartitionId> subset = client_partitions(options_.partitioning, client.value, *domain);
-    return std::find(subset.begin(), subset.end(), at.partition) != subset.end();
-  });
+  return ledger_.lag(state_->ends(), from, state_->clients(),
+                     [this](const ClientId& client, const TopicPartition& at) { return may_hold(client, at); });
+}
+
+// Events of the client. Those in topics of earlier names are put there as the file was then.
+bool KafkaLog::may_hold(const ClientId& client, const TopicPartition& at) const {
+  const std::string* domain = topics_.domain_of(at.topic);
+  if (domain == nullptr) return true;
+  std::vector<PartitionId> subset = client_partitions(options_.partitioning, client.value, *domain);
+  return std::find(subset.begin(), subset.end(), at.partition) != subset.end();
 }
 
 Result<Offset> KafkaLog::first_offset(const TopicPartition& partition) {

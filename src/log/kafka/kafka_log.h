@@ -89,8 +89,8 @@ class KafkaLog final : public EventLog {
   };
 
   explicit KafkaLog(KafkaLogOptions options);
+  Status remember_topics();
   Status find_ends();
-  rd_kafka_resp_err_t query_ends(std::map<TopicPartition, Offset>& ends) const;
   Status take_lease(const ClientId& client);
   Status send_events(const EventBatch& batch, Parts& parts);
   Status send_rows(const EventBatch& batch, Parts& parts);
@@ -103,6 +103,7 @@ class KafkaLog final : public EventLog {
   Status send_state(const StateRecordKey& key, const std::string& value);
   Status finish_state();
   Result<std::pair<Offset, Offset>> first_and_end(const TopicPartition& partition);
+  bool may_hold(const ClientId& client, const TopicPartition& at) const;
   void look_for_new_lives();
   bool is_read_again(const TopicPartition& at, Offset wanted, Offset first);
   void note_skipped(const TopicPartition& at, Offset offset, const std::string& why);

@@ -151,13 +151,18 @@ Status KafkaReader::add(const rd_kafka_message_t& message, const TopicPartition&
   bool is_new = index == batches.size();
   if (is_new) {
     ClientId client{std::string(table->client)};
+    const std::string* domain = ports_.topics.domain_of(at.topic, std::string(table->table));
+    if (domain == nullptr) {
+      ports_.skipped(at, offset, fmt::format("nobody knows the domain of table {}", table->table));
+      return {};
+    }
     Result<SchemaPtr> schema = ports_.schema(client, std::string(table->table), table->schema_version);
     if (!schema.ok() && schema.error().code == ErrorCode::kNotFound) {
       ports_.skipped(at, offset, schema.error().message);
       return {};
     }
     if (!schema.ok()) return schema.error();
-    batches.emplace_back(client, *ports_.topics.domain_of(at.topic), std::move(*schema));
+    batches.emplace_back(client, *domain, std::move(*schema));
   }
   if (Status added = reader_.append(batches[index], headers, value_of(message)); !added.ok()) {
     if (is_new) batches.pop_back();
@@ -175,10 +180,12 @@ Status KafkaReader::add_block(const rd_kafka_message_t& message, const TopicPart
                               std::vector<LogBlock>& blocks) {
   Offset offset{static_cast<uint64_t>(message.offset)};
   ClientId client{std::string(table.client)};
+  const std::string* domain = ports_.topics.domain_of(at.topic, std::string(table.table));
   Result<SchemaPtr> schema = ports_.schema(client, std::string(table.table), table.schema_version);
   if (!schema.ok() && schema.error().code != ErrorCode::kNotFound) return schema.error();
   Result<EventBatch> batch = schema.ok() ? decode_block(value_of(message), *schema) : schema.error();
-  bool ours = batch.ok() && batch->client == client && batch->domain == *ports_.topics.domain_of(at.topic);
+  bool known = domain != nullptr && (ports_.topics.domain_of(at.topic) == nullptr || *domain == batch->domain);
+  bool ours = batch.ok() && batch->client == client && known;
   if (!ours) {
     ports_.skipped(at, offset, batch.ok() ? "it is a block of another client or domain" : batch.error().message);
     return {};
@@ -187,14 +194,14 @@ Status KafkaReader::add_block(const rd_kafka_message_t& message, const TopicPart
   block.at = at;
   block.first = offset;
   block.events = static_cast<uint32_t>(batch->rows() + batch->ranges.size());
-  block.bytes = value_of(message);
+  if (batch->domain == *domain) block.bytes = value_of(message);
+  batch->domain = *domain;
   batches.push_back(*std::move(batch));
   return {};
 }
 
 Result<std::vector<LogBlock>> KafkaReader::read(const TopicPartition& at, Offset from, size_t bytes_max) {
   std::vector<LogBlock> blocks;
-  if (ports_.topics.domain_of(at.topic) == nullptr) return blocks;
   RETURN_IF_ERROR(open());
   Partition& partition = partitions_[at];
   auto wanted = static_cast<int64_t>(from.value);

@@ -200,6 +200,7 @@ KafkaTopics::KafkaTopics(std::string pipeline, std::string name_template, const 
   bool by_event = base.find("{event}") != std::string::npos;
   for (const KafkaDomain& domain : domains) {
     events_[domain.name] = domain.event;
+    tables_[domain.table] = domain.name;
     std::string whole = replaced(base, "{domain}", domain.name);
     for (std::string_view kind : {op_event_name(Op::kCreate), op_event_name(Op::kUpdate), op_event_name(Op::kDelete),
                                   op_event_name(Op::kSnapshot), truncated_event, absent_event}) {
@@ -225,6 +226,13 @@ const std::string* KafkaTopics::domain_of(const std::string& topic) const {
   return found == domains_.end() ? nullptr : &found->second;
 }
 
+const std::string* KafkaTopics::domain_of(const std::string& topic, const std::string& table) const {
+  if (const std::string* domain = domain_of(topic)) return domain;
+  if (auto found = tables_.find(table); found != tables_.end()) return &found->second;
+  auto found = earlier_.find(topic);
+  return found == earlier_.end() ? nullptr : &found->second;
+}
+
 const std::string& KafkaTopics::event_of(const std::string& domain) const {
   auto found = events_.find(domain);
   CHECK(found != events_.end(), "no domain {}", domain);
@@ -238,6 +246,15 @@ std::vector<std::string> KafkaTopics::names() const {
   names.reserve(domains_.size());
   for (const auto& [topic, domain] : domains_) names.push_back(topic);
   return names;
+}
+
+Result<std::map<std::string, uint32_t>> topics_there(KafkaClient& client, const std::vector<std::string>& names) {
+  ASSIGN_OR_RETURN(Found found, find_topics(client));
+  std::map<std::string, uint32_t> there;
+  for (const std::string& name : names) {
+    if (found.contains(name)) there[name] = static_cast<uint32_t>(found[name].partitions);
+  }
+  return there;
 }
 
 Result<std::vector<std::string>> topic_differences(KafkaClient& client, const KafkaTopics& topics,

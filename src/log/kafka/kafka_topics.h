@@ -15,6 +15,7 @@ namespace tributary {
 struct KafkaDomain {
   std::string name;   // "orders"
   std::string event;  // "order"
+  std::string table;  // "public.orders"
 };
 
 // Which topic has what, by the template of the pipeline file:
@@ -28,8 +29,13 @@ class KafkaTopics {
 
   // Of an event as its header says it: topic_of("orders", "order.created"). The domain is one of those given.
   const std::string& topic_of(const std::string& domain, const std::string& event) const;
-  // The domain whose events a topic holds, or nullptr.
+  // The domain whose events a topic holds, or nullptr: it is none of those that names() has.
   const std::string* domain_of(const std::string& topic) const;
+  // The domain of a table's event that is in a topic, which may be one that the pipeline file named earlier (note_earlier): the
+  // file's domain of that table, else the one that it was then. nullptr: nobody knows.
+  const std::string* domain_of(const std::string& topic, const std::string& table) const;
+  // Domains by the topics that the pipeline file ever named.
+  void note_earlier(std::map<std::string, std::string> domains) { earlier_ = std::move(domains); }
   // "order": what the names of a domain's events begin with.
   const std::string& event_of(const std::string& domain) const;
   // Whether all records of a topic have a key that stands for a row.
@@ -46,6 +52,8 @@ class KafkaTopics {
   std::map<std::string, std::string> events_;  // by domain
   std::map<std::pair<std::string, std::string>, std::string> topics_;  // by domain and event
   std::map<std::string, std::string> domains_;  // by topic
+  std::map<std::string, std::string> tables_;  // domains, by table
+  std::map<std::string, std::string> earlier_;  // domains, by topic
   std::set<std::string> unkeyed_;
 };
 
@@ -61,6 +69,8 @@ struct KafkaTopicShape {
 // are left out.
 Result<std::vector<std::string>> topic_differences(KafkaClient& client, const KafkaTopics& topics,
                                                    const KafkaTopicShape& shape);
+// Of these topics those that are there, with their partitions.
+Result<std::map<std::string, uint32_t>> topics_there(KafkaClient& client, const std::vector<std::string>& names);
 // Makes the topics that are not there, and returns when the brokers know them.
 // kAlreadyExists: one is there in another shape; the message names it. kPermissionDenied: we may not make one.
 Status ensure_topics(KafkaClient& client, const KafkaTopics& topics, const KafkaTopicShape& shape);

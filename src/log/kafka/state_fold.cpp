@@ -17,6 +17,7 @@ Result<std::vector<AppendedPart>> StateFold::apply(std::string_view key, std::op
   switch (decoded->kind) {
     case StateRecordKind::kLease: apply_lease(*decoded, key); return std::vector<AppendedPart>();
     case StateRecordKind::kSchema: RETURN_IF_ERROR(apply_schema(*decoded, *value)); return std::vector<AppendedPart>();
+    case StateRecordKind::kTopic: topics_[decoded->name] = *value; return std::vector<AppendedPart>();
     case StateRecordKind::kSource:
     case StateRecordKind::kEnds: break;
   }

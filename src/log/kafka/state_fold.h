@@ -30,6 +30,8 @@ class StateFold {
 
   const Client& client(const ClientId& id);
   std::vector<ClientId> clients() const;  // those that a lease was ever taken of
+  // That events may ever have been written to, with the domain of those events.
+  const std::map<std::string, std::string>& topics() const { return topics_; }
   void forget_outdated(const ClientId& id) { clients_[id].outdated.clear(); }
 
  private:
@@ -38,6 +40,7 @@ class StateFold {
   Status apply_schema(const StateRecordKey& key, std::string_view value);
 
   std::map<ClientId, Client> clients_;
+  std::map<std::string, std::string> topics_;
   std::map<ClientId, std::vector<std::string>> keys_;  // of each client's newest lease
 };
 

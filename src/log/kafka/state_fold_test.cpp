@@ -49,6 +49,7 @@ TEST(StateRecordKey, GivesBackWhatWasWritten) {
                              StateRecordKey{StateRecordKind::kSource, "acme", 3, "", ""},
                              StateRecordKey{StateRecordKind::kLease, "acme", 12, "9f", ""},
                              StateRecordKey{StateRecordKind::kEnds, "acme", 0, "", ""},
+                             StateRecordKey{StateRecordKind::kTopic, "", 0, "", "shop.order/created"},
                              StateRecordKey{StateRecordKind::kSchema, "acme", 2, "9f", "public.or/ders"}}) {
     auto read = StateRecordKey::decode(key.encode());
     ASSERT_TRUE(read) << key.encode();

@@ -45,6 +45,17 @@ void StateFollower::forget_outdated(const ClientId& id) {
   fold_.forget_outdated(id);
 }
 
+std::map<std::string, std::string> StateFollower::topics() const {
+  auto lock = topic_->lock();
+  return fold_.topics();
+}
+
+void StateFollower::forget_ends(const std::string& topic) {
+  auto lock = topic_->lock();
+  std::erase_if(ends_, [&](const auto& entry) { return entry.first.topic == topic; });
+  std::erase_if(suspects_, [&](const TopicPartition& at) { return at.topic == topic; });
+}
+
 std::map<TopicPartition, Offset> StateFollower::ends() const {
   auto lock = topic_->lock();
   return ends_;

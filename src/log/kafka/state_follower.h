@@ -32,10 +32,13 @@ class StateFollower {
   StateFold::Client client(const ClientId& id) const;
   std::vector<ClientId> clients() const;
   void forget_outdated(const ClientId& id);
+  std::map<std::string, std::string> topics() const;  // as StateFold::topics()
 
   // Ends of partitions, as appends told; begin with what the brokers said at the start.
   std::map<TopicPartition, Offset> ends() const;
   void set_ends(const std::map<TopicPartition, Offset>& ends);
+  // The topic is deleted: nothing of it is to be read.
+  void forget_ends(const std::string& topic);
   // Partitions of which an end below the known one was told, by one of two writers or since they were made anew, with the known
   // one. Each is given once.
   std::map<TopicPartition, Offset> take_suspects();

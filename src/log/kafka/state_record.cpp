@@ -27,6 +27,7 @@ std::string StateRecordKey::encode() const {
     case StateRecordKind::kSource: return fmt::format("source/{}/{}/{}", client, number, name);
     case StateRecordKind::kLease: return fmt::format("lease/{}/{}/{}", client, number, writer);
     case StateRecordKind::kSchema: return fmt::format("schema/{}/{}/{}/{}", client, number, writer, name);
+    case StateRecordKind::kTopic: return fmt::format("topic/{}", name);
     case StateRecordKind::kEnds: break;
   }
   return fmt::format("ends/{}", client);
@@ -38,6 +39,11 @@ std::optional<StateRecordKey> StateRecordKey::decode(std::string_view bytes) {
   if (!kind) return std::nullopt;
   if (*kind == "ends") {
     key.client = bytes;
+    return key;
+  }
+  if (*kind == "topic") {
+    key.kind = StateRecordKind::kTopic;
+    key.name = bytes;
     return key;
   }
   if (*kind == "source") {

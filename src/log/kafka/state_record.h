@@ -5,6 +5,7 @@
 //   lease/acme/3/9f…              somebody takes acme's sources as the third; the first such record counts
 //   schema/acme/2/9f…/public.orders   version 2 of a table; likewise
 //   ends/acme                     nothing but where partitions end now
+//   topic/shop.order.created      a topic that events may have been written to
 #pragma once
 
 #include <cstdint>
@@ -17,14 +18,14 @@
 
 namespace tributary {
 
-enum class StateRecordKind : uint8_t { kSource, kLease, kSchema, kEnds };
+enum class StateRecordKind : uint8_t { kSource, kLease, kSchema, kEnds, kTopic };
 
 struct StateRecordKey {
   StateRecordKind kind = StateRecordKind::kEnds;
   std::string client;
   uint64_t number = 0;  // of the lease, or the schema's version
   std::string writer;   // of a lease or schema: who wrote it, random, so that two writers' records stay apart
-  std::string name;     // the entry's, or the table's
+  std::string name;     // the entry's, the table's, or the topic's
 
   std::string encode() const;
   // Nothing: a kind that this program does not know.
