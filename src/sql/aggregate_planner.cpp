@@ -10,9 +10,19 @@
 namespace tributary {
 namespace {
 
-bool contains_collation(const Expression& expression) {
-  return expression.kind == ExpressionKind::kCollate ||
-         std::any_of(expression.children.begin(), expression.children.end(), contains_collation);
+// Whether a text may compare by a collation. What is true or not carries none: a comparison with COLLATE is over.
+bool may_have_collation(const Expression& text) {
+  switch (text.kind) {
+    case ExpressionKind::kCollate: return true;
+    case ExpressionKind::kComparison:
+    case ExpressionKind::kConjunction:
+    case ExpressionKind::kBetween: return false;
+    default: break;
+  }
+  static const std::set<std::string, std::less<>> conditions{"OPERATOR_IS_NULL", "OPERATOR_IS_NOT_NULL", "OPERATOR_NOT",
+                                                             "COMPARE_IN", "COMPARE_NOT_IN"};
+  if (text.kind == ExpressionKind::kOperator && conditions.contains(text.name)) return false;
+  return std::any_of(text.children.begin(), text.children.end(), may_have_collation);
 }
 
 LogicalType sum_type(LogicalType argument) {
@@ -60,7 +70,8 @@ const char* name_of(AggregateKind kind) {
 std::string refuse_key(const TypedExpression& value) {
   if (value.as_text)
     return "this type cannot be a column's, so its values cannot be told apart; write CAST(… AS VARCHAR)";
-  if (contains_collation(value.expression)) return "COLLATE is for comparisons only; write lower(x)";
+  bool text = value.type.id == TypeId::kText || value.type.id == TypeId::kJson;
+  if (text && may_have_collation(value.expression)) return "COLLATE is for comparisons only; write lower(x)";
   return {};
 }
 
@@ -82,9 +93,10 @@ const AggregatePlanner::Group* AggregatePlanner::find_or_add_group(const Express
   if (auto known = groups_by_identity_.find(identity); known != groups_by_identity_.end())
     return &groups_[known->second];
   auto typed = type_expression(context_, scope_.types(), group);
-  if (!typed) return nullptr;
-  if (std::string refused = refuse_key(*typed); !refused.empty()) {
-    context_.fail(group.offset, "GROUP BY: " + refused);
+  std::string refused = typed ? refuse_key(*typed) : "";
+  if (!refused.empty()) context_.fail(group.offset, "GROUP BY: " + refused);
+  if (!typed || !refused.empty()) {
+    no_groups_.insert(std::move(identity));
     return nullptr;
   }
   Column column{typed->column ? *typed->column : context_.fresh_name("group"), typed->native};
@@ -115,7 +127,10 @@ std::map<std::string, std::string> AggregatePlanner::natives() const {
 }
 
 std::optional<Expression> AggregatePlanner::replace(const Expression& part) {
-  auto known = groups_by_identity_.find(expression_identity(part));
+  std::string identity = expression_identity(part);
+  // Why it is no group is told, and not that its columns are in none.
+  if (no_groups_.contains(identity)) return column_expression("error", part.offset);
+  auto known = groups_by_identity_.find(identity);
   if (known != groups_by_identity_.end()) return reference(groups_[known->second].column, part.offset);
   if (part.kind == ExpressionKind::kFunction && is_aggregate_function(part.name)) {
     auto call = find_or_add_call(part);

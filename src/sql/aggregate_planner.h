@@ -70,6 +70,7 @@ class AggregatePlanner {
   std::vector<Group> groups_;
   std::vector<Call> calls_;
   std::map<std::string, size_t> groups_by_identity_;
+  std::set<std::string> no_groups_;  // identities of what is grouped by and cannot be
   std::map<std::string, size_t> calls_by_identity_;
   std::map<std::string, uint32_t> inputs_;  // of the aggregate: what is computed for it once
 };

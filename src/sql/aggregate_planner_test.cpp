@@ -112,8 +112,29 @@ TEST_F(AggregatePlannerTest, RefusesWhatIsNoGroup) {
           "1:58 GROUP BY: this type cannot be a column's");
   refuses("SELECT count(*) AS n FROM orders GROUP BY status COLLATE NOCASE",
           "1:43 GROUP BY: COLLATE is for comparisons");
+  refuses("SELECT count(*) AS n FROM orders GROUP BY CASE WHEN paid THEN status COLLATE NOCASE END",
+          "1:43 GROUP BY: COLLATE is for comparisons");
   refuses("SELECT DISTINCT ON (status) id FROM orders", "1:8 DISTINCT ON is not supported; write QUALIFY row_number()");
   refuses("SELECT DISTINCT INTERVAL 1 DAY AS i FROM orders", "1:8 column \"i\": this type cannot be a column's");
+}
+
+// What uses a group that is none is not told as a column without a group besides.
+TEST_F(AggregatePlannerTest, WhatIsWrongWithAGroupIsAllThatIsSaid) {
+  for (const char* group :
+       {"status % 4", "sqrt(status)", "id + day + paid", "status COLLATE NOCASE", "INTERVAL 1 DAY * id"}) {
+    for (const char* form :
+         {"SELECT {0} AS k, count(*) AS n FROM orders GROUP BY 1",
+          "SELECT {0} AS k, count(*) AS n FROM orders GROUP BY k",
+          "SELECT {0} AS k, count(*) AS n FROM orders GROUP BY ALL",
+          "SELECT ({0}) IS NULL AS k, count(*) AS n FROM orders GROUP BY {0}",
+          "SELECT count(*) AS n FROM orders GROUP BY {0} HAVING ({0}) IS NULL",
+          "SELECT count(*) AS n FROM orders GROUP BY {0} QUALIFY row_number() OVER (ORDER BY {0}) = 1"}) {
+      std::string sql = fmt::format(fmt::runtime(form), group);
+      std::string told = errors(sql);
+      EXPECT_FALSE(told.empty()) << sql;
+      EXPECT_EQ(told.find("is neither in GROUP BY"), std::string::npos) << sql << "\n" << told;
+    }
+  }
 }
 
 TEST_F(AggregatePlannerTest, RefusesAggregatesByName) {

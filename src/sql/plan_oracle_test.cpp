@@ -175,6 +175,24 @@ TEST_F(PlanOracleTest, AliasesThatAreColumnsNames) {
       "= 1");
 }
 
+// A COLLATE whose comparison is over leaves nothing behind in the value.
+TEST_F(PlanOracleTest, ComparisonsWithCollateAreValues) {
+  for (const char* value :
+       {"status COLLATE NOCASE = 'NEW'", "status COLLATE NOCASE IN ('NEW', 'Paid')", "status COLLATE NOCASE > 'O'",
+        "NOT (status COLLATE NOCASE <> 'NEW')", "status COLLATE NOCASE BETWEEN 'A' AND 'O'",
+        "status COLLATE NOCASE IS NULL", "status COLLATE NOCASE IS DISTINCT FROM 'NEW'",
+        "length(status COLLATE NOCASE)", "CASE WHEN status COLLATE NOCASE = 'NEW' THEN 1 ELSE id END",
+        "CASE WHEN status COLLATE NOCASE = 'NEW' THEN upper(status) ELSE status END",
+        "coalesce(CAST(status COLLATE NOCASE = 'NEW' AS VARCHAR), status)"}) {
+    same(fmt::format("SELECT {} AS x, count(*) AS n FROM orders GROUP BY 1", value));
+    same(fmt::format("SELECT count(*) AS n FROM orders GROUP BY {0} HAVING ({0}) IS NOT NULL", value));
+    same(fmt::format("SELECT DISTINCT {} AS x FROM orders", value));
+    same(fmt::format("SELECT min({0}) AS a, max({0}) AS b, arg_min({0}, id) AS c, count(DISTINCT {0}) AS d FROM orders",
+                     value));
+    same(fmt::format("SELECT id FROM orders QUALIFY row_number() OVER (PARTITION BY {0} ORDER BY {0}, id) = 1", value));
+  }
+}
+
 TEST_F(PlanOracleTest, FirstRows) {
   same("SELECT id, status, total FROM orders QUALIFY row_number() OVER (PARTITION BY status ORDER BY total, id) = 1");
   same("SELECT id, status FROM orders QUALIFY row_number() OVER (PARTITION BY status ORDER BY total DESC, id) = 1");
