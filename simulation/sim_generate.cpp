@@ -155,7 +155,7 @@ void change_one_column(SimCase& sim, Oddities& odd) {
 SimCase make_case(uint64_t seed) {
   Random random(seed);
   SimCase sim{.seed = seed, .domains = {}, .views = {}, .clients = {}, .attributes = {}, .steps = {}};
-  Oddities odd{Random(seed ^ 0x0DD5)};
+  Oddities odd{Random(seed ^ 0x0DD5), Random(seed ^ 0x4A3E5)};
   bool is_odd = odd.random.one_in(2);
   odd.casts = is_odd && odd.random.one_in(2);
   odd.held = is_odd && odd.random.one_in(2);

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
 
 #include "sim_text.h"
 #include "sql/type_names.h"
@@ -115,6 +116,11 @@ class ViewMaker {
       taken.push_back(relation.name);
     }
     for (const auto& part : parts) scope.columns.insert(scope.columns.end(), part.begin(), part.end());
+    bare_.clear();
+    for (const Typed& column : scope.columns) {
+      auto [at, fresh] = bare_.emplace(column.sql.substr(column.sql.find('.') + 1), column);
+      if (!fresh) at->second.reset();
+    }
     return scope;
   }
 
@@ -299,15 +305,76 @@ class ViewMaker {
     return {may_fail(cast_fails(column.sql, "UTINYINT"), FailsAt::kPassedRow), int16_type};
   }
 
+  // An alias is at times the name of a column of FROM.
+  std::string alias(size_t number) {
+    auto taken = [&](const std::string& name) {
+      return std::any_of(result_.columns.begin(), result_.columns.end(),
+                         [&](const ReadableColumn& column) { return column.name == name; });
+    };
+    std::string name = fmt::format("c{}", number);
+    if (odd_.names.one_in(3)) name = std::next(bare_.begin(), static_cast<long>(odd_.names.below(bare_.size())))->first;
+    while (taken(name)) name += "_";
+    return name;
+  }
+
   std::string items(const std::vector<Typed>& list) {
     std::string out;
     result_.columns.clear();
     for (size_t i = 0; i < list.size(); ++i) {
-      std::string name = fmt::format("c{}", i);
+      std::string name = alias(i);
       out += fmt::format("{}{} AS {}", i == 0 ? "" : ", ", list[i].sql, name);
       result_.columns.push_back({name, list[i].type, list[i].exact, list[i].held, list[i].big});
     }
     return out;
+  }
+
+  // Whether a condition on the value's text is the same in the batch, and no row fails of it.
+  static bool is_plain(const Typed& value) {
+    return value.exact && !value.held && !value.big && value.type.id != TypeId::kFloat64;
+  }
+
+  // A column's name without its relation, to stand inside an aggregate; empty where there is none.
+  std::string bare_column() {
+    std::vector<std::string> names;
+    for (const auto& [name, column] : bare_) {
+      if (column && is_plain(*column)) names.push_back(name);
+    }
+    return names.empty() ? "" : odd_.names.pick(names);
+  }
+
+  // The name of an item of the SELECT list, which may be another column's. Where columns go before aliases, one that is a
+  // column's name is left out, unless its column is among `columns`.
+  std::string bare_alias(const std::vector<Typed>& list, const std::vector<Typed>* columns) {
+    std::vector<std::string> names;
+    for (size_t i = 0; i < list.size(); ++i) {
+      const std::string& name = result_.columns[i].name;
+      auto column = bare_.find(name);
+      bool is_column = column != bare_.end();
+      if (!is_plain(list[i]) || (is_column && (!column->second || !is_plain(*column->second)))) continue;
+      if (is_column && columns != nullptr && std::none_of(columns->begin(), columns->end(), [&](const Typed& of) {
+            return of.sql == column->second->sql;
+          })) {
+        continue;
+      }
+      names.push_back(name);
+    }
+    return names.empty() ? "" : odd_.names.pick(names);
+  }
+
+  // A condition on a group by bare names; empty where there are none.
+  std::string having_by_names(const std::vector<Typed>& list) {
+    std::string column = bare_column();
+    std::string alias = bare_alias(list, nullptr);
+    std::string aggregate = column.empty()         ? ""
+                            : odd_.names.one_in(2) ? fmt::format("count(DISTINCT {}) > {}", column, odd_.names.below(3))
+                                                   : fmt::format("CAST(max({}) AS VARCHAR) > '2'", column);
+    std::string value = alias.empty() ? "" : fmt::format("coalesce(CAST({} AS VARCHAR), '1') <> '2'", alias);
+    if (aggregate.empty() || value.empty()) return aggregate + value;
+    switch (odd_.names.below(3)) {
+      case 0: return aggregate;
+      case 1: return value;
+      default: return fmt::format("{} {} {}", aggregate, odd_.names.one_in(2) ? "AND" : "OR", value);
+    }
   }
 
   std::vector<Typed> some_expressions(const Scope& scope, size_t most, bool exact_only = false, bool fails = false) {
@@ -468,6 +535,12 @@ class ViewMaker {
     list.insert(list.end(), calls.begin(), calls.end());
     operators_.insert(groups.empty() ? "global aggregate" : "aggregate");
     std::string select = items(list);
+    if (odd_.names.one_in(3)) {
+      if (std::string by_names = having_by_names(list); !by_names.empty()) {
+        condition = by_names;
+        operators_.insert("having by names");
+      }
+    }
     return fmt::format("SELECT {} FROM {}{}{}", select, scope.from, where(scope),
                        group_clause(group_by(groups), condition));
   }
@@ -492,9 +565,21 @@ class ViewMaker {
     list.insert(list.end(), groups.begin(), groups.end());
     std::string select = items(list);
     std::string partition = random_.one_in(2) ? "" : fmt::format("PARTITION BY {} ", random_.pick(groups).sql);
+    std::string filter = where(scope);
+    Typed order = random_.pick(calls);
+    if (odd_.names.one_in(3)) {
+      std::string column = bare_column();
+      std::string alias = bare_alias(list, &groups);
+      if (!column.empty() && odd_.names.one_in(2)) {
+        order.sql = fmt::format("count(DISTINCT {})", column);
+      } else if (!alias.empty()) {
+        order.sql = alias;
+      }
+      if (!alias.empty() && odd_.names.one_in(3)) partition = fmt::format("PARTITION BY {} ", alias);
+      operators_.insert("first row by names");
+    }
     return fmt::format("SELECT {} FROM {}{}{} QUALIFY row_number() OVER ({}ORDER BY {}) = 1", select, scope.from,
-                       where(scope), group_clause(group_by(groups), ""), partition,
-                       order_by(random_.pick(calls), list));
+                       filter, group_clause(group_by(groups), ""), partition, order_by(order, list));
   }
 
   std::string order_by(const Typed& order, const std::vector<Typed>& list) {
@@ -535,6 +620,10 @@ class ViewMaker {
     std::string partition = random_.one_in(6) ? "" : fmt::format("PARTITION BY {} ", expression(places, true).sql);
     operators_.insert("first row");
     std::string filter = where(scope);
+    if (std::string alias = odd_.names.one_in(4) ? bare_alias(list, &scope.columns) : ""; !alias.empty()) {
+      partition = fmt::format("PARTITION BY {} ", alias);
+      operators_.insert("first row by names");
+    }
     return fmt::format("SELECT {} FROM {}{} QUALIFY row_number() OVER ({}ORDER BY {}) = 1", select, scope.from, filter,
                        partition, order_by(place(random_.pick(places), places), list));
   }
@@ -572,6 +661,8 @@ class ViewMaker {
   const std::vector<Readable>& relations_;
   bool may_fail_;
   Oddities& odd_;
+  std::map<std::string, std::optional<Typed>>
+      bare_;  // what FROM's columns are without their relations; null: of several
   std::set<std::string>& operators_;
   Readable& result_;
 };

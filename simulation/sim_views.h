@@ -26,6 +26,7 @@ struct Readable {
 // What may fail in a view. Its chances are apart from the others, so that a seed's views are the same without it.
 struct Oddities {
   Random random;
+  Random names;  // of what columns are called, and what is named without its relation
   bool casts = false;  // expressions that fail for some values
   bool held = false;  // values that their types cannot hold
   bool big = false;  // decimals of which two are beyond the type's range

@@ -93,6 +93,11 @@ TEST_F(AggregatePlannerTest, RefusesColumnsThatAreNotGrouped) {
   refuses(
       "SELECT status, sum(total) AS total FROM orders GROUP BY status QUALIFY row_number() OVER (ORDER BY total) = 1",
       "1:100 \"total\" is neither");
+  for (const char* having : {"s = 'A'", "upper(status) = 'A'", "count(*) > 1 AND s IS NULL", "total > 3"}) {
+    std::string sql =
+        fmt::format("SELECT upper(status) AS s, count(*) AS n FROM orders GROUP BY ALL HAVING {}", having);
+    EXPECT_NE(errors(sql).find("HAVING by what is computed of columns"), std::string::npos) << sql;
+  }
   refuses("SELECT * FROM orders GROUP BY status", "1:8 \"id\" is neither in GROUP BY");
   refuses("SELECT count(*) * client.tax AS n FROM orders", "1:19 client.tax beside an aggregate without GROUP BY");
 }

@@ -149,6 +149,17 @@ TEST_F(PlanOracleTest, Aggregates) {
       "mark");
 }
 
+TEST_F(PlanOracleTest, GroupsByAllWithoutColumns) {
+  for (const char* where : {"", " WHERE id > 1000"}) {
+    for (const char* items :
+         {"1 AS one, count(*) AS n", "1 + 1 AS two, max(id) AS m, 'x' AS x", "1 AS one, 2 AS two",
+          "NULL AS nothing, sum(id) AS s", "1 AS one, day, count(*) AS n", "DISTINCT 1 AS one, min(id) AS m"}) {
+      same(fmt::format("SELECT {} FROM orders{} GROUP BY ALL", items, where));
+      same(fmt::format("SELECT {} FROM orders{} GROUP BY ALL HAVING max(id) IS NULL OR max(id) > 3", items, where));
+    }
+  }
+}
+
 // An alias that is also a column's name: DuckDB takes the alias in HAVING unless it is grouped by, the column in an aggregate.
 TEST_F(PlanOracleTest, AliasesThatAreColumnsNames) {
   for (const char* having :

@@ -1,7 +1,10 @@
 // Random views of what is supported: each is planned without errors, its maps prepare, and batch and plan agree.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
 #include <random>
+#include <set>
 
 #include "sql/plan_as_sql.h"
 
@@ -113,6 +116,80 @@ class QueryGenerator {
     }
     return "NULL";
   }
+
+  // What FROM's columns are called without their relations, where one relation alone has the name.
+  std::map<std::string, std::string> bare_columns() const {
+    std::map<std::string, std::string> bare;  // to the qualified name; "" where several have it
+    for (const Source& source : from_) {
+      std::set<std::string> own;
+      for (const auto* names : {&source.keys, &source.numbers, &source.texts, &source.conditions, &source.dates}) {
+        own.insert(names->begin(), names->end());
+      }
+      for (const std::string& name : own) {
+        // Names are told apart without regard to case.
+        auto [at, fresh] = bare.emplace(name == "\"Total\"" ? "total" : name, source.alias + "." + name);
+        if (!fresh) at->second.clear();
+      }
+    }
+    bare.erase("_rev_");  // a view has it too, and none may give it
+    return bare;
+  }
+
+  // An alias is at times the name of a column of FROM: of one that is grouped by, or is not.
+  std::string alias(size_t number) {
+    std::string name = "c" + std::to_string(number);
+    if (!chance(3)) return name;
+    std::map<std::string, std::string> bare = bare_columns();
+    name = std::next(bare.begin(), static_cast<long>(below(bare.size())))->first;
+    while (std::find(aliases_.begin(), aliases_.end(), name) != aliases_.end()) name += "_";
+    return name;
+  }
+
+  std::string bare_column() {
+    std::vector<std::string> names;
+    for (const auto& [name, column] : bare_columns()) {
+      if (!column.empty()) names.push_back(name);
+    }
+    return names.empty() ? "" : any(names);
+  }
+
+  // The name of an item. Where columns go before aliases, one that is a column's is left out, unless `columns` has that.
+  std::string bare_alias(const std::vector<std::string>* columns) {
+    std::map<std::string, std::string> bare = bare_columns();
+    std::vector<std::string> names;
+    for (const std::string& name : aliases_) {
+      auto column = bare.find(name);
+      if (column != bare.end()) {
+        if (column->second.empty()) continue;
+        if (columns != nullptr && std::find(columns->begin(), columns->end(), column->second) == columns->end())
+          continue;
+      }
+      names.push_back(name);
+    }
+    return names.empty() ? "" : any(names);
+  }
+
+  // A condition of HAVING by names alone.
+  std::string by_names(bool all) {
+    std::string column = bare_column();
+    std::string alias = all ? "" : bare_alias(nullptr);  // with ALL, one that is computed is refused
+    std::string aggregate = column.empty() ? ""
+                            : chance(2)    ? fmt::format("count(DISTINCT {}) > {}", column, below(4))
+                                           : fmt::format("CAST(max({}) AS VARCHAR) > '{}'", column, below(5));
+    std::string value = alias.empty() ? "" : fmt::format("coalesce(CAST({} AS VARCHAR), '1') > '{}'", alias, below(3));
+    if (aggregate.empty() || value.empty()) return aggregate + value;
+    switch (below(3)) {
+      case 0: return aggregate;
+      case 1: return value;
+      default: return aggregate + (chance(2) ? " AND " : " OR ") + value;
+    }
+  }
+
+  std::vector<std::string> all_columns() const {
+    std::vector<std::string> columns;
+    for (const auto& [name, column] : bare_columns()) columns.push_back(column);
+    return columns;
+  }
   std::string over_all(Kind kind, size_t depth) { return expression(kind, depth, 0, from_.size()); }
 
   std::string from() {
@@ -178,6 +255,7 @@ class QueryGenerator {
     bool grouped = chance(3);
     std::vector<std::string> groups;
     std::string items;
+    aliases_.clear();
     for (size_t i = 0; i < shape.size(); ++i) {
       std::string item;
       if (grouped && chance(2)) {
@@ -186,13 +264,18 @@ class QueryGenerator {
         item = over_all(shape[i], 2);
         groups.push_back(item);
       }
-      items += fmt::format("{}{} AS c{}", i == 0 ? "" : ", ", item, i);
+      aliases_.push_back(alias(i));
+      items += fmt::format("{}{} AS {}", i == 0 ? "" : ", ", item, aliases_.back());
     }
     std::string tail;
     bool qualify = chance(4) && (!grouped || !groups.empty());
+    bool all = chance(2) && !qualify;
     if (grouped && !groups.empty())
-      tail += chance(2) && !qualify ? " GROUP BY ALL" : fmt::format(" GROUP BY {}", fmt::join(groups, ", "));
-    if (grouped && chance(3)) tail += " HAVING " + aggregate(Kind::kCondition);
+      tail += all ? " GROUP BY ALL" : fmt::format(" GROUP BY {}", fmt::join(groups, ", "));
+    if (grouped && chance(2)) {
+      std::string names = chance(2) ? by_names(all) : "";
+      tail += " HAVING " + (names.empty() ? aggregate(Kind::kCondition) : names);
+    }
     if (qualify && !groups.empty()) {
       std::vector<std::string> order = groups;
       if (!grouped) {
@@ -200,8 +283,19 @@ class QueryGenerator {
           for (const std::string& key : one.keys) order.push_back(one.alias + "." + key);
         }
       }
-      order[0] += chance(2) ? " DESC" : " NULLS FIRST";
       std::string partition = groups[below(groups.size())];
+      if (chance(2)) {  // by names
+        std::vector<std::string> columns = grouped ? groups : all_columns();
+        std::string name = bare_alias(&columns);
+        if (!name.empty() && chance(2)) partition = name;
+        std::string column = grouped ? bare_column() : "";
+        if (!column.empty()) {
+          order.insert(order.begin(), "count(DISTINCT " + column + ")");
+        } else if (!name.empty()) {
+          order.insert(order.begin(), name);
+        }
+      }
+      order[0] += chance(2) ? " DESC" : " NULLS FIRST";
       tail += fmt::format(" QUALIFY row_number() OVER ({}ORDER BY {}) = 1",
                           chance(4) ? "" : "PARTITION BY " + partition + " ", fmt::join(order, ", "));
     }
@@ -210,12 +304,13 @@ class QueryGenerator {
 
   std::mt19937 random_;
   std::vector<Source> from_;
+  std::vector<std::string> aliases_;  // of the SELECT in hand
 };
 
 class PlanRandomTest : public PlanOracleTest {};
 
 TEST_F(PlanRandomTest, BatchAndPlanAgree) {
-  for (uint32_t seed = 1; seed <= 100 && !HasFailure(); ++seed) {
+  for (uint32_t seed = 1; seed <= 300 && !HasFailure(); ++seed) {
     SCOPED_TRACE(fmt::format("seed {}", seed));
     std::string sql = QueryGenerator(seed).query();
     same(sql);

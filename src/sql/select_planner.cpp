@@ -6,6 +6,7 @@
 
 #include "sql/clause_refusals.h"
 #include "sql/expression_checks.h"
+#include "sql/functions.h"
 #include "sql/view_names.h"
 
 namespace tributary {
@@ -15,11 +16,11 @@ std::optional<PlannedRows> SelectPlanner::plan() {
   from_.check_forms();
   read_items();
   read_conditions();
+  read_groups();
   aggregated_ =
-      !select_.group_by.empty() || select_.group_by_all || select_.having ||
+      !select_.group_by.empty() || !groups_.empty() || select_.having ||
       std::any_of(items_.begin(), items_.end(), [](const Item& item) { return contains_aggregate(item.expression); }) ||
       (select_.qualify && contains_aggregate(*select_.qualify));
-  read_groups();
   if (select_.having) having_ = read_above(*select_.having, "HAVING");
   read_qualify();
   check_names();
@@ -135,18 +136,36 @@ void SelectPlanner::read_groups() {
     }
   }
   if (!select_.group_by_all) return;
+  // ALL leaves constants out, as DuckDB's does: where there is nothing else, there is no GROUP BY.
   for (const Item& item : items_) {
-    if (!contains_aggregate(item.expression) && !contains_window(item.expression)) add(item.expression);
+    bool constant = true;
+    for_each_column(item.expression, [&](const Expression&) { constant = false; });
+    if (!constant && !contains_aggregate(item.expression) && !contains_window(item.expression)) add(item.expression);
   }
 }
 
 // HAVING and QUALIFY. In HAVING what is not grouped by is an alias first, but inside an aggregate.
 Expression SelectPlanner::read_above(const Expression& expression, std::string_view clause) {
   check_expression(context_, expression, clause);
-  auto alias_first = [&](const std::string& name) {
-    return clause == "HAVING" && !group_identities_.contains(expression_identity(column_expression(name, 0)));
+  auto grouped = [&](const std::string& name) {
+    return group_identities_.contains(expression_identity(column_expression(name, 0)));
   };
-  return scope_.resolve(expression, aliases_, alias_first);
+  auto alias_first = [&](const std::string& name) { return clause == "HAVING" && !grouped(name); };
+  Expression resolved = scope_.resolve(expression, aliases_, alias_first);
+  if (!select_.group_by_all || clause != "HAVING") return resolved;
+  // DuckDB, which runs the view in batch, groups by such a column as well.
+  bool adds = false;
+  rewrite(resolved, [&](const Expression& part) -> std::optional<Expression> {
+    if (part.kind == ExpressionKind::kFunction && is_aggregate_function(part.name)) return part;
+    adds = adds || (part.kind == ExpressionKind::kColumn && !grouped(part.name_parts[0]));
+    return std::nullopt;
+  });
+  if (adds) {
+    context_.fail(expression.offset,
+                  "HAVING by what is computed of columns goes with the groups' names, not with GROUP BY ALL; write "
+                  "GROUP BY …");
+  }
+  return resolved;
 }
 
 void SelectPlanner::read_qualify() {
