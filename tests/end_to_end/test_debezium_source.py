@@ -84,6 +84,32 @@ def test_a_client_read_from_a_connector_equals_its_database(kafka, shops, pipeli
     assert not pipeline.client_status("acme")["warnings"]
 
 
+def test_a_column_that_rows_read_before_may_lack_is_told_of(kafka, shops, pipelines, connectors):
+    """One that may be null, and came alone, is NULL in them; a default, or what a column of another name had, no message tells."""
+    (acme,) = shops("acme")
+    acme.execute("INSERT INTO users (id, email) SELECT g, 'u' || g FROM generate_series(1, 5) g")
+    connector = connectors(acme, schemas=True).start()
+    connector.wait_streaming()
+    end_marker(acme, kafka, connector)
+    domains = {name: SHOP_DOMAINS[name] for name in ("users", "visits")}
+    pipeline = make_pipeline(pipelines, {"acme": client_of(kafka, connector.name, acme)}, acme, domains=domains)
+    pipeline.start_and_wait()
+
+    def warnings_after(change):
+        acme.execute(change)
+        acme.execute("UPDATE users SET name = 'n' || clock_timestamp() WHERE id = 1")
+        end_marker(acme, kafka, connector)
+        marker = acme.value("SELECT count(*) FROM visits")
+        wait_for(lambda: pipeline.count("acme", "visits") == marker, 60, "the marker", seen=pipeline.status)
+        return pipeline.client_status("acme")["warnings"]
+
+    assert not warnings_after("ALTER TABLE users ADD COLUMN phone text")
+    (told,) = warnings_after("ALTER TABLE users ADD COLUMN tier text NOT NULL DEFAULT 'basic'")
+    assert told.startswith("tier of public.users came") and "snapshot" in told
+    (told,) = warnings_after("ALTER TABLE users RENAME COLUMN phone TO telephone")
+    assert told.startswith("telephone, tier of public.users came")
+
+
 def kill_and_start(victim):
     victim.kill()
     victim.start()

@@ -1,6 +1,7 @@
 #include "capture/debezium/debezium_client.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -45,6 +46,23 @@ std::optional<std::string> cell_text(const Column& column, size_t row) {
 std::string without_padding(std::string text) {
   text.erase(text.find_last_not_of(' ') + 1);
   return text;
+}
+
+std::string encode_columns(const std::set<std::string>& columns) {
+  std::string out;
+  put_u8(out, 1);
+  put_varint(out, columns.size());
+  for (const std::string& column : columns) put_string(out, column);
+  return out;
+}
+
+Result<std::set<std::string>> decode_columns(std::string_view bytes) {
+  ByteReader reader(bytes);
+  bool known = reader.u8() == 1;
+  std::set<std::string> columns;
+  for (uint64_t left = reader.varint(); left > 0 && reader.ok(); --left) columns.emplace(reader.string());
+  if (known && reader.ok() && reader.at_end()) return columns;
+  return Error{ErrorCode::kCorrupt, "what is remembered of a table's new columns does not decode"};
 }
 
 DebeziumTrouble cannot_be_known(std::string why, const std::string& column) {
@@ -116,6 +134,10 @@ Status DebeziumClient::load() {
     advanced_ = true;
   }
   durable_ = state_;
+  for (const auto& [key, bytes] : stored) {
+    if (!key.starts_with(debezium_came_prefix)) continue;
+    ASSIGN_OR_RETURN(came_[key.substr(debezium_came_prefix.size())], decode_columns(bytes));
+  }
   ASSIGN_OR_RETURN(std::vector<SchemaPtr> schemas, log_.newest_schemas(config_.client));
   for (Table& table : tables_) {
     for (const SchemaPtr& schema : schemas) {
@@ -327,18 +349,23 @@ void DebeziumClient::note_absence(Table& table, const DebeziumEvent& event, cons
   DebeziumTopic& own = state_.topics[table.topic];
   bool last = event.snapshot == DebeziumSnapshot::kLastOfTable;
   if (!last && event.snapshot != DebeziumSnapshot::kYes) {
-    if (position.epoch == own.absence_due)
-      add_range(table, RangeKind::kAbsence, {.epoch = std::exchange(own.absence_due, 0)}, event);
+    if (position.epoch == own.absence_due) add_absence(table, std::exchange(own.absence_due, 0), event);
     return;
   }
   for (Table& other : tables_) {
     DebeziumTopic& topic = state_.topics[other.topic];
     bool through = &other != &table && topic.absence_due != 0 && event.position.change == topic.snapshot_change;
     if (!through || other.schema == nullptr) continue;
-    add_range(other, RangeKind::kAbsence, {.epoch = std::exchange(topic.absence_due, 0)}, event);
+    add_absence(other, std::exchange(topic.absence_due, 0), event);
   }
   own.absence_due = last ? 0 : position.epoch;
-  if (last) add_range(table, RangeKind::kAbsence, {.epoch = position.epoch}, event);
+  if (last) add_absence(table, position.epoch, event);
+}
+
+// All of its rows were told in this epoch.
+void DebeziumClient::add_absence(Table& table, uint32_t epoch, const DebeziumEvent& event) {
+  add_range(table, RangeKind::kAbsence, {.epoch = epoch}, event);
+  if (came_.contains(table.captured.table)) keep_came(table.captured.table, {});
 }
 
 Status DebeziumClient::take_row(Table& table, const DebeziumEvent& event, const Position& position,
@@ -466,6 +493,7 @@ Result<bool> DebeziumClient::use_schema(Table& table, const DebeziumEvent& event
     stopped_ = DebeziumTrouble{schema.error().message, "see docs/formats/debezium.md, \"Keys\""};
     return false;
   }
+  RETURN_IF_ERROR(note_columns(table, *fields, !event.schema.empty()));
   ASSIGN_OR_RETURN(SchemaPtr registered, log_.register_schema(config_.client, *schema));
   close(table);
   table.schema_text = event.schema;
@@ -475,6 +503,36 @@ Result<bool> DebeziumClient::use_schema(Table& table, const DebeziumEvent& event
   table.schema = std::move(registered);
   table.open = EventBatch(config_.client, table.captured.domain, table.schema);
   return true;
+}
+
+// No message tells what rows that nobody writes have in a column that is new, or has another name: a default, or what it had under
+// the other name. A column that may be null, and came alone, is NULL in them.
+Status DebeziumClient::note_columns(const Table& table, const std::vector<ConnectField>& fields, bool has_schema) {
+  if (table.schema == nullptr) return {};
+  auto is_told = [&](const ColumnSchema& column) {
+    return std::any_of(fields.begin(), fields.end(), [&](const auto& field) { return field.name == column.name; });
+  };
+  bool some_went = !std::all_of(table.schema->columns.begin(), table.schema->columns.end(), is_told);
+  std::set<std::string> columns;
+  if (auto known = came_.find(table.captured.table); known != came_.end()) columns = known->second;
+  size_t before = columns.size();
+  for (const ConnectField& field : fields) {
+    if (has_schema && !field.filled && !some_went) continue;
+    bool is_new = true;
+    for (uint32_t version = table.schema->version; version >= 1 && is_new; --version) {
+      ASSIGN_OR_RETURN(SchemaPtr earlier, log_.schema(config_.client, table.captured.table, version));
+      is_new = !earlier->find(field.name);
+    }
+    if (is_new) columns.insert(field.name);
+  }
+  if (columns.size() > before) keep_came(table.captured.table, std::move(columns));
+  return {};
+}
+
+void DebeziumClient::keep_came(const std::string& table, std::set<std::string> columns) {
+  changes_[std::string(debezium_came_prefix) + table] = columns.empty() ? "" : encode_columns(columns);
+  came_[table] = std::move(columns);
+  if (came_[table].empty()) came_.erase(table);
 }
 
 Result<std::vector<ConnectField>> DebeziumClient::fields_of(const Table& table, const DebeziumEvent& event,
@@ -558,6 +616,12 @@ std::vector<std::string> DebeziumClient::warnings() const {
   if (state_.dead > 0) {
     all.push_back(fmt::format("{} messages could not be read and were set aside{}", state_.dead,
                               last_dead_.empty() ? "" : "; the last is " + last_dead_));
+  }
+  for (const auto& [table, columns] : came_) {
+    all.push_back(
+        fmt::format("{} of {} came while the connector ran: rows that were not written since have NULL there, "
+                    "whatever the source has; let the connector take a snapshot of the whole table",
+                    fmt::join(columns, ", "), table));
   }
   for (const std::string& table : taken_whole_) {
     if (target_.partial_snapshots) break;

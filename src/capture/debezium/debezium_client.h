@@ -104,11 +104,14 @@ class DebeziumClient {
   bool has_streamed(const std::string& topic) const;
   void begin_epoch(DebeziumPartition& partition, uint32_t epoch);
   Status take_event(Table& table, const DebeziumEvent& event, const Position& position, const DebeziumRecord& record);
+  void add_absence(Table& table, uint32_t epoch, const DebeziumEvent& event);
   void note_absence(Table& table, const DebeziumEvent& event, const Position& position);
   Status take_row(Table& table, const DebeziumEvent& event, const Position& position, const DebeziumRecord& record);
   Result<bool> use_schema(Table& table, const DebeziumEvent& event, const DebeziumRecord& record, bool anew);
   Result<std::vector<ConnectField>> fields_of(const Table& table, const DebeziumEvent& event,
                                               const DebeziumRecord& record) const;
+  Status note_columns(const Table& table, const std::vector<ConnectField>& fields, bool has_schema);
+  void keep_came(const std::string& table, std::set<std::string> columns);
   void begin_anew(const TopicPartitionKey& key, int64_t first);
   bool is_same_topic(const TopicPartitionKey& key, const DebeziumRecord& record);
   void set_aside(const DebeziumRecord& record, std::string reason);
@@ -136,6 +139,7 @@ class DebeziumClient {
   std::string last_dead_;
   std::map<TopicPartitionKey, int64_t> first_;  // what the brokers have
   std::set<std::string> taken_whole_;  // tables of which a later snapshot was read
+  std::map<std::string, std::set<std::string>> came_;  // columns of tables that rows read before may lack
   bool goes_back_ = false;
 };
 

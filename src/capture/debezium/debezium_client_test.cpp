@@ -401,6 +401,30 @@ TEST_F(DebeziumClientTest, ALaterSnapshotIsToldOfSinceItTakesRowsAway) {
   EXPECT_THAT(client_->warnings()[0], HasSubstr("snapshots=partial"));
 }
 
+// Rows that nobody wrote since lack it, and no message tells what they have.
+TEST_F(DebeziumClientTest, AColumnThatCameIsToldOfUntilAWholeSnapshot) {
+  std::map<std::string, std::string> columns{{"id", "int"}, {"name", "text"}, {"tier", "text"}};
+  std::string wide = R"({"id":1,"name":"x","tier":"basic"})";
+  open("", columns);
+  take({.op = 'r', .lsn = 500, .last_commit = "null", .micros = 1, .snapshot = "last"});
+  take({.op = 'u', .lsn = 1000, .micros = 2});
+  EXPECT_THAT(client_->warnings(), IsEmpty());
+  take({.row = wide, .op = 'u', .lsn = 1100, .micros = 3});
+  appended();
+  for (bool restarted : {false, true}) {
+    if (restarted) open("", columns);
+    ASSERT_EQ(client_->warnings().size(), 1u);
+    EXPECT_THAT(client_->warnings()[0], HasSubstr("tier of public.items came"));
+  }
+  take({.op = 'u', .lsn = 1200, .micros = 4});  // of another partition's past: what it lacks was known before
+  take({.row = wide, .op = 'u', .lsn = 1300, .micros = 5});
+  ASSERT_EQ(client_->warnings().size(), 1u);
+  take({.row = wide, .op = 'r', .lsn = 3000, .micros = 9, .snapshot = "last"});
+  appended();
+  open("", columns);
+  EXPECT_THAT(client_->warnings(), IsEmpty());
+}
+
 TEST_F(DebeziumClientTest, ALaterSnapshotOfOneRowIsWholeOnceTheStreamGoesOn) {
   take({.op = 'r', .lsn = 500, .last_commit = "null", .micros = 1, .snapshot = "last"});
   take({.op = 'r', .lsn = 3000, .micros = 9, .snapshot = "first"});  // the only row of a first table has no other mark

@@ -14,6 +14,8 @@ namespace tributary {
 inline constexpr std::string_view debezium_state_key = "debezium";
 // Messages that could not be read: "debezium/dead/TOPIC/PARTITION/OFFSET".
 inline constexpr std::string_view debezium_dead_prefix = "debezium/dead/";
+// Columns of a table that came since its rows were read, as put_strings(): "debezium/came/public.orders".
+inline constexpr std::string_view debezium_came_prefix = "debezium/came/";
 
 struct TopicPartitionKey {
   std::string topic;

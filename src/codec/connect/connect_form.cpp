@@ -163,7 +163,10 @@ Result<std::vector<ConnectField>> fields_of(const object& schema) {
       return bad("a field's schema has no name");
     }
     ASSIGN_OR_RETURN(ConnectForm form, form_of(field));
-    result.push_back({std::string(name), std::move(form)});
+    bool optional = false;
+    bool filled = field["optional"].get(optional) != simdjson::SUCCESS || !optional ||
+                  field["default"].error() == simdjson::SUCCESS;
+    result.push_back({std::string(name), std::move(form), filled});
   }
   return result;
 }

@@ -56,6 +56,7 @@ struct ConnectForm {
 struct ConnectField {
   std::string name;
   ConnectForm form;
+  bool filled = false;  // rows that do not tell it have another value than NULL: it has a default, or is never null
   friend bool operator==(const ConnectField&, const ConnectField&) = default;
 };
 
