@@ -43,6 +43,39 @@ std::string with_consequence(const SetAside& client, const std::string& domain, 
                                       : "they have nothing of the table, which never fit");
 }
 
+// Whose table has not all columns of the domain that views use: those are NULL, by rule, and nobody's figures become empty
+// without a word.
+std::vector<PlanProblem> lacking_columns(const std::string& domain, const DomainRelation& relation,
+                                         const std::map<std::string, TableSchema>& tables,
+                                         const std::vector<ViewPlan>& views) {
+  std::map<std::string, std::set<std::string>> users;  // of a column
+  for (const ViewPlan& view : views) {
+    for (const PlanNode& node : view.nodes) {
+      if (node.kind != NodeKind::kDomain || node.relation != domain) continue;
+      for (const OutputColumn& column : node.columns) users[column.name].insert(view.name);
+    }
+  }
+  std::vector<PlanProblem> lacking;
+  for (const std::string& client : relation.clients) {
+    const TableSchema& table = tables.at(client);
+    for (const OutputColumn& column : relation.relation.columns) {
+      auto used = users.find(column.name);
+      if (used == users.end()) continue;
+      bool has = std::any_of(table.columns.begin(), table.columns.end(),
+                             [&](const ColumnSchema& of) { return of.name == column.name; });
+      if (has) continue;
+      lacking.push_back({ClientId{client},
+                         domain,
+                         fmt::format("the client's table {} has no column {}, which others have: it is NULL for the "
+                                     "client where views use it: {}. Give the table the column, or change the views; "
+                                     "of one that has another name here, coalesce({}, …) takes either",
+                                     table.table, column.name, fmt::join(used->second, ", "), column.name),
+                         {}});
+    }
+  }
+  return lacking;
+}
+
 }  // namespace
 
 PlanFunctions plan_functions(DuckDbEngine& engine) {
@@ -97,6 +130,11 @@ Result<PlannedPipeline> RuntimePlanner::plan(const std::vector<ClientTable>& tab
     for (SetAside& client : domain.set_aside) {
       planned.set_aside.push_back({ClientId{client.client}, name, with_consequence(client, name, result.compiled.views),
                                    std::move(client.as_it_fit)});
+    }
+    // Without views a client's tables are shown as they are.
+    if (!pipeline.views.empty()) {
+      for (PlanProblem& lacks : lacking_columns(name, domain, lock_.domains.at(name), result.compiled.views))
+        planned.lacking.push_back(std::move(lacks));
     }
     planned.relations[name] = std::move(domain.relation);
   }

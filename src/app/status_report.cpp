@@ -190,6 +190,9 @@ void add_runtime(json& client, const ClientId& id, const RuntimeStatus& runtime,
     if (problem.client == id)
       client["warnings"].push_back("domain " + problem.domain + " is set aside: " + problem.reason);
   }
+  for (const PlanProblem& problem : runtime.lacking) {
+    if (problem.client == id) client["warnings"].push_back("domain " + problem.domain + ": " + problem.reason);
+  }
 }
 
 std::string bytes_text(const json& bytes) {

@@ -33,6 +33,7 @@ struct PlannedPipeline {
   std::map<std::string, Relation> relations;  // by domain; a domain without any schema yet is missing
   std::vector<ViewPlan> views;
   std::vector<PlanProblem> set_aside;            // clients whose table does not fit, views that do not compile now
+  std::vector<PlanProblem> lacking;              // clients whose table fits and has not all columns that views use
   std::set<std::string> named;                   // views that the pipeline file has, whether they compile now or not
 };
 

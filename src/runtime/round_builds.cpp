@@ -341,6 +341,7 @@ Status RoundRunner::define_tables() {
     ++tables_.generation;
   }
   tables_.set_aside = plan_.set_aside;
+  tables_.lacking = plan_.lacking;
   note_releases();
   return {};
 }

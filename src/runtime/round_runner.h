@@ -152,6 +152,7 @@ class RoundRunner {
     std::vector<TableDefinition> definitions;
     std::vector<std::string> unused;  // tables of builds that are given up, to be dropped
     std::vector<PlanProblem> set_aside;
+    std::vector<PlanProblem> lacking;
   };
   Tables tables() const;
   uint64_t tables_generation() const;

@@ -273,7 +273,9 @@ RuntimeStatus Runtime::status() const {
   status.queryable = sender_->progress();
   status.dead_letters = runner_->dead_letters();
   status.tables_set_aside = sender_->set_aside();
-  status.set_aside = runner_->tables().set_aside;
+  RoundRunner::Tables tables = runner_->tables();
+  status.set_aside = std::move(tables.set_aside);
+  status.lacking = std::move(tables.lacking);
   status.rebuilds = runner_->rebuilds();
   status.order_problem = runner_->order_problem();
   if (options_.raw != nullptr) status.raw_waiting_events = options_.raw->waiting_events();

@@ -46,6 +46,7 @@ struct RuntimeStatus {
   uint64_t raw_waiting_events = 0;  // in the log and not there
   std::string order_problem;  // why the newest order for dead letters failed
   std::vector<PlanProblem> set_aside;
+  std::vector<PlanProblem> lacking;
   std::map<std::string, std::string> tables_set_aside;
   std::map<ClientId, ClientProgress> queryable;
   std::map<std::pair<ClientId, std::string>, DeadLetterCount> dead_letters;  // by view

@@ -285,6 +285,43 @@ def test_a_column_that_one_client_drops_is_null_in_all_of_its_rows(shops, pipeli
     pipeline.verify_clean()
 
 
+@pytest.mark.parametrize("change, row, back", [
+    ("DROP COLUMN email", "(id) VALUES (21)", "ADD COLUMN email text"),
+    ("RENAME COLUMN email TO mail", "(id, mail) VALUES (21, '21@x')", "RENAME COLUMN mail TO email")])
+def test_a_column_that_views_use_and_one_client_lacks_is_told_of_that_client(shops, pipelines, change, row, back):
+    databases = shops("first", "second")
+    for database in databases:
+        database.execute("INSERT INTO users (id, email) SELECT g, g || '@x' FROM generate_series(1, 20) g")
+    first = databases[0]
+    pipeline = pipelines(dict(zip(("first", "second"), databases)), views={
+        "mails": {"sql": "SELECT id, email FROM users"}, "ids": {"sql": "SELECT id FROM users"},
+        "known": {"sql": "SELECT count(email) AS n FROM users"}}).start_and_wait()
+    pipeline.wait_queryable()
+
+    def warnings(client):
+        return pipeline.client_status(client)["warnings"]
+
+    assert warnings("first") == warnings("second") == []
+    own(first, f"ALTER TABLE users {change}")
+    first.execute(f"INSERT INTO users {row}")
+    pipeline.wait_status(lambda _: warnings("first") != [], 40, "the column that the client lacks is told")
+    (told,) = warnings("first")
+    assert told.startswith("domain users: the client's table public.users has no column email, which others have")
+    assert "where views use it: known, mails. " in told
+    assert f"warning: {told}" in pipeline.command("status").output
+    assert warnings("second") == []
+    pipeline.wait_queryable()
+    pipeline.verify_clean()
+    pipeline.kill()
+    pipeline.start_and_wait()
+    assert warnings("first") == [told]
+    own(first, f"ALTER TABLE users {back}")
+    first.execute("INSERT INTO users (id, email) VALUES (22, '22@x')")
+    pipeline.wait_status(lambda _: warnings("first") == [], 40, "the column is there again")
+    pipeline.wait_queryable()
+    pipeline.verify_clean()
+
+
 def test_tables_are_widened_before_the_rows_that_need_it_come(shops, pipelines):
     """A start finds wider rows and new columns in many tables at once: none wraps around, and none is left out."""
     (database,) = shops("wide")
