@@ -1,3 +1,5 @@
+#include <fmt/ranges.h>
+
 #include <cstdio>
 #include <ctime>
 
@@ -83,6 +85,13 @@ void print_view_row(const json& answer) {
   }
 }
 
+// Neither an event nor a row has the key.
+bool is_nowhere(const json& answer) {
+  if (!answer.contains("view")) return answer["events_in_all"].get<size_t>() == 0 && answer["dead_letters"].empty();
+  return answer["row"].is_null() && (!answer.contains("of") || is_nowhere(answer["of"])) &&
+         (!answer.contains("from") || answer["from"]["rows"].empty());
+}
+
 }  // namespace
 
 int trace_command(const TraceOptions& options) {
@@ -108,6 +117,11 @@ int trace_command(const TraceOptions& options) {
     print_view_row(*answer);
   } else {
     print_domain_row(*answer);
+  }
+  if (is_nowhere(*answer)) {
+    std::fprintf(stderr, "tributary: no event and no row of client %s has the key %s in %s\n", options.client.c_str(),
+                 fmt::format("{}", fmt::join(options.key, ", ")).c_str(), options.relation.c_str());
+    return exit_usage;
   }
   return exit_ok;
 }

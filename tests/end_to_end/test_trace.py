@@ -99,7 +99,6 @@ def test_the_rows_that_make_up_a_number_and_their_sum(traced):
     calls = {call["column"]: call for call in answer["from"]["calls"]}
     assert set(calls) == {"orders", "revenue"} and all(call["equal"] for call in calls.values()), calls
     assert float(calls["revenue"]["from_rows"]) == 2.51
-    assert trace(traced, "revenue", "nothing")["row"] is None
     of_line = trace(traced, "lines", "43")
     assert of_line["row"]["status"] == "paid" and of_line["of"]["events"][0]["event"] == "order.created"
 
@@ -109,5 +108,11 @@ def test_bad_input(traced):
                         (("nothing", "1"), "no domain")]:
         refused = traced.command("trace", "--client", "acme", *words)
         assert refused.exit_code != ExitCode.OK and told in refused.errors, refused
-    assert trace(traced, "orders", "999999")["events"] == []
+    # A key that is nowhere; one whose row was deleted has events.
+    for words in (("orders", "999999"), ("lines", "999999"), ("revenue", "nothing")):
+        for form in ((), ("--json",)):
+            nowhere = traced.command("trace", "--client", "acme", *form, *words).expect(ExitCode.USAGE)
+            assert f"no event and no row of client acme has the key {words[1]} in {words[0]}" in nowhere.errors
+    traced.command("trace", "--client", "acme", "orders", "42").expect(ExitCode.OK)
+    traced.command("trace", "--client", "acme", "lines", "42").expect(ExitCode.OK)
     assert "no client" in traced.command("trace", "--client", "nobody", "orders", "1").expect(ExitCode.USAGE).errors
