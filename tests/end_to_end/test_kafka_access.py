@@ -1,8 +1,11 @@
 """Brokers that ask who we are: TLS, users with passwords, rights by topic; and `check --connect`, which looks at topics."""
 
+import json
+
 import pytest
 
 from harness import ExitCode, wait_for
+from test_debezium_source import VISITS, client_of, visit
 
 PARTITIONS = 2
 
@@ -86,6 +89,38 @@ def test_who_may_not_come_in_is_told_why(guarded, shops, pipelines):
     assert "certificate verify failed" in check(tls_ca=None).errors
     assert "ssl.ca.location" in check(tls_ca="/nowhere.pem").errors
     assert "cannot do SCRAM with brokers from 4.0 on" in check(sasl="SCRAM-SHA-512").errors
+
+
+def test_a_connectors_topics_are_read_as_a_user_over_tls(guarded, shops, pipelines):
+    (acme,) = shops("acme")
+    topic = "hand.public.visits"
+    guarded.create_topic(topic)
+    guarded.produce(topic, [tuple(json.dumps(part).encode() for part in visit("hand", number, 200 + number))
+                            for number in range(20)])
+
+    def of_user(password, authority):
+        client = client_of(guarded, "hand", acme, security__protocol="sasl_ssl", sasl__mechanism="PLAIN",
+                           sasl__username="client", ssl__ca__location=authority)
+        client["source"] = client["source"].replace(guarded.address, guarded.address_of("SASL_SSL"))
+        client["password"] = "${env:BROKER_PASSWORD}"
+        return pipelines({"acme": client}, domains=VISITS,
+                         environment={"OF_THE_DATABASE": acme.server.password, "BROKER_PASSWORD": password})
+
+    authority = str(guarded.certificates.authority)
+    for password, trusts, reason in (("canary-of-another", authority, "Authentication failed"),
+                                     (guarded.password, "/etc/ssl/certs/ca-certificates.crt", "certificate verify failed")):
+        refused = of_user(password, trusts).start()
+        refused.wait_status(lambda status, reason=reason: reason in str(status["clients"][0]), 60, reason)
+        refused.terminate()
+        assert password not in refused.log_text()
+
+    pipeline = of_user(guarded.password, authority).start()
+    pipeline.wait_status(lambda status: "may not see it" in str(status["clients"][0]), 60, "that nothing is to be seen")
+    guarded.allow("Describe,Read", "topic", topic)
+    wait_for(lambda: pipeline.client_status("acme")["captured_events"] == 20, 60, "what the user may read by now")
+    pipeline.wait_queryable()
+    assert pipeline.count("acme", "visits") == 20
+    assert guarded.password not in pipeline.log_text() + pipeline.command("status", "--json").output
 
 
 def test_topics_of_another_shape_are_all_named(kafka, shops, pipelines):
