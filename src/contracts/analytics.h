@@ -7,6 +7,7 @@
 #include <chrono>
 #include <functional>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -79,8 +80,9 @@ struct Withdrawal {
 
 // How far a table has come, as the store itself sees it. Two of them tell whether it still has what it had.
 struct TableMark {
-  std::string identity;  // another one once the table was made anew
+  std::string identity;  // another one once the table was made anew; empty: that cannot be told
   uint64_t written = 0;  // rises with what is written, and falls only where that is lost
+  std::set<std::string> columns = {};  // those of its history, too, with `history_suffix` before them
 
   friend bool operator==(const TableMark&, const TableMark&) = default;
 };

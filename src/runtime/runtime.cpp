@@ -121,33 +121,41 @@ void Runtime::note_lost_rows(const std::string& table) {
 }
 
 Status Runtime::look_for_losses() {
-  if (!compared_) {
-    Result<std::vector<std::string>> lost = marks_.lost();
-    if (!lost.ok()) return std::move(lost).error();
-    std::vector<TableDefinition> known = runner_->tables().definitions;
-    for (const TableDefinition& table : known) {
-      if (std::find(lost->begin(), lost->end(), table.name) == lost->end()) continue;
-      RETURN_IF_ERROR(sender_->note_lost_rows(table.name));  // its mark is forgotten next
-    }
-    for (const std::string& table : sender_->lost_tables()) runner_->build_again(table);
-    compared_ = true;
+  if (compared_)
+    return note_marks();  // a table may have lost a column since, which we would add again without its values
+  ASSIGN_OR_RETURN(std::vector<std::string> lost, marks_.lost(runner_->tables().definitions));
+  for (const std::string& table : lost) RETURN_IF_ERROR(sender_->note_lost_rows(table));  // its mark is forgotten next
+  for (const std::string& table : sender_->lost_tables()) runner_->build_again(table);
+  compared_ = true;
+  return {};
+}
+
+Status Runtime::note_marks() {
+  Result<std::vector<std::string>> lost = marks_.note(runner_->tables().definitions);
+  if (!lost.ok() && !retryable(lost.error().code)) return {};  // it may not tell us
+  if (!lost.ok()) return std::move(lost).error();
+  std::vector<std::string> known = sender_->lost_tables();
+  for (const std::string& table : *lost) {
+    if (std::find(known.begin(), known.end(), table) != known.end()) continue;
+    RETURN_IF_ERROR(sender_->note_lost_rows(table));
+    runner_->build_again(table);
   }
   return {};
 }
 
-Status Runtime::note_marks(bool sent) {
+Status Runtime::note_marks_in_time(bool sent) {
   marks_due_ = marks_due_ || sent;
   auto now = std::chrono::steady_clock::now();
   if (!marks_due_ || now < next_marks_) return {};
   next_marks_ = now + options_.marks_interval;
   marks_due_ = false;
-  return marks_.note();
+  return note_marks();
 }
 
 Status Runtime::prepare_tables() {
+  if (runner_->tables_generation() == prepared_generation_) return drop_unused();
   RETURN_IF_ERROR(look_for_losses());
   RoundRunner::Tables tables = runner_->tables();
-  if (tables.generation == prepared_generation_) return drop_unused();
   // What is lost is not made anew: it would look whole to readers.
   for (const std::string& lost : sender_->lost_tables())
     std::erase_if(tables.definitions, [&](const TableDefinition& table) { return table.name == lost; });
@@ -196,7 +204,7 @@ void Runtime::run_sender() {
     auto still_prepared = [this] { return runner_->tables_generation() == prepared_generation_; };
     Result<bool> sent = prepared.ok() ? sender_->send(still_prepared) : Result<bool>(prepared.error());
     if (sender_->took_switches()) runner_->look_at_builds();
-    if (sent.ok()) (void)note_marks(*sent);  // else the next time
+    if (sent.ok()) (void)note_marks_in_time(*sent);  // else the next time
     {
       std::lock_guard lock(mutex_);
       store_problem_ = sent.ok() ? prepare_problem_ : sent.error().to_string();
@@ -216,7 +224,7 @@ void Runtime::run_sender() {
     wake_.wait_for(lock, idle_wait, [&] { return stopping_ || rounds_ != rounds_seen; });
   }
   // What came since the last note.
-  if (marks_due_) (void)marks_.note();
+  if (marks_due_) (void)note_marks();
 }
 
 void Runtime::run_raw() {

@@ -95,7 +95,8 @@ class Runtime {
   void run_raw();
   // What the store lost is built again. Nothing is sent or altered before that is known.
   Status look_for_losses();
-  Status note_marks(bool sent);
+  Status note_marks();
+  Status note_marks_in_time(bool sent);
   Status prepare_tables();
   Status drop_unused();
   void ask_for_parked(const std::vector<ParkedRow>& newly);

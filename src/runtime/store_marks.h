@@ -2,10 +2,12 @@
 // older copy behind our back, while state and offsets say that its rows were sent.
 //
 // What the store says of each table is noted once rows of it are acknowledged, and compared at the next start, before
-// anything is sent. One thread.
+// anything is sent. That a table has a column is compared at each note, too, and never forgotten: no table loses one by us.
+// One thread.
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,17 +20,21 @@ class StoreMarks {
  public:
   StoreMarks(Storage& storage, AnalyticsStore& store) : storage_(storage), store_(store) {}
 
-  // Tables that are not there, or hold less than was noted of them.
-  Result<std::vector<std::string>> lost();
-  // Nothing is known of the tables: they are about to be altered by us.
+  // Those of ours that are not there, hold less than was noted of them, or lack a column that they had.
+  Result<std::vector<std::string>> lost(std::span<const TableDefinition> ours);
+  // Nothing but their columns is known of the tables: they are about to be altered by us.
   Status forget();
-  // What the store has now is acknowledged.
-  Status note();
+  // What the store has now is acknowledged. Those of ours that are not there any more or lack a column that they had are not
+  // noted: they are lost.
+  Result<std::vector<std::string>> note(std::span<const TableDefinition> ours);
 
  private:
+  Status load();
+
   Storage& storage_;
   AnalyticsStore& store_;
-  std::map<std::string, TableMark> noted_;  // by this object
+  std::map<std::string, TableMark> noted_;
+  bool loaded_ = false;
 };
 
 }  // namespace tributary

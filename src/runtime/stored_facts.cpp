@@ -142,7 +142,9 @@ void put_raw_gap(StorageBatch& write, const std::string& gap) {
 void put_mark(StorageBatch& write, const std::string& table, const TableMark& mark) {
   std::string value;
   put_u64(value, mark.written);
-  write.put(Family::kMeta, std::string(mark_prefix) + table, value + mark.identity);
+  value += mark.identity;
+  for (const std::string& column : mark.columns) value += '\0' + column;
+  write.put(Family::kMeta, std::string(mark_prefix) + table, value);
 }
 Result<std::map<std::string, TableMark>> stored_marks(const Storage& storage) {
   std::map<std::string, TableMark> marks;
@@ -152,7 +154,14 @@ Result<std::map<std::string, TableMark>> stored_marks(const Storage& storage) {
     ByteReader value(it.value());
     TableMark& mark = marks[table];
     mark.written = value.u64();
-    mark.identity = value.rest();
+    std::string_view names = value.rest();
+    size_t end = names.find('\0');
+    mark.identity = names.substr(0, end);
+    while (end != std::string_view::npos) {
+      names.remove_prefix(end + 1);
+      end = names.find('\0');
+      mark.columns.emplace(names.substr(0, end));
+    }
     if (!value.ok())
       return Error{ErrorCode::kCorrupt, fmt::format("the stored mark of table {} does not decode", table)};
   }

@@ -57,6 +57,27 @@ def test_a_server_that_lost_tables_is_filled_again_from_raw(pipelines, shop, cli
     pipeline.verify_clean()
 
 
+@pytest.mark.parametrize("when", ["stopped", "running"])
+def test_a_column_that_a_server_lost_is_computed_again_and_not_added_empty(pipelines, shop, clickhouse, unique_name, when):
+    database = unique_name("column").replace("-", "_")
+    pipeline = pipelines({"acme": shop}, views=VIEWS,
+                         settings={"analytics": f"clickhouse://{clickhouse.address}/{database}"})
+    place_orders(shop, 1, 200)
+    caught_up(pipeline)
+    if when != "stopped":
+        pipeline.start_and_wait()
+    clickhouse.query(f"ALTER TABLE {database}.sales DROP COLUMN status")
+    clickhouse.query(f"ALTER TABLE {database}.daily DROP COLUMN orders")
+    place_orders(shop, 1000, 50)
+    if when == "stopped":
+        pipeline.start_and_wait()
+    else:
+        wait_for(lambda: clickhouse.query(f"EXISTS TABLE {database}.`sales@2`").strip() == "1", 60, "the loss to be noticed")
+    pipeline.wait_queryable()
+    wait_for(lambda: pipeline.verify().exit_code == ExitCode.OK, 60, "the views to be right again")
+    wait_for(lambda: not pipeline.status()["problems"], 60, "no problem to be left")
+
+
 def merged_part(pipeline):
     """A part that a merge made, with all of its files; None: there is none yet."""
     parts = [part for part in (pipeline.data / "analytics/data/store").glob("*/*/all_*")

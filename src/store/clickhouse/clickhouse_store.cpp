@@ -182,12 +182,13 @@ Result<std::map<std::string, TableMark>> ClickHouseStore::marks() {
   ASSIGN_OR_RETURN(
       std::string answer,
       ask(fmt::format(
-          "SELECT t.name, toString(t.uuid), if(t.engine_full LIKE '% TTL %', 0, p.blocks) "
+          "SELECT t.name, if(t.engine LIKE 'Replicated%' OR t.engine LIKE 'Shared%', '', toString(t.uuid)) AS "
+          "identity, "
+          "if(t.engine_full LIKE '% TTL %' OR identity = '', 0, p.blocks) "
           "FROM system.tables AS t LEFT JOIN (SELECT table, sum(newest) AS blocks FROM "
           "(SELECT table, max(max_block_number) + 1 AS newest FROM system.parts "
           "WHERE database = {0} AND active GROUP BY table, partition_id) GROUP BY table) AS p ON p.table = t.name "
-          "WHERE t.database = {0} AND t.engine LIKE '%MergeTree' AND t.engine NOT LIKE 'Replicated%' "
-          "AND t.engine NOT LIKE 'Shared%' FORMAT RowBinary",
+          "WHERE t.database = {0} AND t.engine LIKE '%MergeTree' FORMAT RowBinary",
           quote_text(layout_.tables))));
   std::map<std::string, TableMark> marks;
   ByteReader reader(answer);
@@ -197,6 +198,19 @@ Result<std::map<std::string, TableMark>> ClickHouseStore::marks() {
     mark.written = reader.u64();
   }
   if (!reader.ok()) return Error{ErrorCode::kInternal, "ClickHouse describes its tables in no known way"};
+  ASSIGN_OR_RETURN(std::string columns, ask(fmt::format("SELECT table, name FROM system.columns WHERE database = {} "
+                                                        "FORMAT RowBinary",
+                                                        quote_text(layout_.tables))));
+  std::map<std::string, TableMark*> by_history;
+  for (auto& [table, mark] : marks) by_history[history_name(table)] = &mark;
+  ByteReader column_reader(columns);
+  while (column_reader.ok() && !column_reader.at_end()) {
+    std::string table(column_reader.string());
+    std::string column(column_reader.string());
+    if (auto of = marks.find(table); of != marks.end()) of->second.columns.insert(column);
+    if (auto of = by_history.find(table); of != by_history.end()) of->second->columns.insert(history_suffix + column);
+  }
+  if (!column_reader.ok()) return Error{ErrorCode::kInternal, "ClickHouse describes its columns in no known way"};
   return marks;
 }
 

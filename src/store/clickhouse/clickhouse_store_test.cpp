@@ -100,6 +100,19 @@ TEST_F(ClickHouseStoreTest, NewestVersionWinsWhateverTheOrder) {
   EXPECT_EQ(shown(), "1\tnewest\n");
 }
 
+TEST_F(ClickHouseStoreTest, ATablesMarkTellsItsColumnsAndThoseOfItsHistory) {
+  table_.options.history = true;
+  prepare();
+  auto columns = [&] { return store_.marks().value().at(name_).columns; };
+  EXPECT_TRUE(columns().contains("note"));
+  EXPECT_TRUE(columns().contains("_historynote"));
+  ask(fmt::format("ALTER TABLE _tributary.{} DROP COLUMN note", name_));
+  EXPECT_FALSE(columns().contains("note"));
+  EXPECT_TRUE(columns().contains("_historynote"));
+  ask(fmt::format("ALTER TABLE _tributary.`{} history` DROP COLUMN note", name_));
+  EXPECT_FALSE(columns().contains("_historynote"));
+}
+
 TEST_F(ClickHouseStoreTest, ATablesMarkRisesWithWhatIsWrittenAndFallsOnlyWhereThatIsLost) {
   auto mark = [&] { return store_.marks().value().at(name_); };
   prepare();
