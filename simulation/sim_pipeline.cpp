@@ -334,7 +334,7 @@ class PipelineRunner {
   std::string round() {
     auto outcome = runner_->run();
     if (!outcome.ok()) return "ARoundSucceeds " + outcome.error().to_string();
-    sender_->note_added(outcome->outbox_bytes);
+    sender_->note_added(runner_->take_outbox_bytes());
     busy_ = outcome->events > 0 || outcome->more;
     return look_at_builds();
   }

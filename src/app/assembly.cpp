@@ -170,6 +170,7 @@ Status Assembly::open_process(LockFile lock, bool is_run) {
       return embedded_raw->add_to(batch, additions);
     };
   } else {
+    ports.raw_apart = true;
     ports.raw_has = [this](const std::map<TopicPartition, Offset>& ends) { return following_raw->has(ends); };
   }
   std::vector<RoundRunner::Table> tables;

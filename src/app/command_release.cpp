@@ -54,6 +54,8 @@ void print_list(const json& answer) {
                 time_text(release["made_micros"].get<int64_t>()).c_str(), views.empty() ? "none" : views.c_str(),
                 release["number"] == previous ? "  (was live before: `rollback` goes back to it)" : "");
     for (const json& problem : release["problems"]) std::printf("         ! %s\n", problem.get<std::string>().c_str());
+    if (std::string why = answer.value("feed_problem", ""); !why.empty() && release["state"] == "building")
+      std::printf("         ! it waits: %s\n", why.c_str());
   }
 }
 

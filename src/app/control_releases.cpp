@@ -139,7 +139,9 @@ Result<json> stored_releases_json(const Pipeline& pipeline) {
 json releases_json(const Assembly& assembly) {
   json all = json::array();
   for (const ReleaseStatus& release : assembly.runtime->releases()) all.push_back(release_json(release));
-  return {{"releases", std::move(all)}, {"switching", !assembly.runtime->shows_live()}};
+  return {{"releases", std::move(all)},
+          {"switching", !assembly.runtime->shows_live()},
+          {"feed_problem", assembly.runtime->status().feed_problem}};
 }
 
 std::string release_note(const Assembly& assembly) {

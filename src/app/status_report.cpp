@@ -240,6 +240,7 @@ json running_status(const Assembly& assembly, int64_t now_micros) {
   if (assembly.following_raw != nullptr) {
     for (const std::string& gap : assembly.following_raw->gaps()) problems.push_back("raw: " + gap);
   }
+  if (!runtime.feed_problem.empty()) problems.push_back("what is computed from raw waits: " + runtime.feed_problem);
   if (!runtime.order_problem.empty()) problems.push_back(runtime.order_problem);
   if (assembly.kafka_log != nullptr) {
     for (const std::string& problem : assembly.kafka_log->problems()) problems.push_back(problem);

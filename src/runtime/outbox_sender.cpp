@@ -42,7 +42,7 @@ Status OutboxSender::open() {
   ASSIGN_OR_RETURN(acknowledged_, stored_offsets(storage_, queryable_offsets));
   ASSIGN_OR_RETURN(incomplete_, stored_incomplete(storage_));
   StorageIterator waiting = storage_.iterate(Family::kOutbox, {});
-  for (; waiting.valid(); waiting.next()) waiting_bytes_ += waiting.value().size();
+  for (; waiting.valid(); waiting.next()) note_added(waiting.value().size());
   return waiting.status();
 }
 
@@ -119,7 +119,7 @@ Status OutboxSender::acknowledge(std::span<const Loaded> entries) {
       put_offset(write, queryable_offsets, {consumed.topic, consumed.partition}, consumed.next);
   }
   RETURN_IF_ERROR(storage_.write(write, {.sync = false}));  // lost with the machine: sent again
-  waiting_bytes_ -= done_with;
+  waiting_bytes_ -= static_cast<int64_t>(done_with);
   aside_bytes_ += kept;
   switched_ = switched_ || switched;
   resume_key_ = entries.back().key + '\0';
@@ -201,7 +201,7 @@ Status OutboxSender::forget_table(const std::string& table) {
   remove_incomplete(write, table);
   remove_mark(write, table);
   RETURN_IF_ERROR(storage_.write(write));
-  waiting_bytes_ -= waited;
+  waiting_bytes_ -= static_cast<int64_t>(waited);
   aside_bytes_ -= kept;
   return {};
 }
@@ -263,7 +263,7 @@ void OutboxSender::offer_again() {
   std::lock_guard lock(mutex_);
   set_aside_.clear();
   resume_key_.clear();
-  waiting_bytes_ += std::exchange(aside_bytes_, 0);
+  note_added(std::exchange(aside_bytes_, 0));
 }
 
 }  // namespace tributary

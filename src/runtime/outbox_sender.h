@@ -10,7 +10,9 @@
 // One thread drives send(); status methods are thread-safe.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -54,8 +56,9 @@ class OutboxSender {
   Result<bool> send(const std::function<bool()>& prepared);
 
   // Bytes that wait for a store that takes them: what back-pressure looks at. note_added() after each round's commit. Thread-safe.
-  uint64_t waiting_bytes() const { return waiting_bytes_; }
-  void note_added(uint64_t bytes) { waiting_bytes_ += bytes; }
+  // What a round added may be sent before it is noted here.
+  uint64_t waiting_bytes() const { return static_cast<uint64_t>(std::max(waiting_bytes_.load(), int64_t{0})); }
+  void note_added(uint64_t bytes) { waiting_bytes_ += static_cast<int64_t>(bytes); }
   std::map<ClientId, ClientProgress> progress() const;
   std::map<TopicPartition, Offset> acknowledged() const;  // consumed and queryable
   // What every checkpoint before it gave is sent, or belongs to a table set aside.
@@ -92,7 +95,7 @@ class OutboxSender {
   Storage& storage_;
   AnalyticsStore& store_;
   SenderLimits limits_;
-  std::atomic<uint64_t> waiting_bytes_ = 0;
+  std::atomic<int64_t> waiting_bytes_ = 0;
   std::atomic<uint64_t> sent_before_ = 0;
   uint64_t aside_bytes_ = 0;  // kept for tables set aside; the sending thread's
   bool switched_ = false;

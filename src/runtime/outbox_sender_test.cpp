@@ -111,6 +111,21 @@ TEST_F(OutboxSenderTest, ATableSetAsideIsNoBackPressureForTheOthers) {
   EXPECT_TRUE(sender->set_aside().empty());
 }
 
+// The rounds' thread notes what it added when its round has ended, and what it added may be gone by then.
+TEST_F(OutboxSenderTest, WhatIsSentBeforeItIsNotedDoesNotCountAsWaiting) {
+  StorageBatch batch;
+  std::string entry = encode_outbox_entry(OutboxRows{"good", 1, std::string(100, 'x')}).text();
+  batch.put(Family::kOutbox, outbox_key(Checkpoint{++checkpoint}, 0), entry);
+  ASSERT_TRUE(storage->write(batch).ok());
+  send_all();
+  EXPECT_EQ(store.inserted["good"], 1U);
+  EXPECT_EQ(sender->waiting_bytes(), 0U);
+  sender->note_added(entry.size());
+  EXPECT_EQ(sender->waiting_bytes(), 0U);
+  add("good", 10);
+  EXPECT_EQ(sender->waiting_bytes(), stored_bytes());
+}
+
 // A round may have committed rows of a table that is to be widened first.
 TEST_F(OutboxSenderTest, NothingIsSentBeforeItsTablesArePrepared) {
   add("good", 10);

@@ -192,7 +192,6 @@ Status RoundRunner::finish_replan() {
   releases_.save(pass.write);
   if (!pass.write.empty()) RETURN_IF_ERROR(commit(pass));
   if (builds.size() > builds_.all().size()) RETURN_IF_ERROR(dead_.load(ports_.storage));
-  outbox_bytes_of_replans_ += pass.outcome.outbox_bytes;
   set_aside_ = std::move(aside);
   return define_tables();
 }

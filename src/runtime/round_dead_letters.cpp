@@ -11,6 +11,7 @@ namespace tributary {
 namespace {
 
 constexpr std::chrono::seconds check_interval{30};  // of letters, where raw had what was processed and did not answer
+constexpr std::chrono::milliseconds ask_interval{200};  // whether it answers
 
 // The newest fact about each of some rows, of what was read.
 class NewestFacts {
@@ -38,6 +39,23 @@ class NewestFacts {
 };
 
 }  // namespace
+
+// One whose rows are read from raw waits until raw answers, and nothing else does.
+bool RoundRunner::may_order() {
+  DeadLetterOrder order;
+  {
+    std::lock_guard lock(mutex_);
+    if (orders_.empty()) return false;
+    order = orders_.front();
+  }
+  if (order.drop || !ports_.raw_apart || client_tables_.empty()) return true;
+  std::optional<Status> answer = feed_.answers({order.client, client_tables_.front().domain});
+  if (!answer || answer->ok()) return answer.has_value();
+  std::lock_guard lock(mutex_);
+  order_problem_ = fmt::format("dead-letters retry of client {} in view {} waits: {}", order.client, order.view,
+                               answer->error().to_string());
+  return false;
+}
 
 Result<RoundOutcome> RoundRunner::order_round() {
   DeadLetterOrder order;
@@ -223,6 +241,13 @@ bool RoundRunner::letters_to_check() const {
 Status RoundRunner::check_letters() {
   if (!letters_to_check()) return {};
   const auto [of, keys] = *unchecked_.begin();
+  if (ports_.raw_apart) {
+    std::optional<Status> answer = feed_.answers({of.client, of.domain});
+    if (!answer || !answer->ok()) {
+      next_check_ = std::chrono::steady_clock::now() + (answer ? check_interval : ask_interval);
+      return {};
+    }
+  }
   auto gone = outdated(of, keys);
   if (!gone.ok()) {
     next_check_ = std::chrono::steady_clock::now() + check_interval;

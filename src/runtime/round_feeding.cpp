@@ -35,10 +35,34 @@ const EventBatch* within(const EventBatch& batch, const FeedScope& scope, std::d
   return &parts.emplace_back(std::move(part));
 }
 
+std::string RoundRunner::feed_problem() const {
+  std::lock_guard lock(mutex_);
+  return feed_problem_;
+}
+
+// nullopt: it is still read, or cannot be read now.
+Result<std::optional<RawPiece>> RoundRunner::next_piece(const Refeed& refeed, size_t bytes_max) {
+  if (!ports_.raw_apart) {
+    ASSIGN_OR_RETURN(RawPiece piece, ports_.raw.scan(refeed.client, refeed.domain, refeed.cursor, bytes_max));
+    return std::optional(std::move(piece));
+  }
+  std::optional<Result<RawPiece>> read = feed_.scan(refeed, bytes_max);
+  if (!read) return std::optional<RawPiece>();
+  std::lock_guard lock(mutex_);
+  feed_problem_ = read->ok() ? "" : read->error().to_string();
+  if (!read->ok()) return std::optional<RawPiece>();
+  return std::optional(std::move(**read));
+}
+
 // What is live goes first. Other releases give way to events that wait, and keep to their rate.
 const Refeed* RoundRunner::next_refeed() {
   const Refeed* next = nullptr;
-  raw_is_behind_ = false;
+  raw_is_behind_ = !builds_.refeeds().empty() && feed_.rests();
+  if (raw_is_behind_) return nullptr;
+  if (builds_.refeeds().empty()) {
+    std::lock_guard lock(mutex_);
+    feed_problem_.clear();
+  }
   for (const Refeed& refeed : builds_.refeeds()) {
     bool live = releases_.used_by_live(refeed.generation);
     if (!live && (next != nullptr || !may_be_fed(refeed.generation))) continue;
@@ -79,7 +103,13 @@ Result<RoundOutcome> RoundRunner::refeed_round(const Refeed& next) {
   if (generation != generations_.end() && (aside == set_aside_.end() || aside->second > 0)) {
     size_t bytes_max = limits_.refeed_bytes_max;
     if (rate > 0) bytes_max = std::min(bytes_max, size_t{rate} * paced_bytes_of_event);
-    ASSIGN_OR_RETURN(piece, ports_.raw.scan(refeed.client, refeed.domain, refeed.cursor, bytes_max));
+    ASSIGN_OR_RETURN(std::optional<RawPiece> read, next_piece(refeed, bytes_max));
+    if (!read) {
+      RoundOutcome none;
+      none.more = feed_.is_reading();
+      return none;
+    }
+    piece = std::move(*read);
     GraphInput input = input_of(*generation);
     input.facts_again = true;  // where what failed is retried, all was merged long ago
     std::deque<EventBatch> parts;
@@ -124,24 +154,46 @@ Result<RoundOutcome> RoundRunner::refeed_round(const Refeed& next) {
 
 // How many events feed each generation that is not whole: all of the clients' domains that it reads.
 Status RoundRunner::count_feeds() {
+  feed_.forget();  // what is fed may be another
   std::map<uint32_t, uint64_t> counts;
+  std::map<uint32_t, std::vector<RawFeed::Part>> unknown;
   for (const Generation& generation : generations_) {
     if (!builds_.being_fed(generation.number)) continue;
     if (auto known = events_to_feed_.find(generation.number); known != events_to_feed_.end()) {
       counts.insert(*known);
       continue;
     }
-    uint64_t& count = counts[generation.number];
+    std::vector<RawFeed::Part>& parts = unknown[generation.number];
     for (const Table& table : client_tables_) {
-      if (!generation.graph->reads(table.domain) || !releases_.scope_of(generation.number).takes(table.client))
-        continue;
-      auto events = ports_.raw.count(table.client, table.domain);
+      if (generation.graph->reads(table.domain) && releases_.scope_of(generation.number).takes(table.client))
+        parts.push_back({table.client, table.domain});
+    }
+  }
+  events_to_feed_ = std::move(counts);
+  if (ports_.raw_apart) {
+    feed_.count(std::move(unknown));
+    return {};
+  }
+  for (const auto& [generation, parts] : unknown) {
+    uint64_t& count = events_to_feed_[generation];
+    for (const RawFeed::Part& part : parts) {
+      auto events = ports_.raw.count(part.client, part.domain);
       if (!events.ok() && !retryable(events.error().code)) return std::move(events).error();
       count += events.ok() ? *events : 0;  // it only shows how far the feeding is
     }
   }
-  events_to_feed_ = std::move(counts);
   return {};
+}
+
+// Those that were counted meanwhile.
+void RoundRunner::take_counts() {
+  auto counts = feed_.take_counts();
+  if (counts.empty()) return;
+  for (const auto& [generation, count] : counts) {
+    if (builds_.being_fed(generation)) events_to_feed_[generation] = count;
+  }
+  std::lock_guard lock(mutex_);
+  note_releases();
 }
 
 }  // namespace tributary

@@ -127,31 +127,21 @@ Result<RoundOutcome> RoundRunner::run() {
   RETURN_IF_ERROR(release_round());
   RETURN_IF_ERROR(check_letters());
   ASSIGN_OR_RETURN(RoundOutcome outcome, live_round());
-  bool orders = false;
-  {
-    std::lock_guard lock(mutex_);
-    orders = !orders_.empty();
-  }
   auto add = [&](RoundOutcome other) {
-    outcome.outbox_bytes += other.outbox_bytes;
     outcome.more = outcome.more || other.more;
     std::move(other.parked.begin(), other.parked.end(), std::back_inserter(outcome.parked));
   };
-  if (orders) {
+  if (may_order()) {
     ASSIGN_OR_RETURN(RoundOutcome ordered, order_round());
     add(std::move(ordered));
   }
   if (const Refeed* refeed = next_refeed()) {
-    Result<RoundOutcome> fed = refeed_round(*refeed);
-    if (!fed.ok()) {
-      outbox_bytes_of_replans_ += outcome.outbox_bytes;
-      return fed;
-    }
-    add(std::move(*fed));
+    ASSIGN_OR_RETURN(RoundOutcome fed, refeed_round(*refeed));
+    add(std::move(fed));
   }
+  take_counts();
   outcome.more = outcome.more || (unfinished() && !raw_is_behind_) || builds_changed_ || next_refeed() != nullptr ||
                  letters_to_check();
-  outcome.outbox_bytes += std::exchange(outbox_bytes_of_replans_, 0);
   return outcome;
 }
 
@@ -283,13 +273,14 @@ Status RoundRunner::commit(Pass& pass) {
     return written;
   }
   dead_.commit();
+  outbox_bytes_ += pass.outbox_bytes;
   checkpoint_ = pass.checkpoint;
   return {};
 }
 
 void RoundRunner::put_outbox(Pass& pass, const OutboxEntry& entry) {
   OutboxBytes bytes = encode_outbox_entry(entry);
-  pass.outcome.outbox_bytes += bytes.head.size() + bytes.tail.size();
+  pass.outbox_bytes += bytes.head.size() + bytes.tail.size();
   pass.write.put(Family::kOutbox, outbox_key(Checkpoint{pass.checkpoint}, pass.outbox_index++), bytes.head, bytes.tail);
 }
 

@@ -32,6 +32,7 @@
 #include "runtime/dead_letters.h"
 #include "runtime/outbox.h"
 #include "runtime/planned.h"
+#include "runtime/raw_feed.h"
 #include "runtime/releases.h"
 #include "runtime/round_state.h"
 #include "runtime/stored_facts.h"
@@ -59,6 +60,8 @@ struct RoundPorts {
       raw_has;  // all before these offsets; none: it always has
   Planner plan;
   std::string views;  // what the pipeline file says of them
+  // The raw store may be slow or away: what feeds generations is read by a thread of its own, and live rounds go on.
+  bool raw_apart = false;
   bool start_with_views =
       true;  // those are live from now on, unless a release has them; false: only where none is live
   int64_t started_micros = 0;  // now
@@ -78,7 +81,6 @@ struct RoundLimits {
 
 struct RoundOutcome {
   uint64_t events = 0;
-  uint64_t outbox_bytes = 0;  // added
   bool more = false;  // there is work without new events
   std::vector<ParkedRow> parked;  // newly
 };
@@ -101,6 +103,8 @@ class RoundRunner {
 
   // kResourceExhausted and kUnavailable: try again later. kCorrupt: stop.
   Result<RoundOutcome> run();
+  // Added to the outbox since it was asked last, by rounds that then failed as well.
+  uint64_t take_outbox_bytes() { return std::exchange(outbox_bytes_, 0); }
 
   Checkpoint checkpoint() const { return Checkpoint{checkpoint_.load()}; }
 
@@ -189,6 +193,8 @@ class RoundRunner {
   // One that fails for good is not tried again: order_problem() says why, until the next order is done.
   void order(DeadLetterOrder order);
   std::string order_problem() const;
+  // Why what is computed from raw waits, while nothing else does; empty: it does not.
+  std::string feed_problem() const;
   // The sender has brought readers over to new builds, or dropped tables: look.
   void look_at_builds() { builds_changed_ = true; }
   // The store has lost rows of a table: its view is computed again, as one whose plan changed. One that no build has is no matter.
@@ -207,6 +213,7 @@ class RoundRunner {
     std::vector<std::unique_ptr<RoundState>> states;  // one a worker
     std::vector<KeyedState*> state_pointers;
     uint32_t outbox_index = 0;
+    uint64_t outbox_bytes = 0;
     RoundOutcome outcome;
 
     Pass(Storage& storage, size_t workers, uint64_t number);
@@ -217,6 +224,7 @@ class RoundRunner {
         limits_(limits),
         reader_(ports_.log.open_reader()),
         pool_(limits.workers),
+        feed_(ports_.raw),
         dead_(limits.dead_letters_max) {}
 
   Status load(std::vector<Table> tables, std::map<ClientId, std::map<std::string, Column>> attributes);
@@ -247,14 +255,17 @@ class RoundRunner {
   const Refeed* next_refeed();
   bool may_be_fed(uint32_t generation) const;
   bool raw_can_feed(const Refeed& refeed);
+  Result<std::optional<RawPiece>> next_piece(const Refeed& refeed, size_t bytes_max);
   Status release_round();
   Result<uint32_t> carry_out(const ReleaseOrder& order);
   Result<uint32_t> make_release(const ReleaseOrder& order);
   Status switch_to(uint32_t number);
   Status drop_release(uint32_t number);
   Status count_feeds();
+  void take_counts();
   void note_releases();
   ReleaseStatus status_of(const Release& release) const;
+  bool may_order();
   Result<RoundOutcome> order_round();
   Result<RoundOutcome> carry_out(const DeadLetterOrder& order);
   Status retry(const DeadLetterOrder& order, Generation& generation, Pass& pass);
@@ -287,9 +298,10 @@ class RoundRunner {
   // What raw has to have before a refeed begins: all that was processed when it was first looked at.
   std::map<std::tuple<uint32_t, ClientId, std::string>, std::map<TopicPartition, Offset>> feeds_need_;
   bool raw_is_behind_ = false;  // so that a refeed waits
+  RawFeed feed_;
   bool behind_ = false;  // the newest round left something in the log
   size_t rounds_not_fed_ = 0;  // since a release was fed last
-  uint64_t outbox_bytes_of_replans_ = 0;  // not told yet
+  uint64_t outbox_bytes_ = 0;  // not told yet
   std::vector<Generation> generations_;
   ClientsSetAside set_aside_;
   std::vector<ClientId> absent_clients_;  // known before, and not in the pipeline file now
@@ -322,6 +334,7 @@ class RoundRunner {
   };
   std::deque<PendingRelease> release_orders_;
   std::string order_problem_;
+  std::string feed_problem_;
 };
 
 // The releases of a pipeline that does not run, without how far they are fed and what is wrong with them: `events` is 0.

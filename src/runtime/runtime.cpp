@@ -81,19 +81,20 @@ void Runtime::run_rounds() {
     }
     uint64_t generation = log_.append_generation();
     auto outcome = runner_->run();
+    uint64_t added = runner_->take_outbox_bytes();
+    sender_->note_added(added);
     {
       std::lock_guard lock(mutex_);
       process_problem_ = outcome.ok() ? "" : outcome.error().to_string();
-      if (outcome.ok() && outcome->outbox_bytes > 0) ++rounds_;
+      if (added > 0) ++rounds_;
       if (outcome.ok()) events_processed_ += outcome->events;
     }
+    if (added > 0) wake_.notify_all();
     if (!outcome.ok()) {
       pause(back_off.next());
       continue;
     }
     back_off.reset();
-    sender_->note_added(outcome->outbox_bytes);
-    if (outcome->outbox_bytes > 0) wake_.notify_all();
     if (!outcome->parked.empty()) ask_for_parked(outcome->parked);
     heap.turn(outcome->events > 0 || outcome->more);
     if (outcome->events == 0 && !outcome->more) {
@@ -286,6 +287,7 @@ RuntimeStatus Runtime::status() const {
   status.lacking = std::move(tables.lacking);
   status.rebuilds = runner_->rebuilds();
   status.order_problem = runner_->order_problem();
+  status.feed_problem = runner_->feed_problem();
   if (options_.raw != nullptr) status.raw_waiting_events = options_.raw->waiting_events();
   std::lock_guard lock(mutex_);
   status.events_processed = events_processed_;

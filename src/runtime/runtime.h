@@ -44,6 +44,7 @@ struct RuntimeStatus {
   std::string store_problem;  // likewise for the analytics store
   std::string raw_problem;  // likewise for a raw store that follows the log
   uint64_t raw_waiting_events = 0;  // in the log and not there
+  std::string feed_problem;  // why what is computed from raw waits
   std::string order_problem;  // why the newest order for dead letters failed
   std::vector<PlanProblem> set_aside;
   std::vector<PlanProblem> lacking;

@@ -272,6 +272,54 @@ def test_a_changed_view_waits_for_raw_and_is_computed_from_it(make, mongo):
     pipeline.command("verify", "--against", "raw").expect(ExitCode.OK)
 
 
+@pytest.mark.parametrize("how", ["gone", "silent"])
+def test_raw_that_goes_while_it_feeds_a_release_holds_up_that_alone(make, mongo, how):
+    pipeline = make()
+    for database in pipeline.databases.values():
+        database.execute("INSERT INTO users (id, email) VALUES (1, 'a@b.example'); "
+                         "INSERT INTO orders (id, user_id, status, total_cents) "
+                         "SELECT g, 1, 'paid', 1 FROM generate_series(1, 1000) g")
+    pipeline.start_and_wait()
+    wait_raw(pipeline)
+    pipeline.content["views"]["totals"]["sql"] = "SELECT upper(status) AS status, count(*) AS orders FROM orders GROUP BY ALL"
+    pipeline.write()
+    pipeline.command("replay", "--detach", "--rate", "200").expect(ExitCode.OK)
+
+    def listed():
+        return json.loads(pipeline.command("release", "list", "--json").expect(ExitCode.OK).output)
+
+    wait_for(lambda: 0 < listed()["releases"][1]["events_fed"], 60, "the release to be fed")
+    if how == "gone":
+        mongo.kill()
+    else:
+        mongo.proxy.half_open = True
+    try:
+        waits = pipeline.wait_status(
+            lambda status: [problem for problem in status["problems"] if "computed from raw waits" in problem], 60,
+            "the feeding to wait for raw")
+        assert "MongoDB" in waits[0]
+        assert "it waits: " in pipeline.command("release", "list").expect(ExitCode.OK).output
+        for turn in range(2, 12):  # each in a round of its own, while raw is asked again and again
+            for database in pipeline.databases.values():
+                database.execute(f"INSERT INTO users (id, email) VALUES ({turn}, 'a@b.example'); "
+                                 f"UPDATE orders SET total_cents = {turn} WHERE id = {turn}")
+            pipeline.wait_queryable()
+            assert pipeline.count("globex", "customers") == turn
+        assert not any(problem.startswith("processing") for problem in pipeline.status()["problems"])
+        assert listed()["releases"][1]["state"] == "building"
+    finally:
+        if how == "gone":
+            mongo.start()
+        else:
+            mongo.proxy.half_open = False
+            mongo.proxy.cut()
+    pipeline.wait_status(lambda status: not status["problems"], 90, "raw to be read again")
+    wait_for(lambda: listed()["releases"][1]["state"] == "ready", 90, "the release to be whole")
+    pipeline.command("release", "switch").expect(ExitCode.OK)
+    pipeline.wait_queryable()
+    pipeline.verify_clean()
+
+
 def test_dead_letters_and_trace_read_raw(make):
     pipeline = make(views={"halves": {"sql": "SELECT id, CAST(note AS INTEGER) AS number FROM orders"}}, clients=("acme",))
     database = pipeline.databases["acme"]
