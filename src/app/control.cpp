@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -209,17 +210,14 @@ Status check_data_directory(const Pipeline& pipeline, std::string_view what) {
 }
 
 Status wait_for_commands(const Pipeline& pipeline) {
-  auto deadline = std::chrono::steady_clock::now() + reach_limit;
-  while (auto holder = DataDirectory::holder(pipeline.data)) {
-    if (holder->use == DataUse::kRun) {
-      return Error{ErrorCode::kAlreadyExists, fmt::format("process {} is running this pipeline on {}; stop it first",
-                                                          holder->process, pipeline.data)};
-    }
-    if (std::chrono::steady_clock::now() > deadline) {
-      return Error{ErrorCode::kAlreadyExists, held_by_command(pipeline, holder)};
-    }
-    std::this_thread::sleep_for(reach_poll);
+  auto holder = DataDirectory::holder(pipeline.data);
+  if (!holder) return {};
+  if (holder->use == DataUse::kRun) {
+    return Error{ErrorCode::kAlreadyExists, fmt::format("process {} is running this pipeline on {}; stop it first",
+                                                        holder->process, pipeline.data)};
   }
+  std::fprintf(stderr, "tributary: waits for another command (process %d) to be done with %s\n", holder->process,
+               pipeline.data.c_str());
   return {};
 }
 

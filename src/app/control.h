@@ -25,7 +25,7 @@ Result<Reached> reach_pipeline(const Pipeline& pipeline, AssemblyParts parts);
 // Whether there is a data directory that this program knows. kNotFound: none yet, so that there is nothing to `what`.
 Status check_data_directory(const Pipeline& pipeline, std::string_view what);
 
-// For `run`: waits in the same way until no other command holds the data directory. kAlreadyExists: a `run` does.
+// For `run`, whose opening waits for a command that holds the data directory: says so. kAlreadyExists: a `run` does.
 Status wait_for_commands(const Pipeline& pipeline);
 
 // Asks the running pipeline to run a client's query, to give events, or to wait until all that `client`'s source had

@@ -15,6 +15,7 @@
 #include <ctime>
 #include <fstream>
 #include <sstream>
+#include <thread>
 #include <utility>
 
 namespace tributary {
@@ -22,7 +23,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* command_mark = " command\n";  // behind the process id
+constexpr const char* command_mark = " command";  // behind the process id
+// Bytes of LOCK, each a lock and the beginning of a line that says who has it: who works on the directory, and the `run` that
+// does or is about to. So a `run` is known before it works, and commands that begin meanwhile leave the directory to it.
+constexpr off_t work_byte = 0;
+constexpr off_t run_byte = 32;
+constexpr size_t line_bytes = 32;
+constexpr std::chrono::seconds wait_for_command{60};
+constexpr std::chrono::milliseconds wait_poll{20};
 constexpr const char* identity_file = "TRIBUTARY";
 constexpr const char* identity_file_new = "TRIBUTARY.new";
 constexpr const char* lock_file = "LOCK";
@@ -126,8 +134,11 @@ std::string read_small(const fs::path& path) {
   return text;
 }
 
-std::optional<DataHolder> read_holder(const fs::path& path) {
+std::optional<DataHolder> read_holder(const fs::path& path, off_t at) {
   std::string text = read_small(path);
+  if (text.size() < static_cast<size_t>(at) + line_bytes) return std::nullopt;
+  text = text.substr(static_cast<size_t>(at), line_bytes);
+  text.resize(text.find_last_not_of(" \n") + 1);
   DataHolder holder;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), holder.process);
   if (error != std::errc{} || holder.process <= 0) return std::nullopt;
@@ -135,8 +146,8 @@ std::optional<DataHolder> read_holder(const fs::path& path) {
   return holder;
 }
 
-Error in_use(const fs::path& directory) {
-  std::optional<DataHolder> holder = read_holder(directory / lock_file);
+Error in_use(const fs::path& directory, off_t at) {
+  std::optional<DataHolder> holder = read_holder(directory / lock_file, at);
   std::string who = "another process";
   if (holder) {
     std::string name = read_small(fmt::format("/proc/{}/comm", holder->process));
@@ -149,11 +160,47 @@ Error in_use(const fs::path& directory) {
 
 // Locks of the open file description: unlike flock() they can be asked for without being taken, so that holder() never
 // gets in the way of a process that starts, and unlike fcntl's older ones they exclude the own process too.
-struct flock whole_file(short type) {
+struct flock one_byte(short type, off_t at) {
   struct flock lock{};
   lock.l_type = type;
   lock.l_whence = SEEK_SET;
+  lock.l_start = at;
+  lock.l_len = 1;
   return lock;
+}
+
+bool is_locked(int file, off_t at) {
+  struct flock lock = one_byte(F_WRLCK, at);
+  return ::fcntl(file, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+// Takes one of the two, and says who has it.
+Status take_byte(int file, const fs::path& directory, off_t at, DataUse use) {
+  struct flock lock = one_byte(F_WRLCK, at);
+  if (::fcntl(file, F_OFD_SETLK, &lock) != 0) {
+    if (errno == EAGAIN || errno == EACCES) return in_use(directory, at);
+    return system_error(errno, fmt::format("cannot lock {}", (directory / lock_file).string()));
+  }
+  std::string who = fmt::format("{}{}", ::getpid(), use == DataUse::kCommand ? command_mark : "");
+  std::string line = fmt::format("{:<{}}\n", who, line_bytes - 1);
+  if (::pwrite(file, line.data(), line.size(), at) == static_cast<ssize_t>(line.size())) return {};
+  return system_error(errno, fmt::format("cannot write {}", (directory / lock_file).string()));
+}
+
+// A `run` is told at once of another one, and waits for a command, which is short.
+Status take_bytes(int file, const fs::path& directory, DataUse use) {
+  if (use == DataUse::kCommand) {
+    if (is_locked(file, run_byte)) return in_use(directory, run_byte);
+    return take_byte(file, directory, work_byte, use);
+  }
+  RETURN_IF_ERROR(take_byte(file, directory, run_byte, use));
+  auto deadline = std::chrono::steady_clock::now() + wait_for_command;
+  while (true) {
+    Status taken = take_byte(file, directory, work_byte, use);
+    if (taken.ok() || taken.error().code != ErrorCode::kAlreadyExists) return taken;
+    if (std::chrono::steady_clock::now() > deadline) return taken;
+    std::this_thread::sleep_for(wait_poll);
+  }
 }
 
 // The descriptor that holds the lock. It goes with the process, however that ends.
@@ -161,20 +208,10 @@ Result<int> take_lock(const fs::path& directory, DataUse use) {
   fs::path path = directory / lock_file;
   int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (file < 0) return system_error(errno, fmt::format("cannot open {}", path.string()));
-  struct flock whole = whole_file(F_WRLCK);
-  if (::fcntl(file, F_OFD_SETLK, &whole) != 0) {
-    int error = errno;
-    ::close(file);
-    if (error == EAGAIN || error == EACCES) return in_use(directory);
-    return system_error(error, fmt::format("cannot lock {}", path.string()));
-  }
-  std::string text = fmt::format("{}{}", ::getpid(), use == DataUse::kCommand ? command_mark : "\n");
-  if (::ftruncate(file, 0) != 0 || ::pwrite(file, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
-    int error = errno;
-    ::close(file);
-    return system_error(error, fmt::format("cannot write {}", path.string()));
-  }
-  return file;
+  Status taken = take_bytes(file, directory, use);
+  if (taken.ok()) return file;
+  ::close(file);
+  return std::move(taken).error();
 }
 
 // An existing directory that is not ours is left alone, whatever is in it. What a creation that was cut short leaves is ours.
@@ -244,10 +281,10 @@ Result<DataDirectoryIdentity> DataDirectory::inspect(const fs::path& path) {
 std::optional<DataHolder> DataDirectory::holder(const fs::path& path) {
   int file = ::open((path / lock_file).c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) return std::nullopt;
-  struct flock whole = whole_file(F_RDLCK);
-  bool held = ::fcntl(file, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
+  bool runs = is_locked(file, run_byte);
+  bool held = runs || is_locked(file, work_byte);
   ::close(file);
-  return held ? read_holder(path / lock_file) : std::nullopt;
+  return held ? read_holder(path / lock_file, runs ? run_byte : work_byte) : std::nullopt;
 }
 
 std::optional<std::string> DataDirectory::why_not_creatable(const fs::path& path) {

@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <future>
 #include <map>
+#include <thread>
 
 #include "storage/temporary_directory.h"
 
@@ -70,6 +72,28 @@ TEST(DataDirectory, SaysWhatKeepsItFromBeingMade) {
   EXPECT_FALSE(fs::exists(temporary.path() / "new"));
 }
 
+TEST(DataDirectory, ARunWaitsForACommandAndCommandsThatComeLaterLeaveItToTheRun) {
+  TemporaryDirectory temporary;
+  fs::path path = temporary.path() / "data";
+  auto command = DataDirectory::open(path, "shop", DataUse::kCommand);
+  ASSERT_TRUE(command.ok()) << command.error().to_string();
+  EXPECT_EQ(DataDirectory::holder(path), (DataHolder{::getpid(), DataUse::kCommand}));
+  auto run = std::async(std::launch::async, [&] { return DataDirectory::open(path, "shop"); });
+  while (DataDirectory::holder(path) != DataHolder{::getpid(), DataUse::kRun}) std::this_thread::yield();
+  for (DataUse use : {DataUse::kCommand, DataUse::kRun}) {
+    auto later = DataDirectory::open(path, "shop", use);
+    ASSERT_FALSE(later.ok());
+    EXPECT_EQ(later.error().code, ErrorCode::kAlreadyExists);
+  }
+  {
+    auto done = std::move(*command);
+  }
+  auto opened = run.get();
+  ASSERT_TRUE(opened.ok()) << opened.error().to_string();
+  EXPECT_EQ(DataDirectory::holder(path), (DataHolder{::getpid(), DataUse::kRun}));
+  EXPECT_FALSE(DataDirectory::open(path, "shop", DataUse::kCommand).ok());
+}
+
 TEST(DataDirectory, SecondProcessIsToldWhoHasIt) {
   TemporaryDirectory temporary;
   int ready[2];
@@ -78,7 +102,7 @@ TEST(DataDirectory, SecondProcessIsToldWhoHasIt) {
   ASSERT_EQ(::pipe(finish), 0);
   pid_t child = ::fork();
   if (child == 0) {
-    auto directory = DataDirectory::open(temporary.path() / "data", "shop", DataUse::kCommand);
+    auto directory = DataDirectory::open(temporary.path() / "data", "shop");
     char byte = directory.ok() ? '1' : '0';
     ::close(finish[1]);
     if (::write(ready[1], &byte, 1) == 1 && ::read(finish[0], &byte, 1) >= 0) ::_exit(0);
@@ -91,7 +115,7 @@ TEST(DataDirectory, SecondProcessIsToldWhoHasIt) {
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(second.error().code, ErrorCode::kAlreadyExists);
   EXPECT_THAT(second.error().message, HasSubstr(fmt::format("process {} (", child)));
-  EXPECT_EQ(DataDirectory::holder(temporary.path() / "data"), (DataHolder{child, DataUse::kCommand}));
+  EXPECT_EQ(DataDirectory::holder(temporary.path() / "data"), (DataHolder{child, DataUse::kRun}));
   // The lock goes with its process, however that ends.
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);

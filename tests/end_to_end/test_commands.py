@@ -225,6 +225,35 @@ def test_a_second_process_on_one_data_directory_names_the_first(shops, pipelines
     pipeline.verify_clean()
 
 
+def test_queries_in_loops_do_not_keep_a_pipeline_from_starting(shops, pipelines):
+    (acme,) = shops("acme")
+    acme.execute("INSERT INTO users (id, email) VALUES (1, 'a@b.example')")
+    pipeline = pipelines({"acme": acme}).start_and_wait()
+    pipeline.wait_queryable()
+    stop = threading.Event()
+    failed = []
+
+    def ask():
+        while not stop.is_set():
+            done = pipeline.command("query", "--client", "acme", "SELECT count() FROM users")
+            if done.exit_code != ExitCode.OK and "stopped while it answered" not in done.errors:
+                failed.append((done.exit_code, done.errors))
+
+    with concurrent.futures.ThreadPoolExecutor(4) as readers:
+        loops = [readers.submit(ask) for _ in range(4)]
+        try:
+            for _ in range(4):
+                pipeline.kill()
+                # A stopped pipeline's data directory is in a query's hands from now on.
+                wait_for(lambda: re.search(r"^\d+ command", (pipeline.data / "LOCK").read_text()), 60, "a query to hold it")
+                pipeline.start_and_wait()
+        finally:
+            stop.set()
+        for loop in loops:
+            loop.result()
+    pipeline.verify_clean()
+
+
 def test_tap_shows_events_as_debezium_json(shops, pipelines):
     acme, globex = shops("acme", "globex")
     pipeline = pipelines({"acme": acme, "globex": globex}).start_and_wait()
