@@ -1,6 +1,8 @@
 #include "app/trace.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
 
 #include "app/dead_letter_list.h"
 #include "app/event_reader.h"
@@ -304,9 +306,13 @@ class Tracer {
     views_->plan().views.push_back(origin.rows);
     ASSIGN_OR_RETURN(uint64_t events, views_->compute(client_, {name}));
     std::string condition = columns.empty() ? "1" : condition_of(columns, key);
-    ASSIGN_OR_RETURN(json from, views_->rows_of(client_, name, condition, limit_));
+    std::vector<std::string> labels = origin.labels;
+    ASSIGN_OR_RETURN(json from, rows_with_keys(name, condition));
+    from["columns"] = labels;
+    from["columns"].insert(from["columns"].begin(), "key");
     from["events"] = events;
     from["calls"] = json::array();
+    if (!row.is_object()) return from;
     for (const AggregateOrigin::Call& call : calls) {
       ASSIGN_OR_RETURN(std::string answer,
                        assembly_.store->execute(fmt::format("SELECT toString({}) FROM {} FINAL WHERE {} = {} AND ({})",
@@ -314,12 +320,41 @@ class Tracer {
                                                             client_id_column, quote_text(client_.value), condition),
                                                 "TabSeparatedRaw"));
       while (!answer.empty() && answer.back() == '\n') answer.pop_back();
-      json live = row.is_object() ? row.value(call.column, json(nullptr)) : json(nullptr);
-      std::string live_text = live.is_string() ? live.get<std::string>() : live.dump();
+      if (answer == "\\N") answer = "null";
+      json live = row.value(call.column, json(nullptr));
       from["calls"].push_back(
-          {{"column", call.column}, {"live", live}, {"from_rows", answer}, {"equal", live_text == answer}});
+          {{"column", call.column}, {"live", live}, {"from_rows", answer}, {"equal", same_value(live, answer)}});
     }
     return from;
+  }
+
+  // Each with the key of the source row that it is of, or the keys.
+  Result<json> rows_with_keys(const std::string& view, const std::string& condition) {
+    std::string columns;
+    for (const OutputColumn& column : views_->view(view)->columns()) columns += ", " + quote_identifier(column.name);
+    ASSIGN_OR_RETURN(
+        StoreAnswer answer,
+        ask_store(
+            *assembly_.store,
+            fmt::format("SELECT lower(hex({})){} FROM {} FINAL WHERE {} = {} AND ({}) ORDER BY {} LIMIT {} SETTINGS "
+                        "output_format_json_quote_decimals = 1",
+                        key_column, columns, quote_identifier(ScratchViews::table_of(view)), client_id_column,
+                        quote_text(client_.value), condition, key_column, limit_)));
+    for (json& row : answer.rows) {
+      std::optional<std::string> key = from_hex(row[0].get<std::string>());
+      if (key) row[0] = row_key_to_string(*key);
+    }
+    return json{{"rows", std::move(answer.rows)}};
+  }
+
+  // Floats have the digits of two programs.
+  static bool same_value(const json& live, const std::string& text) {
+    if ((live.is_string() ? live.get<std::string>() : live.dump()) == text) return true;
+    if (!live.is_number_float() || text.empty()) return false;
+    char* end = nullptr;
+    double value = std::strtod(text.c_str(), &end);
+    double shown = live.get<double>();
+    return *end == '\0' && std::abs(value - shown) <= 1e-12 * std::max(std::abs(value), std::abs(shown));
   }
 
   static std::string condition_of(const std::vector<std::string>& columns, const std::vector<std::string>& values) {

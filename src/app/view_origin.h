@@ -16,9 +16,10 @@ struct AggregateOrigin {
   std::map<std::string, std::string> input_of_column;  // a group column of the view → the column of `rows` that it is
   struct Call {
     std::string column;  // of the view
-    std::string sql;  // the same over `rows`, in ClickHouse's SQL: of counts and sums
+    std::string sql;  // the same over `rows`, in ClickHouse's SQL
   };
   std::vector<Call> calls;
+  std::vector<std::string> labels;  // of the columns of `rows`, for people
 };
 
 // nullopt where the view's last operator is no aggregate.

@@ -103,6 +103,30 @@ def test_the_rows_that_make_up_a_number_and_their_sum(traced):
     assert of_line["row"]["status"] == "paid" and of_line["of"]["events"][0]["event"] == "order.created"
 
 
+def test_each_row_of_a_number_has_its_key_and_a_name_for_each_value(shop, pipelines):
+    shop.execute("INSERT INTO users (id, email) VALUES (1, 'a@example')")
+    for number, status, cents in ((41, "paid", 100), (42, "paid", 301), (43, "paid", 100), (44, "open", 7)):
+        insert_order(shop, number, 1, status, cents)
+    pipeline = pipelines({"acme": shop}, views={
+        "facts": {"sql": "SELECT upper(status) AS state, avg(total_cents) AS mean, min(id) AS first, max(total_cents * 2) AS "
+                         "most, count(DISTINCT user_id) AS users, sum(total_cents) FILTER (WHERE id > 100) AS late "
+                         "FROM orders GROUP BY upper(status)"},
+        "joined": {"sql": "SELECT u.email, count(*) AS n FROM orders o JOIN users u ON u.id = o.user_id GROUP BY u.email"}})
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    told = trace(pipeline, "facts", "PAID")["from"]
+    assert [row[0] for row in told["rows"]] == ["(41)", "(42)", "(43)"]
+    assert told["columns"][:3] == ["key", "state", "total_cents"] and "#" not in "".join(told["columns"]), told["columns"]
+    assert len(told["columns"]) == len(told["rows"][0])
+    calls = {call["column"]: call for call in told["calls"]}
+    assert set(calls) == {"mean", "first", "most", "users", "late"} and all(call["equal"] for call in calls.values()), calls
+    assert float(calls["mean"]["from_rows"]) == 167.0 and calls["most"]["live"] == 602
+    assert calls["late"]["live"] is None and calls["late"]["from_rows"] == "null"
+    joined = trace(pipeline, "joined", "a@example")["from"]
+    assert len(joined["rows"]) == 4 and len({row[0] for row in joined["rows"]}) == 4
+    nothing = pipeline.command("trace", "--client", "acme", "facts", "GONE").expect(ExitCode.USAGE)
+    assert "no row of client acme has the key GONE" in nothing.errors and "in the view" not in nothing.output
+
+
 def test_bad_input(traced):
     for words, told in [(("orders",), "0 values"), (("orders", "1", "2"), "2 values"),
                         (("nothing", "1"), "no domain")]:
