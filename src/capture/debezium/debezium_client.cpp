@@ -11,18 +11,9 @@
 namespace tributary {
 namespace {
 
-constexpr std::string_view native_state_key = "stream";  // of a client that was read natively before
 constexpr std::string_view reset_key = "reset";
 constexpr uint32_t dead_max = 1'000;
 constexpr size_t dead_value_bytes_max = size_t{1} << 20;
-
-// The epoch that native capture's state begins with (docs/formats/capture-state.md): u8 version, u32.
-uint32_t native_epoch(std::string_view bytes) {
-  ByteReader reader(bytes);
-  reader.u8();
-  uint32_t epoch = reader.u32();
-  return reader.ok() ? epoch : 0;
-}
 
 // A value as a person writes it in an address; nullopt: NULL or not told.
 std::optional<std::string> cell_text(const Column& column, size_t row) {
@@ -84,6 +75,21 @@ void drop_last_row(EventBatch& batch) {
   if (!batch.moved.empty() && batch.moved.back().row == rows) batch.moved.pop_back();
 }
 
+// An update moved the batch's last row from one client to another: to ours it is a row that came, with nothing of what the other
+// had, or one that went.
+void change_hands(EventBatch& batch, bool is_ours_now) {
+  size_t row = batch.rows() - 1;
+  batch.ops[row] = is_ours_now ? Op::kCreate : Op::kDelete;
+  for (size_t i = 0; i < batch.columns.size(); ++i) {
+    if (!is_ours_now || batch.columns[i].state(row) == CellState::kAbsent) {
+      batch.columns[i].truncate(row);
+      batch.columns[i].append_from(batch.before[i], row);
+    }
+    batch.before[i].truncate(row);
+    batch.before[i].append_absent();
+  }
+}
+
 }  // namespace
 
 std::string_view DebeziumRecord::header(std::string_view name) const {
@@ -119,7 +125,7 @@ Status DebeziumClient::load() {
     ASSIGN_OR_RETURN(state_, DebeziumState::decode(bytes));
   }
   bool reset = !entry(reset_key).empty();
-  uint32_t native = native_epoch(entry(native_state_key));
+  uint32_t native = source_epoch(stored, stream_state_key);
   if (state_.epoch == 0 || reset || native > state_.newest_epoch()) {
     state_.epoch = std::max(state_.newest_epoch(), native) + 1;
     for (auto& [name, topic] : state_.topics) topic = {.epoch = state_.epoch};
@@ -394,76 +400,64 @@ Status DebeziumClient::take_row(Table& table, const DebeziumEvent& event, const 
 bool DebeziumClient::keep_tenant(Table& table, const DebeziumEvent& event) {
   const auto& [name, value] = target_.column;
   if (name.empty()) return true;
-  size_t row = table.open.rows() - 1;
+  EventBatch& rows = table.open;
+  size_t row = rows.rows() - 1;
   auto column = table.schema->find(name);
-  auto tenant = column ? cell_text(table.open.columns[*column], row) : std::nullopt;
-  auto declared = table.captured.columns.find(name);
-  bool padded = declared != table.captured.columns.end() && declared->second.starts_with("char") &&
-                !declared->second.starts_with("character varying");
-  if (tenant && padded) tenant = without_padding(*tenant);
-  if (tenant && !padded && *tenant != value && without_padding(*tenant) == value) {
-    stopped_ = DebeziumTrouble{
+  auto tenant = column ? tenant_in(table, rows.columns[*column], row) : std::nullopt;
+  bool ours = tenant == value;
+  bool was_ours = ours;
+  stopped_ = tenant_trouble(table, event, tenant);
+  bool in_key = std::find(table.key.begin(), table.key.end(), name) != table.key.end();
+  if (!stopped_ && event.op == Op::kUpdate && !in_key) {
+    bool told = event.has_before && !rows.before.empty() && rows.before[*column].state(row) != CellState::kAbsent;
+    if (told) was_ours = tenant_in(table, rows.before[*column], row) == value;
+    if (!told && !ours) {
+      stopped_ =
+          cannot_be_known(fmt::format("an update in {} does not tell what {} was", table.captured.table, name), name);
+    }
+  }
+  if (stopped_ || (!ours && !was_ours)) {
+    drop_last_row(rows);
+    return false;
+  }
+  if (ours != was_ours) change_hands(rows, ours);
+  return true;
+}
+
+// Values of char(n) have blanks behind them.
+bool DebeziumClient::tenant_is_padded(const Table& table) const {
+  auto declared = table.captured.columns.find(target_.column.first);
+  return declared != table.captured.columns.end() && declared->second.starts_with("char") &&
+         !declared->second.starts_with("character varying");
+}
+
+std::optional<std::string> DebeziumClient::tenant_in(const Table& table, const Column& column, size_t row) const {
+  auto tenant = cell_text(column, row);
+  return tenant && tenant_is_padded(table) ? without_padding(*std::move(tenant)) : tenant;
+}
+
+// Why the newest row does not say whose it is.
+std::optional<DebeziumTrouble> DebeziumClient::tenant_trouble(const Table& table, const DebeziumEvent& event,
+                                                              const std::optional<std::string>& tenant) const {
+  const auto& [name, value] = target_.column;
+  if (tenant && *tenant != value && without_padding(*tenant) == value) {
+    return DebeziumTrouble{
         fmt::format("a row of {} has blanks behind its {}, as values of char(n) have", table.captured.table, name),
         fmt::format("name the column's type under domains: {}: columns:, as `{}: char(8)`", table.captured.domain,
                     name)};
-    drop_last_row(table.open);
-    return false;
   }
-  if (!tenant) {
-    std::string why = !column ? fmt::format("{} has no column {}", table.captured.table, name)
-                      : event.op == Op::kDelete
-                          ? fmt::format("a delete in {} does not tell {}", table.captured.table, name)
-                          : fmt::format("a row of {} has no {}", table.captured.table, name);
-    bool unread = column && table.open.columns[*column].is_value(row);
-    if (unread)
-      why = fmt::format("{} of {} is of a type by which rows cannot be told apart", name, table.captured.table);
-    stopped_ = unread ? DebeziumTrouble{why, "choose a column of text, an integer, a boolean or a uuid"}
-                      : cannot_be_known(why, name);
-    drop_last_row(table.open);
-    return false;
+  if (tenant) return std::nullopt;
+  auto column = table.schema->find(name);
+  if (!column) return cannot_be_known(fmt::format("{} has no column {}", table.captured.table, name), name);
+  if (table.open.columns[*column].is_value(table.open.rows() - 1)) {
+    return DebeziumTrouble{
+        fmt::format("{} of {} is of a type by which rows cannot be told apart", name, table.captured.table),
+        "choose a column of text, an integer, a boolean or a uuid"};
   }
-  bool in_key = std::find(table.key.begin(), table.key.end(), name) != table.key.end();
-  if (event.op != Op::kUpdate || in_key) {
-    if (*tenant != value) drop_last_row(table.open);
-    return *tenant == value;
-  }
-  bool told =
-      event.has_before && !table.open.before.empty() && table.open.before[*column].state(row) != CellState::kAbsent;
-  auto before = told ? cell_text(table.open.before[*column], row) : std::nullopt;
-  if (before && padded) before = without_padding(*before);
-  if (!told && *tenant != value) {
-    stopped_ =
-        cannot_be_known(fmt::format("an update in {} does not tell what {} was", table.captured.table, name), name);
-    drop_last_row(table.open);
-    return false;
-  }
-  if (!told || (*tenant == value && before == value)) return true;
-  if (*tenant == value) {
-    // It was another's, and has become ours: what it was is not ours to keep.
-    table.open.ops[row] = Op::kCreate;
-    for (size_t i = 0; i < table.open.columns.size(); ++i) {
-      if (table.open.columns[i].state(row) == CellState::kAbsent) {
-        table.open.columns[i].truncate(row);
-        table.open.columns[i].append_from(table.open.before[i], row);
-      }
-      table.open.before[i].truncate(row);
-      table.open.before[i].append_absent();
-    }
-    return true;
-  }
-  if (before != value) {
-    drop_last_row(table.open);
-    return false;
-  }
-  // It was ours, and has become another's.
-  table.open.ops[row] = Op::kDelete;
-  for (size_t i = 0; i < table.open.columns.size(); ++i) {
-    table.open.columns[i].truncate(row);
-    table.open.columns[i].append_from(table.open.before[i], row);
-    table.open.before[i].truncate(row);
-    table.open.before[i].append_absent();
-  }
-  return true;
+  std::string what = event.op == Op::kDelete
+                         ? fmt::format("a delete in {} does not tell {}", table.captured.table, name)
+                         : fmt::format("a row of {} has no {}", table.captured.table, name);
+  return cannot_be_known(std::move(what), name);
 }
 
 // False: the client was stopped, or the message set aside, whose schema is none.

@@ -99,6 +99,10 @@ class DebeziumClient {
   Table* table_of_topic(std::string_view topic);
   bool is_ours(const DebeziumRecord& record) const;
   bool keep_tenant(Table& table, const DebeziumEvent& event);
+  bool tenant_is_padded(const Table& table) const;
+  std::optional<std::string> tenant_in(const Table& table, const Column& column, size_t row) const;
+  std::optional<DebeziumTrouble> tenant_trouble(const Table& table, const DebeziumEvent& event,
+                                                const std::optional<std::string>& tenant) const;
   // Where it counts; nullopt: it came before, or the client was stopped.
   std::optional<Position> place(const TopicPartitionKey& key, const DebeziumEvent& event);
   bool has_streamed(const std::string& topic) const;

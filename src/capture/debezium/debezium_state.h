@@ -7,11 +7,11 @@
 #include <string>
 
 #include "base/result.h"
+#include "contracts/source_epoch.h"
 #include "model/position.h"
 
 namespace tributary {
 
-inline constexpr std::string_view debezium_state_key = "debezium";
 // Messages that could not be read: "debezium/dead/TOPIC/PARTITION/OFFSET".
 inline constexpr std::string_view debezium_dead_prefix = "debezium/dead/";
 // Columns of a table that came since its rows were read, as put_strings(): "debezium/came/public.orders".

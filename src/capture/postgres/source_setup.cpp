@@ -66,7 +66,7 @@ asio::awaitable<Trouble> load_state(ClientContext& context, bool& known) {
   context.snapshots.clear();
   known = false;
   context.takes_over = context.tables_taken_over = false;
-  uint32_t of_connector = 0;
+  uint32_t of_connector = source_epoch(*stored, debezium_state_key);
   for (const auto& [key, value] : *stored) {
     if (key == reset_state_key) context.reset_wanted = true;
     if (key == stream_state_key) {
@@ -80,7 +80,6 @@ asio::awaitable<Trouble> load_state(ClientContext& context, bool& known) {
       if (!state.ok()) co_return stop(state.error().message, reset_remedy(context));
       context.snapshots[key.substr(9)] = *state;
     }
-    if (key == debezium_state_of_client_key) of_connector = debezium_epoch(value);
   }
   forget_others(context);
   if (of_connector > context.state.epoch) {

@@ -22,13 +22,6 @@ Position read_position(ByteReader& reader) {
 
 std::string snapshot_state_key(std::string_view table) { return fmt::format("snapshot/{}", table); }
 
-uint32_t debezium_epoch(std::string_view state) {
-  ByteReader reader(state);
-  reader.u8();
-  uint32_t epoch = reader.u32();
-  return reader.ok() ? epoch : 0;
-}
-
 std::string StreamState::encode() const {
   std::string out;
   put_u8(out, format_version);

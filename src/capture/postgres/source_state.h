@@ -10,15 +10,12 @@
 #include <vector>
 
 #include "base/result.h"
+#include "contracts/source_epoch.h"
 #include "model/position.h"
 
 namespace tributary {
 
-inline constexpr std::string_view stream_state_key = "stream";
 inline constexpr std::string_view reset_state_key = "reset";
-// Of a client that was read from a connector's topics before; debezium_epoch() is its newest epoch, 0 where the bytes are none.
-inline constexpr std::string_view debezium_state_of_client_key = "debezium";
-uint32_t debezium_epoch(std::string_view state);
 std::string snapshot_state_key(std::string_view table);
 
 struct StreamState {

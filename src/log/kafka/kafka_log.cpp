@@ -1,10 +1,9 @@
 #include "log/kafka/kafka_log.h"
 
-#include "base/bytes.h"
-
 #include <algorithm>
 #include <random>
 
+#include "contracts/source_epoch.h"
 #include "log/kafka/kafka_reader.h"
 
 namespace tributary {
@@ -269,12 +268,7 @@ bool KafkaLog::is_read_again(const TopicPartition& at, Offset wanted, Offset fir
   std::map<ClientId, uint32_t> epochs;
   for (const auto& [client, database] : options_.databases) {
     if (!may_hold(client, at)) continue;
-    uint32_t& epoch = epochs[client] = 0;
-    for (const auto& [name, bytes] : state_->client(client).entries) {
-      ByteReader reader(bytes);
-      reader.u8();
-      if (name == "stream" || name == "debezium") epoch = std::max(epoch, reader.u32());
-    }
+    epochs[client] = source_epoch(state_->client(client).entries);
   }
   std::lock_guard lock(problems_mutex_);
   auto [known, fresh] = losses_.try_emplace(at, Loss{first, epochs});
