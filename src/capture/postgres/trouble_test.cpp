@@ -63,6 +63,7 @@ class RestoreTest : public TroubleTest {
     run("CREATE TABLE orders (id int PRIMARY KEY, v text); INSERT INTO orders SELECT i, 'first' FROM "
         "generate_series(1, 100) i");
   }
+  void TearDown() override { source.reset(); }  // the server goes with its slots
   void run(const std::string& statements) { TestConnection(server.url(database)).run(statements); }
   void capture() {
     CaptureClient made = client("acme", database, {"public.orders"});

@@ -1,5 +1,6 @@
 """The program from outside: one pipeline file in a folder of its own, and `tributary` commands on it."""
 
+import copy
 import dataclasses
 import enum
 import json
@@ -85,6 +86,7 @@ class Pipeline:
         if views:
             self.content["views"] = views
         self.content.update({"serve": "127.0.0.1:0", "data": "./data", **(settings or {})})
+        self.content = copy.deepcopy(self.content)  # tests change it, and give the same views to others
         self.write()
 
     def _client(self, client, options):
