@@ -86,6 +86,18 @@ std::string refuse_product(const Expression& call) {
   return {};
 }
 
+// A regular expression takes as much time as its length and the text's multiplied, and is compiled for each row that has its own.
+std::string refuse_regex(const Expression& call) {
+  constexpr int64_t pattern_max = 1000;
+  bool by_regex = call.name.starts_with("regexp_") && call.name != "regexp_escape";
+  by_regex = by_regex || call.name == "string_split_regex" || call.name == "str_split_regex" || call.name == "~";
+  if (!by_regex || call.children.size() < 2 || call.children[1].text || is_short(call.children[1], pattern_max)) {
+    return {};
+  }
+  std::string name = call.name == "~" ? "~" : call.name + "()";
+  return fmt::format("{} takes a constant pattern here, or left(…, {})", name, pattern_max);
+}
+
 // DuckDB's matcher tries all places for each wildcard: a row's text of n letters takes n to the power of their number. It has a
 // faster one for LIKE of a constant with % alone, and is done once only a % is left.
 std::string refuse_pattern(const Expression& call) {
@@ -98,8 +110,8 @@ std::string refuse_pattern(const Expression& call) {
   std::string_view spelled = ilike ? "ILIKE" : glob ? "GLOB" : "LIKE";
   if (!call.children[1].text) {
     return fmt::format(
-        "{} takes a constant pattern here; contains(x, y), starts_with(x, y), ends_with(x, y) and "
-        "regexp_matches(x, y) take a column's",
+        "{} takes a constant pattern here; contains(x, y), starts_with(x, y) and ends_with(x, y) take a column's, "
+        "regexp_matches(x, left(y, 1000)) its first characters",
         spelled);
   }
   std::string_view pattern = *call.children[1].text;
@@ -156,6 +168,7 @@ bool check_call(PlanningContext& context, const Expression& call, const Surround
   if (refused.empty()) refused = refuse_length(call);
   if (refused.empty()) refused = refuse_product(call);
   if (refused.empty()) refused = refuse_pattern(call);
+  if (refused.empty()) refused = refuse_regex(call);
   if (!refused.empty()) context.fail(call.offset, refused);
   return refused.empty();
 }
