@@ -42,6 +42,15 @@ Status keep_analytics(Storage& storage, const Pipeline& pipeline) {
                            stored, now)};
 }
 
+Status analytics_know_run(ClickHouseTarget server, RunLedger& runs) {
+  server.endpoint.timeout = check_limit;
+  ClickHouseStore store(server.endpoint, server.layout);
+  store.use_runs(runs);
+  Status checked = store.check_server();
+  if (checked.ok() || retryable(checked.error().code)) return {};
+  return with_context(std::move(checked).error(), "analytics");
+}
+
 std::string analytics_trouble(const Pipeline& pipeline) {
   Status checked = check_analytics_server(pipeline);
   return checked.ok() ? "" : checked.error().message;

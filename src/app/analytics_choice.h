@@ -2,6 +2,7 @@
 #pragma once
 
 #include "config/pipeline.h"
+#include "contracts/run_ledger.h"
 #include "storage/storage.h"
 #include "store/clickhouse/clickhouse_url.h"
 
@@ -14,6 +15,9 @@ std::optional<ClickHouseTarget> analytics_server(const Pipeline& pipeline, const
 // A data directory belongs to the store that its outbox was sent to: what was acknowledged is never sent again.
 // kAlreadyExists: the file names another one. A server is known by its database, since it may get another address.
 Status keep_analytics(Storage& storage, const Pipeline& pipeline);
+
+// kAlreadyExists: the server answers, and has seen a later run of the data directory than the ledger knows.
+Status analytics_know_run(ClickHouseTarget server, RunLedger& runs);
 
 // What is wrong with the server just now; empty: nothing, or there is none.
 std::string analytics_trouble(const Pipeline& pipeline);

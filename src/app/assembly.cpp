@@ -70,9 +70,9 @@ Result<std::unique_ptr<Assembly>> Assembly::open(const Pipeline& pipeline, LockF
   auto all = std::make_unique<Assembly>(pipeline);
   // With the log elsewhere a node that captures needs nothing of what a data directory keeps.
   bool captures_alone = parts.run && parts.capture && !parts.process && is_kafka(pipeline.log);
-  ASSIGN_OR_RETURN(
-      DataDirectory directory,
-      DataDirectory::open(pipeline.data, pipeline.name, parts.run ? DataUse::kRun : DataUse::kCommand, captures_alone));
+  ASSIGN_OR_RETURN(DataDirectory directory,
+                   DataDirectory::open(pipeline.data, pipeline.name, parts.run ? DataUse::kRun : DataUse::kCommand,
+                                       captures_alone, parts.wait));
   all->directory = std::make_unique<DataDirectory>(std::move(directory));
   bool stores = !all->directory->identity().captures_alone;
   if (!stores && !parts.run && !parts.log_alone) return Error{ErrorCode::kUnsupported, asks_processing()};
@@ -81,7 +81,7 @@ Result<std::unique_ptr<Assembly>> Assembly::open(const Pipeline& pipeline, LockF
   }
   RETURN_IF_ERROR(all->open_log(parts.stages));
   EventLog* log = all->log.get();
-  if (stores) RETURN_IF_ERROR(all->open_raw());
+  if (stores) RETURN_IF_ERROR(all->open_raw(parts.run));
   if (parts.engine) RETURN_IF_ERROR(all->open_analytics(parts.run, log_line));
   if (parts.process) RETURN_IF_ERROR(all->open_process(std::move(lock), parts.run));
   if (parts.capture) {
@@ -106,7 +106,7 @@ Status Assembly::open_log(Stages stages) {
   return {};
 }
 
-Status Assembly::open_raw() {
+Status Assembly::open_raw(bool is_run) {
   RETURN_IF_ERROR(keep_raw(*storage, pipeline));
   SchemaLookup schemas = [this](const ClientId& client, const std::string& table, uint32_t version) {
     return log->schema(client, table, version);
@@ -116,7 +116,14 @@ Status Assembly::open_raw() {
     raw = embedded_raw.get();
     return {};
   }
-  mongo_raw = open_mongo_raw(pipeline, directory->identity().identity, std::move(schemas));
+  if (is_run) {
+    ASSIGN_OR_RETURN(raw_runs, ServerRuns::open(*storage, "raw"));
+  }
+  mongo_raw = open_mongo_raw(pipeline, directory->identity().identity, std::move(schemas), raw_runs.get());
+  if (is_run) {
+    Status usable = mongo_raw->check_server();
+    if (!usable.ok() && !retryable(usable.error().code)) return usable;
+  }
   following_raw = std::make_unique<FollowingRaw>(*storage, *log, *mongo_raw, FollowLimits{});
   raw = following_raw.get();
   return following_raw->open();
@@ -125,8 +132,13 @@ Status Assembly::open_raw() {
 Status Assembly::open_analytics(bool is_run, const LogLine& log_line) {
   RETURN_IF_ERROR(keep_analytics(*storage, pipeline));
   ClickHouseTarget target;
-  if (auto server = analytics_server(pipeline, directory->identity().identity)) {
-    target = *std::move(server);
+  auto server = analytics_server(pipeline, directory->identity().identity);
+  if (server) {
+    if (is_run) {
+      ASSIGN_OR_RETURN(analytics_runs, ServerRuns::open(*storage, "analytics"));
+      RETURN_IF_ERROR(analytics_know_run(*server, *analytics_runs));
+    }
+    target = *server;
   } else {
     EngineProcessOptions options;
     options.data_directory = analytics_directory(pipeline.data);
@@ -138,6 +150,7 @@ Status Assembly::open_analytics(bool is_run, const LogLine& log_line) {
     target.endpoint.socket = engine->socket_path();
   }
   store = std::make_unique<ClickHouseStore>(target.endpoint, target.layout);
+  if (analytics_runs != nullptr) store->use_runs(*analytics_runs);
   queries = std::make_unique<ClickHouseQueries>(target.endpoint, QueryLimits{}, target.layout);
   QueryLimits whole_tables{.execution_time_max = std::chrono::hours(1),
                            .memory_bytes_max = uint64_t{3} << 30,

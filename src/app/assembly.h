@@ -8,6 +8,7 @@
 
 #include "app/node_link.h"
 #include "app/pipeline_plan.h"
+#include "app/server_runs.h"
 #include "app/stages.h"
 #include "capture/postgres/postgres_source.h"
 #include "config/pipeline.h"
@@ -35,6 +36,7 @@ struct AssemblyParts {
   Stages stages = Stages::kAll;  // of a `run` whose log is on brokers
   bool shares = true;  // clients with other nodes that capture; else it reads all that nobody reads
   bool log_alone = false;      // a command that asks the log and nothing else
+  StopWait wait;     // while a command works on the data directory of a `run`
   bool bulk = true;  // capture may read in bulk what is far behind; else it streams alone
 };
 
@@ -45,6 +47,8 @@ struct Assembly {
   const Pipeline& pipeline;
   std::unique_ptr<DataDirectory> directory;
   std::unique_ptr<Storage> storage;  // nullptr on a node that captures alone; so is all that is built on it
+  std::unique_ptr<ServerRuns> raw_runs;        // of a run, where raw is on a server
+  std::unique_ptr<ServerRuns> analytics_runs;  // likewise
   std::unique_ptr<EventLog> log;
   EmbeddedLog* embedded_log = nullptr;  // `log`, where it is that
   KafkaLog* kafka_log = nullptr;        // likewise
@@ -77,7 +81,7 @@ struct Assembly {
 
  private:
   Status open_log(Stages stages);
-  Status open_raw();
+  Status open_raw(bool is_run);
   Status open_analytics(bool is_run, const LogLine& log_line);
   Status open_process(LockFile lock, bool is_run);
   void open_capture(AssemblyParts parts);

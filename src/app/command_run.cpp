@@ -368,7 +368,7 @@ int run_command(const RunOptions& options) {
   if (auto refused = why_not_apart(pipeline, *stages); !refused.empty()) return refuse_later(refused);
   StopSignals signals;
   if (*stages == Stages::kProcess && !stand_by(pipeline, signals)) return exit_ok;
-  if (Status waited = wait_for_commands(pipeline); !waited.ok()) return print_error(waited.error());
+  if (Status waited = announce_wait(pipeline); !waited.ok()) return print_error(waited.error());
   if (auto why = DataDirectory::why_not_creatable(pipeline.data)) {
     std::fprintf(stderr, "tributary: cannot create the data directory %s: %s\n", pipeline.data.c_str(), why->c_str());
     return exit_cannot_create;
@@ -391,6 +391,7 @@ int run_command(const RunOptions& options) {
                                           .run = true,
                                           .stages = *stages,
                                           .shares = !options.until_caught_up,
+                                          .wait = [&](std::chrono::milliseconds time) { return signals.wait(time); },
                                           .bulk = options.read != "streaming"},
                                          signals);
   if (!opened.ok()) return opened.error().code == ErrorCode::kCancelled ? exit_ok : print_error(opened.error());

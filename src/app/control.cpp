@@ -209,7 +209,7 @@ Status check_data_directory(const Pipeline& pipeline, std::string_view what) {
                            pipeline.data, pipeline.file)};
 }
 
-Status wait_for_commands(const Pipeline& pipeline) {
+Status announce_wait(const Pipeline& pipeline) {
   auto holder = DataDirectory::holder(pipeline.data);
   if (!holder) return {};
   if (holder->use == DataUse::kRun) {

@@ -26,7 +26,7 @@ Result<Reached> reach_pipeline(const Pipeline& pipeline, AssemblyParts parts);
 Status check_data_directory(const Pipeline& pipeline, std::string_view what);
 
 // For `run`, whose opening waits for a command that holds the data directory: says so. kAlreadyExists: a `run` does.
-Status wait_for_commands(const Pipeline& pipeline);
+Status announce_wait(const Pipeline& pipeline);
 
 // Asks the running pipeline to run a client's query, to give events, or to wait until all that `client`'s source had
 // committed when asked is queryable (false: not within `limit`).

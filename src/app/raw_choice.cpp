@@ -17,9 +17,11 @@ SchemaLookup no_schemas() {
 
 bool is_mongodb(const RawConfig& raw) { return raw.target.at.starts_with("mongodb://"); }
 
-std::unique_ptr<MongoRaw> open_mongo_raw(const Pipeline& pipeline, const std::string& owner, SchemaLookup schemas) {
+std::unique_ptr<MongoRaw> open_mongo_raw(const Pipeline& pipeline, const std::string& owner, SchemaLookup schemas,
+                                         RunLedger* runs) {
   auto opened = MongoRaw::open(
-      {.uri = pipeline.raw.target.at, .password = pipeline.raw.target.password, .owner = owner}, std::move(schemas));
+      {.uri = pipeline.raw.target.at, .password = pipeline.raw.target.password, .owner = owner, .runs = runs},
+      std::move(schemas));
   CHECK(opened.ok(), "raw: {}", opened.error().message);
   return std::move(*opened);
 }

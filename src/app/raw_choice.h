@@ -12,7 +12,9 @@ namespace tributary {
 bool is_mongodb(const RawConfig& raw);
 
 // `owner`: the data directory's identity. Sends nothing yet; `check` and `run` have refused addresses that are wrong.
-std::unique_ptr<MongoRaw> open_mongo_raw(const Pipeline& pipeline, const std::string& owner, SchemaLookup schemas);
+// `runs`: of a `run`; outlives the store.
+std::unique_ptr<MongoRaw> open_mongo_raw(const Pipeline& pipeline, const std::string& owner, SchemaLookup schemas,
+                                         RunLedger* runs = nullptr);
 
 // What is wrong with an address; it is not asked.
 Status check_raw_address(const std::string& at);

@@ -348,6 +348,10 @@ json known_status(const Pipeline& pipeline) {
   if (holder && holder->use == DataUse::kRun) {
     status["running"] = true;
     status["pid"] = holder->process;
+    if (holder->waits_for) {
+      status["problems"].push_back(fmt::format("it waits until another command (process {}) is done with {}",
+                                               *holder->waits_for, pipeline.data));
+    }
   }
   return status;
 }

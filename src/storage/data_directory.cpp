@@ -188,7 +188,7 @@ Status take_byte(int file, const fs::path& directory, off_t at, DataUse use) {
 }
 
 // A `run` is told at once of another one, and waits for a command, which is short.
-Status take_bytes(int file, const fs::path& directory, DataUse use) {
+Status take_bytes(int file, const fs::path& directory, DataUse use, const StopWait& wait) {
   if (use == DataUse::kCommand) {
     if (is_locked(file, run_byte)) return in_use(directory, run_byte);
     return take_byte(file, directory, work_byte, use);
@@ -199,16 +199,20 @@ Status take_bytes(int file, const fs::path& directory, DataUse use) {
     Status taken = take_byte(file, directory, work_byte, use);
     if (taken.ok() || taken.error().code != ErrorCode::kAlreadyExists) return taken;
     if (std::chrono::steady_clock::now() > deadline) return taken;
-    std::this_thread::sleep_for(wait_poll);
+    if (!wait) {
+      std::this_thread::sleep_for(wait_poll);
+    } else if (wait(wait_poll)) {
+      return Error{ErrorCode::kCancelled, "told to stop"};
+    }
   }
 }
 
 // The descriptor that holds the lock. It goes with the process, however that ends.
-Result<int> take_lock(const fs::path& directory, DataUse use) {
+Result<int> take_lock(const fs::path& directory, DataUse use, const StopWait& wait) {
   fs::path path = directory / lock_file;
   int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (file < 0) return system_error(errno, fmt::format("cannot open {}", path.string()));
-  Status taken = take_bytes(file, directory, use);
+  Status taken = take_bytes(file, directory, use, wait);
   if (taken.ok()) return file;
   ::close(file);
   return std::move(taken).error();
@@ -282,9 +286,13 @@ std::optional<DataHolder> DataDirectory::holder(const fs::path& path) {
   int file = ::open((path / lock_file).c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) return std::nullopt;
   bool runs = is_locked(file, run_byte);
-  bool held = runs || is_locked(file, work_byte);
+  bool works = is_locked(file, work_byte);
   ::close(file);
-  return held ? read_holder(path / lock_file, runs ? run_byte : work_byte) : std::nullopt;
+  if (!runs && !works) return std::nullopt;
+  auto holder = read_holder(path / lock_file, runs ? run_byte : work_byte);
+  auto worker = runs && works ? read_holder(path / lock_file, work_byte) : std::nullopt;
+  if (holder && worker && worker->process != holder->process) holder->waits_for = worker->process;
+  return holder;
 }
 
 std::optional<std::string> DataDirectory::why_not_creatable(const fs::path& path) {
@@ -308,7 +316,7 @@ std::optional<std::string> DataDirectory::why_not_creatable(const fs::path& path
 }
 
 Result<DataDirectory> DataDirectory::open(const fs::path& path, std::string_view pipeline, DataUse use,
-                                          bool captures_alone) {
+                                          bool captures_alone, const StopWait& wait) {
   CHECK(!pipeline.empty() && pipeline.find('\n') == std::string_view::npos);
   // First only look, so that what is not ours stays as it is.
   Result<DataDirectoryIdentity> identity = inspect(path);
@@ -322,7 +330,7 @@ Result<DataDirectory> DataDirectory::open(const fs::path& path, std::string_view
     if (error) return system_error(error.value(), fmt::format("cannot create {}", path.string()));
     RETURN_IF_ERROR(check_empty(path));
   }
-  ASSIGN_OR_RETURN(int lock, take_lock(path, use));
+  ASSIGN_OR_RETURN(int lock, take_lock(path, use, wait));
   DataDirectory directory(fs::absolute(path), {}, lock);  // from here on returning gives the lock back
 
   identity = inspect(path);  // another process may have made it before we had the lock

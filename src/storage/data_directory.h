@@ -10,7 +10,9 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -36,8 +38,12 @@ enum class DataUse { kRun, kCommand };
 struct DataHolder {
   pid_t process = 0;
   DataUse use = DataUse::kRun;
+  std::optional<pid_t> waits_for = {};  // of a run: the command that works on the directory yet
   friend bool operator==(const DataHolder&, const DataHolder&) = default;
 };
+
+// Waits for so long; true: the program was told to stop meanwhile.
+using StopWait = std::function<bool(std::chrono::milliseconds)>;
 
 // Holds the lock until destroyed. Movable. Not thread-safe beside its const methods.
 class DataDirectory {
@@ -48,8 +54,10 @@ class DataDirectory {
   //   kInvalidInput      it belongs to another pipeline, or to a node of the other kind, or is a directory with other things
   //                      in it; nothing was changed
   //   kPermissionDenied, kResourceExhausted, kUnavailable: as the file system says
+  //   kCancelled         `wait` said so while a run waited for a command; without one it waits up to a minute
   static Result<DataDirectory> open(const std::filesystem::path& path, std::string_view pipeline,
-                                    DataUse use = DataUse::kRun, bool captures_alone = false);
+                                    DataUse use = DataUse::kRun, bool captures_alone = false,
+                                    const StopWait& wait = {});
   // Why no directory can be made there, as far as looking tells; nullopt where it is one, or can be made.
   static std::optional<std::string> why_not_creatable(const std::filesystem::path& path);
 

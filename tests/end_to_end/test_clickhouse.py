@@ -5,6 +5,7 @@ of a version that is too old, is seen on ClickHouse 18.16.
 """
 
 import json
+import shutil
 import threading
 import time
 
@@ -192,6 +193,33 @@ def test_a_database_belongs_to_one_data_directory(make, clickhouse):
     pipeline.write()
     assert pipeline.command("check", "--connect").exit_code == ExitCode.OK
     assert pipeline.count("acme", "customers") > 0, "its rows are as they were"
+
+
+def test_a_data_directory_that_is_older_than_what_the_server_has_is_refused(make, clickhouse):
+    """Put back from a copy: versions of its rows would begin below those that later runs left on the server."""
+    pipeline = make()
+    fill(pipeline)
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    copy = pipeline.folder / "copy"
+    shutil.copytree(pipeline.data, copy)
+    fill(pipeline)
+    pipeline.start_and_wait()
+    pipeline.wait_queryable()
+    pipeline.kill()
+    pipeline.start_and_wait()  # after a crash the server may be ahead of us, too
+    pipeline.wait_queryable()
+    pipeline.terminate()
+    shutil.rmtree(pipeline.data)
+    shutil.copytree(copy, pipeline.data)
+    for _ in range(2):
+        refused = pipeline.run_until_caught_up()
+        assert refused.exit_code not in (ExitCode.OK, None) and "of a later run of this data directory" in refused.errors
+        assert f"DROP DATABASE {pipeline.analytics_database}" in refused.errors
+    for database in (pipeline.analytics_database, f"{pipeline.analytics_database}_acme", f"{pipeline.analytics_database}_globex"):
+        clickhouse.query(f"DROP DATABASE {database}")
+    pipeline.start_and_wait(limit=60)
+    pipeline.wait_queryable()
+    pipeline.verify_clean()
 
 
 def test_what_somebody_else_made_under_our_names_stays(make, clickhouse):

@@ -254,6 +254,28 @@ def test_queries_in_loops_do_not_keep_a_pipeline_from_starting(shops, pipelines)
     pipeline.verify_clean()
 
 
+def test_a_run_that_waits_for_a_command_says_so_and_is_stopped_at_once(shops, pipelines):
+    (acme,) = shops("acme")
+    acme.execute("INSERT INTO users (id, email) SELECT g, 'a@b.example' FROM generate_series(1, 2000) g")
+    pipeline = pipelines({"acme": acme})
+    pipeline.run_until_caught_up().expect(ExitCode.OK)
+    long = subprocess.Popen([program(), "replay", str(pipeline.file), "--rate", "1"], cwd=pipeline.folder,
+                            stdout=subprocess.DEVNULL, env={**os.environ, **pipeline.environment})
+    try:
+        wait_for(lambda: re.search(r"^\d+ command", (pipeline.data / "LOCK").read_text()), 60, "the replay to hold it")
+        pipeline.start()
+        pipeline.wait_status(lambda status: any(f"another command (process {long.pid})" in problem
+                                                for problem in status["problems"]), 30, "status to name the command")
+        code, seconds = pipeline.terminate()
+        assert code == ExitCode.OK and seconds < 30
+        assert long.poll() is None
+    finally:
+        long.terminate()
+        long.wait(60)
+    pipeline.start_and_wait()
+    pipeline.verify_clean()
+
+
 def test_tap_shows_events_as_debezium_json(shops, pipelines):
     acme, globex = shops("acme", "globex")
     pipeline = pipelines({"acme": acme, "globex": globex}).start_and_wait()

@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import pathlib
+import shutil
 import struct
 import subprocess
 import sys
@@ -363,6 +364,27 @@ def test_rows_that_fail_while_raw_is_away_hold_up_nobody(make, mongo):
     pipeline.wait_queryable()
     assert pipeline.status()["clients"][0]["dead_letters"] == 0
     pipeline.verify_clean()
+
+
+def test_a_data_directory_that_is_older_than_raw_is_refused(make):
+    """Put back from a copy: it would give other schemas the numbers of those that later events were written under."""
+    pipeline = make()
+    fill(pipeline)
+    pipeline.start_and_wait()
+    wait_raw(pipeline)
+    pipeline.terminate()
+    copy = pipeline.folder / "copy"
+    shutil.copytree(pipeline.data, copy)
+    for _ in range(2):
+        fill(pipeline)
+        pipeline.start_and_wait()
+        wait_raw(pipeline)
+        pipeline.kill()
+    shutil.rmtree(pipeline.data)
+    shutil.copytree(copy, pipeline.data)
+    for _ in range(2):
+        refused = pipeline.run_until_caught_up()
+        assert refused.exit_code not in (ExitCode.OK, None) and "of a later run of this data directory" in refused.errors
 
 
 def test_preview_replay_and_verify_read_raw(make, mongo):

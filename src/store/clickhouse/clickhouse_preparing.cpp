@@ -30,7 +30,21 @@ Status ClickHouseStore::check_server() {
   RETURN_IF_ERROR(check_version());
   if (layout_.clients_prefix.empty()) return {};  // the engine is ours alone
   ASSIGN_OR_RETURN(std::string mark, http_.read({.sql = owner_query(layout_)}));
-  return check_owner(layout_, mark);
+  RETURN_IF_ERROR(check_owner(layout_, mark));
+  if (runs_ == nullptr) return {};
+  ASSIGN_OR_RETURN(std::string run, http_.read({.sql = run_query(layout_)}));
+  return check_run(layout_, *runs_, run);
+}
+
+// Nothing is written to it before.
+Status ClickHouseStore::claim_run() {
+  if (runs_ == nullptr) return {};
+  ASSIGN_OR_RETURN(std::string seen, http_.read({.sql = run_query(layout_)}));
+  RETURN_IF_ERROR(check_run(layout_, *runs_, seen));
+  ASSIGN_OR_RETURN(std::string run, runs_->begin());
+  ByteReader reader(seen);
+  if (seen.empty() || reader.string() != run) RETURN_IF_ERROR(change(run_sql(layout_, run)));
+  return runs_->settle();
 }
 
 Status ClickHouseStore::claim_database() {
@@ -47,7 +61,8 @@ Status ClickHouseStore::claim_database() {
     RETURN_IF_ERROR(change(claim_sql(layout_)));
     ASSIGN_OR_RETURN(mark, http_.read({.sql = owner_query(layout_)}));
   }
-  return check_owner(layout_, mark);
+  RETURN_IF_ERROR(check_owner(layout_, mark));
+  return claim_run();
 }
 
 Status ClickHouseStore::check_version() {

@@ -24,6 +24,7 @@
 #include <set>
 
 #include "contracts/analytics.h"
+#include "contracts/run_ledger.h"
 #include "store/clickhouse/database_layout.h"
 #include "store/clickhouse/http_client.h"
 #include "store/clickhouse/table_ddl.h"
@@ -38,6 +39,9 @@ class ClickHouseStore : public AnalyticsStore {
   // Whether the server answers, is new enough (kUnsupported), takes our user (kPermissionDenied), and has no rows of another data
   // directory (kAlreadyExists).
   Status check_server();
+  // Of a server's database: it is written to by this run alone, and not where it has seen a later one than the ledger knows
+  // (kAlreadyExists). The ledger outlives the store.
+  void use_runs(RunLedger& runs) { runs_ = &runs; }
 
   // Tables that cannot be made to fit, and clients whose id cannot be a database, are named in the error's message; all
   // others are prepared. A column that a table has and its definition lacks stays, and leaves the read views.
@@ -87,6 +91,7 @@ class ClickHouseStore : public AnalyticsStore {
   Status prepare_databases();
   Status check_version();
   Status claim_database();
+  Status claim_run();
   Status make_database(const std::string& name);
   // How many of `hashes`, of batches not sent in this call yet, go into the next INSERT; `equal` of them could.
   size_t next_group(const std::string& table, std::span<const uint64_t> hashes, size_t equal);
@@ -103,6 +108,7 @@ class ClickHouseStore : public AnalyticsStore {
 
   ClickHouseHttp http_;
   DatabaseLayout layout_;
+  RunLedger* runs_ = nullptr;
   using Group = std::vector<uint64_t>;  // hashes of the batches of one INSERT
   std::atomic<bool> loaded_ = false;  // a server that has just started loads its tables when they are asked for
   std::mutex mutex_;

@@ -29,6 +29,32 @@ std::string views_query(const DatabaseLayout& layout) {
       quote_text(layout.tables), quote_text(view_comment));
 }
 
+std::string run_query(const DatabaseLayout& layout) {
+  return fmt::format(
+      "SELECT comment FROM system.columns WHERE database = {} AND table = {} AND name = 'nothing' FORMAT "
+      "RowBinary",
+      quote_text(layout.tables), quote_text(owner_table));
+}
+
+std::string run_sql(const DatabaseLayout& layout, const std::string& run) {
+  return fmt::format("ALTER TABLE {}{} COMMENT COLUMN nothing {}", qualified_name(layout.tables, owner_table),
+                     on_cluster(layout), quote_text(run));
+}
+
+Status check_run(const DatabaseLayout& layout, const RunLedger& runs, std::string_view run) {
+  if (run.empty()) return {};
+  ByteReader reader(run);
+  std::string_view seen = reader.string();
+  if (seen.empty() || runs.knows(seen)) return {};
+  return Error{
+      ErrorCode::kAlreadyExists,
+      fmt::format(
+          "the database {0} of the ClickHouse server has rows of a later run of this data directory, which is an "
+          "older copy then: what it writes would hide behind them. Put that database back to the copy's time, too; or "
+          "DROP DATABASE {0} on the server: its tables are computed again from raw",
+          layout.tables)};
+}
+
 Status check_owner(const DatabaseLayout& layout, std::string_view mark) {
   if (mark.empty()) return {};
   ByteReader reader(mark);

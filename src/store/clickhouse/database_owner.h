@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "contracts/run_ledger.h"
 #include "store/clickhouse/database_layout.h"
 
 namespace tributary {
@@ -21,6 +22,12 @@ inline constexpr const char* owner_table = " owner";  // no view's name begins w
 std::string owner_query(const DatabaseLayout& layout);  // gives the mark, RowBinary; nothing where there is none
 std::string claim_sql(const DatabaseLayout& layout);
 std::string views_query(const DatabaseLayout& layout);  // how many read views there are in the database of the tables
+
+// The run of that data directory which wrote there last, as the comment of the mark's column.
+std::string run_query(const DatabaseLayout& layout);  // RowBinary; nothing, or an empty text, where there is none
+std::string run_sql(const DatabaseLayout& layout, const std::string& run);
+// kAlreadyExists: `run`, as run_query() gave it, is none that the ledger knows.
+Status check_run(const DatabaseLayout& layout, const RunLedger& runs, std::string_view run);
 
 // kAlreadyExists: the mark, as owner_query() gave it, names another data directory. Without a mark it is nobody's.
 Status check_owner(const DatabaseLayout& layout, std::string_view mark);

@@ -131,9 +131,20 @@ Status MongoRaw::check_owner(MongoSession& session) {
                  fmt::format("raw: the database {} was written by another version", connection_->database())};
   }
   if (options_.owner.empty()) return {};
-  std::string owner =
-      bson_iter_init_find(&at, mark, "owner") && BSON_ITER_HOLDS_UTF8(&at) ? bson_iter_utf8(&at, nullptr) : "";
-  if (owner == options_.owner) return {};
+  auto text = [&](const char* name) -> std::string {
+    return bson_iter_init_find(&at, mark, name) && BSON_ITER_HOLDS_UTF8(&at) ? bson_iter_utf8(&at, nullptr) : "";
+  };
+  std::string owner = text("owner");
+  std::string run = text("run");
+  if (owner == options_.owner) {
+    if (run.empty() || options_.runs == nullptr || options_.runs->knows(run)) return {};
+    return Error{
+        ErrorCode::kAlreadyExists,
+        fmt::format("raw: the database {} has events of a later run of this data directory, which is an older copy "
+                    "then, and gives other schemas the same numbers. Put that database back to the copy's time, too; "
+                    "or begin with another database and another data folder",
+                    connection_->database())};
+  }
   return Error{
       ErrorCode::kAlreadyExists,
       fmt::format("raw: the database {} belongs to another data directory ({}, not {}), whose schemas it needs; "
@@ -176,9 +187,24 @@ Status MongoRaw::prepare(MongoSession& session) {
       return mongo_error(error, "mark the database");
   }
   RETURN_IF_ERROR(check_owner(session));
+  RETURN_IF_ERROR(claim_run(session));
   std::lock_guard lock(mutex_);
   prepared_ = true;
   return {};
+}
+
+Status MongoRaw::claim_run(MongoSession& session) {
+  if (options_.owner.empty() || options_.runs == nullptr) return {};
+  ASSIGN_OR_RETURN(std::string run, options_.runs->begin());
+  Bson set;
+  put(set.get(), "run", run);
+  Bson update;
+  bson_append_document(update.get(), "$set", -1, set.get());
+  MongoCollection marks = session.collection(mark_collection);
+  bson_error_t error;
+  if (!mongoc_collection_update_one(marks.get(), with("_id", mark_id).get(), update.get(), nullptr, nullptr, &error))
+    return mongo_error(error, "mark the database");
+  return options_.runs->settle();
 }
 
 Status MongoRaw::prepare_collection(MongoSession& session, const std::string& domain) {

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "contracts/raw_store.h"
+#include "contracts/run_ledger.h"
 #include "store/mongodb/mongo_connection.h"
 #include "store/mongodb/raw_document.h"
 
@@ -30,6 +31,8 @@ struct MongoRawOptions {
   std::string uri;
   std::string password;
   std::string owner;  // identity of the data directory; empty: only looks, and marks nothing
+  // Of a run, which outlives the store: a database that has seen a later one is not written to.
+  RunLedger* runs = nullptr;
   size_t batch_documents_max = 1000;  // of one insert
   size_t batch_bytes_max = 8 << 20;
   size_t document_bytes_max = (16 << 20) - (64 << 10);  // MongoDB's limit is 16 MiB
@@ -63,6 +66,7 @@ class MongoRaw final : public RawStore {
 
   Status prepare(MongoSession& session);
   Status check_owner(MongoSession& session);
+  Status claim_run(MongoSession& session);
   Status probe_decimals(MongoSession& session);
   Status prepare_collection(MongoSession& session, const std::string& domain);
   Status keep_in_pieces(MongoSession& session, const EventBatch& batch, size_t index, const std::string& reason);
