@@ -138,6 +138,10 @@ Result<PlannedPipeline> RuntimePlanner::plan(const std::vector<ClientTable>& tab
     }
     planned.relations[name] = std::move(domain.relation);
   }
+  for (const LeftOut& left_out : result.left_out) {
+    for (const std::string& client : left_out.clients)
+      planned.lacking.push_back({ClientId{client}, left_out.domain, left_out.message, {}});
+  }
   planned.views = std::move(result.compiled.views);
   for (const ViewConfig& view : pipeline.views) planned.named.insert(view.name);
   if (pipeline.views.empty()) {

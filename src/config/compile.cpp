@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <set>
 
 #include "config/table_options.h"
 
@@ -47,6 +48,7 @@ class Compiler {
     std::vector<Read> reads;  // other views
     Progress progress = Progress::kWaiting;
     std::optional<Relation> relation;  // what others may read, where it has no errors; no columns: they are not known
+    std::set<std::string> partial;  // columns that it has by those which some clients' tables alone have
     bool stateful = false;  // an operator of it, or of a view that it reads, keeps state
   };
 
@@ -142,6 +144,96 @@ class Compiler {
                                     pipeline_.views[path_.back()].name, fmt::join(names, " → ")));
   }
 
+  using Planned = std::variant<ViewPlan, std::vector<PlanError>>;
+  struct PartialColumn {
+    size_t relation;  // of the request
+    std::string name;
+    friend auto operator<=>(const PartialColumn&, const PartialColumn&) = default;
+  };
+
+  // Clients that fit and have a column, where not all have it.
+  std::vector<std::string> owners(const std::string& domain, const std::string& column) const {
+    std::vector<std::string> found;
+    const auto& tables = lock_->domains.at(domain);
+    const std::vector<std::string>& clients = result_.compiled.domains.at(domain).clients;
+    for (const std::string& client : clients) {
+      const std::vector<ColumnSchema>& columns = tables.at(client).columns;
+      if (std::any_of(columns.begin(), columns.end(), [&](const auto& of) { return of.name == column; }))
+        found.push_back(client);
+    }
+    return found.size() == clients.size() ? std::vector<std::string>() : found;
+  }
+
+  // In the order of the relations' columns: those that came last are behind.
+  std::vector<PartialColumn> partial_columns(const PlanRequest& request, const View& view) const {
+    std::vector<PartialColumn> partial;
+    for (size_t i = 0; i < request.relations.size(); ++i) {
+      const Relation& relation = request.relations[i];
+      auto read = std::find_if(view.reads.begin(), view.reads.end(), [&](const View::Read& of) {
+        return relation.is_view && pipeline_.views[of.view].name == relation.name;
+      });
+      for (const OutputColumn& column : relation.columns) {
+        bool is_partial = relation.is_view
+                              ? read != view.reads.end() && views_[read->view].partial.contains(column.name)
+                              : !owners(relation.name, column.name).empty();
+        if (is_partial) partial.push_back({i, column.name});
+      }
+    }
+    return partial;
+  }
+
+  Planned plan_without(PlanRequest request, const std::set<PartialColumn>& columns) const {
+    for (const PartialColumn& left_out : columns) {
+      std::erase_if(request.relations[left_out.relation].columns,
+                    [&](const OutputColumn& column) { return column.name == left_out.name; });
+    }
+    return functions_.plan(request);
+  }
+
+  // What one client adds to a table must not stop a view of all: its SQL does not compile, and would without some of the columns
+  // that not all have. As few of them as may be are left out, those that came last first.
+  std::optional<ViewPlan> plan_with_less(const PlanRequest& request, const std::vector<PartialColumn>& partial,
+                                         std::set<PartialColumn>& left_out) const {
+    for (auto column = partial.rbegin(); column != partial.rend(); ++column) {
+      left_out = {*column};
+      Planned planned = plan_without(request, left_out);
+      if (auto* plan = std::get_if<ViewPlan>(&planned)) return std::move(*plan);
+    }
+    left_out = {partial.begin(), partial.end()};
+    Planned planned = plan_without(request, left_out);
+    if (!std::holds_alternative<ViewPlan>(planned)) return std::nullopt;
+    for (const PartialColumn& column : partial) {
+      left_out.erase(column);
+      Planned with_it = plan_without(request, left_out);
+      if (std::holds_alternative<ViewPlan>(with_it)) {
+        planned = std::move(with_it);
+      } else {
+        left_out.insert(column);
+      }
+    }
+    return std::get<ViewPlan>(std::move(planned));
+  }
+
+  void tell_left_out(const ViewConfig& config, const PlanRequest& request, const std::set<PartialColumn>& left_out,
+                     const PlanError& error) {
+    for (const PartialColumn& column : left_out) {
+      LeftOut told{.clients = {}, .domain = {}, .view = config.name, .message = {}};
+      for (const auto& [domain, relation] : result_.compiled.domains) {
+        bool is_there = request.relations[column.relation].is_view || request.relations[column.relation].name == domain;
+        if (std::vector<std::string> found = owners(domain, column.name); is_there && !found.empty()) {
+          told.clients = std::move(found);
+          told.domain = domain;
+        }
+      }
+      told.message = fmt::format(
+          "view {} is computed without the column {} of {}, which not all clients have and with which its SQL does not "
+          "compile ({}). Write the view so that it does with the column, or rename or drop the column in the source",
+          config.name, column.name, request.relations[column.relation].name, error.message);
+      note(pipeline_.place_in_file(config, error.place), told.message);
+      result_.left_out.push_back(std::move(told));
+    }
+  }
+
   void plan_view(size_t index) {
     const ViewConfig& config = pipeline_.views[index];
     PlanRequest request{.name = config.name, .sql = config.sql};
@@ -152,7 +244,15 @@ class Compiler {
                                                                           : known->second.relation);
     }
     for (const View::Read& read : views_[index].reads) request.relations.push_back(*views_[read.view].relation);
-    auto planned = functions_.plan(request);
+    std::vector<PartialColumn> partial = partial_columns(request, views_[index]);
+    Planned planned = functions_.plan(request);
+    if (auto* errors = std::get_if<std::vector<PlanError>>(&planned); errors != nullptr && !partial.empty()) {
+      std::set<PartialColumn> left_out;
+      if (auto less = plan_with_less(request, partial, left_out)) {
+        tell_left_out(config, request, left_out, errors->front());
+        planned = *std::move(less);
+      }
+    }
     if (auto* errors = std::get_if<std::vector<PlanError>>(&planned)) {
       for (const PlanError& error : *errors) {
         fail(pipeline_.place_in_file(config, error.place), fmt::format("view {}: {}", config.name, error.message));
@@ -165,9 +265,23 @@ class Compiler {
       relation.columns = plan.columns();
       relation.key = plan.key;
       relation.key_always = plan.key_always;
+      views_[index].partial = partial_of(plan, request, partial);
       add_view(index, std::move(plan));
     }
     views_[index].relation = std::move(relation);
+  }
+
+  // Columns of a view that it has not without what some clients' tables alone have.
+  std::set<std::string> partial_of(const ViewPlan& plan, const PlanRequest& request,
+                                   const std::vector<PartialColumn>& partial) const {
+    std::set<std::string> columns;
+    if (partial.empty()) return columns;
+    Planned without = plan_without(request, {partial.begin(), partial.end()});
+    auto* whole = std::get_if<ViewPlan>(&without);
+    if (whole == nullptr || whole->nodes.empty()) return columns;  // it names them: those who read it may, too
+    for (const OutputColumn& column : plan.columns()) columns.insert(column.name);
+    for (const OutputColumn& column : whole->columns()) columns.erase(column.name);
+    return columns;
   }
 
   void add_view(size_t index, ViewPlan plan) {

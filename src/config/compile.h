@@ -54,12 +54,21 @@ struct CompiledPipeline {
   std::vector<ViewPlan> views;
 };
 
+// A column that some clients' tables alone have, and with which the SQL of a view does not compile: the view is compiled without it.
+struct LeftOut {
+  std::vector<std::string> clients;  // whose tables have it
+  std::string domain;  // where they have it; empty: not known
+  std::string view;
+  std::string message;  // what, and what to do
+};
+
 // How a note ends that says of what no columns are known.
 constexpr std::string_view connect_reads_them = "`tributary check --connect` reads them";
 
 struct CompileResult {
   CompiledPipeline compiled;  // whole only where there are no errors and `complete`
   bool complete = false;  // every domain's columns are known
+  std::vector<LeftOut> left_out;
   std::vector<FileError> errors;
   std::vector<FileError>
       notes;  // clients set aside, columns renamed, domains without known columns, views not looked at
