@@ -386,7 +386,7 @@ bool may_open_files() {
 int written(int code) {
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
   std::fprintf(stderr, "tributary: the output could not be written whole\n");
-  return code == exit_ok ? exit_cannot_create : code;
+  return exit_cannot_create;
 }
 
 }  // namespace

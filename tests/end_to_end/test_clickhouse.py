@@ -421,15 +421,15 @@ def test_a_table_that_does_not_fit_is_set_aside_alone(make, clickhouse):
     pipeline.start_and_wait()
     pipeline.wait_queryable()
     table = f"{pipeline.analytics_database}.sales"
-    clickhouse.query(f"ALTER TABLE {table} RENAME COLUMN status TO state")
+    clickhouse.query(f"ALTER TABLE {table} ADD CONSTRAINT theirs CHECK total_cents < 0")
     fill(pipeline, 40)
-    pipeline.wait_status(lambda status: any(problem.startswith("table sales is set aside: ") and "status" in problem
+    pipeline.wait_status(lambda status: any(problem.startswith("table sales is set aside: ") and "theirs" in problem
                                             for problem in status["problems"]), 30, "status to set the table aside by name")
     pipeline.wait_queryable()
     for view in ("customers", "totals"):
         pipeline.verify_clean("--view", view)
     pipeline.terminate()
-    clickhouse.query(f"ALTER TABLE {table} RENAME COLUMN state TO status")
+    clickhouse.query(f"ALTER TABLE {table} DROP CONSTRAINT theirs")
     pipeline.run_until_caught_up().expect(ExitCode.OK)
     pipeline.verify_clean()
 
