@@ -446,9 +446,8 @@ def test_a_data_directory_and_a_database_belong_together(make, mongo):
     pipeline.content["raw"] = at
     pipeline.content["data"] = "./other"
     pipeline.write()
-    pipeline.start_and_wait()
-    pipeline.wait_status(lambda status: any("belongs to another data directory" in problem
-                                            for problem in status["problems"]), 20, "status to name the database's owner")
+    refused = pipeline.run_until_caught_up()
+    assert refused.exit_code not in (ExitCode.OK, None) and "belongs to another data directory" in refused.errors
 
 
 def test_an_address_that_is_wrong_is_named_at_its_place(make):
