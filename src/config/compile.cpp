@@ -96,6 +96,7 @@ class Compiler {
                                      "pipeline's own",
                                      domain.name, source, name));
     }
+    find_owners(domain.name, relation->clients);
     result_.compiled.domains.emplace(domain.name, *std::move(relation));
   }
 
@@ -153,15 +154,19 @@ class Compiler {
 
   // Clients that fit and have a column, where not all have it.
   std::vector<std::string> owners(const std::string& domain, const std::string& column) const {
-    std::vector<std::string> found;
-    const auto& tables = lock_->domains.at(domain);
-    const std::vector<std::string>& clients = result_.compiled.domains.at(domain).clients;
+    auto of_domain = owners_.find(domain);
+    if (of_domain == owners_.end()) return {};
+    auto found = of_domain->second.find(column);
+    return found == of_domain->second.end() ? std::vector<std::string>() : found->second;
+  }
+
+  void find_owners(const std::string& domain, const std::vector<std::string>& clients) {
+    auto& owners = owners_[domain];
     for (const std::string& client : clients) {
-      const std::vector<ColumnSchema>& columns = tables.at(client).columns;
-      if (std::any_of(columns.begin(), columns.end(), [&](const auto& of) { return of.name == column; }))
-        found.push_back(client);
+      for (const ColumnSchema& column : lock_->domains.at(domain).at(client).columns)
+        owners[column.name].push_back(client);
     }
-    return found.size() == clients.size() ? std::vector<std::string>() : found;
+    std::erase_if(owners, [&](const auto& entry) { return entry.second.size() == clients.size(); });
   }
 
   // In the order of the relations' columns: those that came last are behind.
@@ -320,6 +325,7 @@ class Compiler {
   const LockFile* lock_;
   const PlanFunctions& functions_;
   std::vector<View> views_;  // as the pipeline's
+  std::map<std::string, std::map<std::string, std::vector<std::string>>> owners_;  // by domain and column
   std::vector<size_t> path_;
   CompileResult result_;
 };
